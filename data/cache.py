@@ -1,0 +1,85 @@
+"""Keeps decoded faces as one memory-mappable file, so that a source is parsed once and not every time.
+
+A cached file is named after the source's path, size, times and inode: a source that has changed in any way is
+simply not found in the cache, and what it replaces is removed.
+"""
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from data.errors import InputError
+from data.faceset import RECORD, FaceSet
+from data.files import remove_temporaries, whole_file
+
+# Raise it when `RECORD`, the canonical order or a reader's meaning changes.
+FORMAT = 1
+
+
+def cache_folder() -> Path:
+    """Return the folder of cached faces: `FEROX_CACHE`, or `ferox` in the user's cache folder."""
+    chosen = os.environ.get("FEROX_CACHE")
+    if chosen:
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ferox"
+
+
+def cached(name: str, state: object, read: Callable[[], FaceSet], source: str) -> FaceSet:
+    """Return the faces that `read` would return, from the cache where it has them.
+
+    Args:
+        name: what identifies the source through all its changes, such as its absolute path.
+        state: what changes whenever the source's content does; anything that JSON can hold.
+        read: reads the source.
+        source: the source's name for messages and records.
+    """
+    stem = _hash([FORMAT, name])
+    prefix = f"{stem}-{_hash([FORMAT, state])}-"
+    folder = cache_folder()
+    for file in sorted(folder.glob(f"{prefix}*.npy")):
+        records = _open(file)
+        if records is not None:
+            return FaceSet(records, source, skipped=int(file.stem.removeprefix(prefix)))
+    faces = read()
+    try:
+        remove_temporaries(folder)
+        for stale in folder.glob(f"{stem}-*.npy"):
+            stale.unlink(missing_ok=True)
+        with whole_file(folder / f"{prefix}{faces.skipped}.npy") as file:
+            np.save(file, faces.records)
+    except OSError as error:
+        print(f"warning: faces are not cached ({error}); set FEROX_CACHE to a writable folder", file=sys.stderr)
+    return faces
+
+
+def source_state(path: Path) -> list[object]:
+    """Return what changes whenever a file, or any file below a folder, does."""
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        return [[str(file.relative_to(path)), *_stat(file)] for file in files]
+    return _stat(path)
+
+
+def _stat(path: Path) -> list[object]:
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); check the path") from error
+    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+
+
+def _open(file: Path) -> np.memmap | None:  # type: ignore[type-arg]
+    try:
+        records = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError):
+        return None
+    return records if records.dtype == RECORD else None
+
+
+def _hash(content: object) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]

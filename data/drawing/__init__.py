@@ -1,0 +1,1 @@
+"""How a face is drawn: who it is, what it expresses, its features, and the picture taken of it."""

@@ -1,0 +1,29 @@
+"""The one exception that people cause and people mend, and how every command reports it."""
+
+import sys
+from collections.abc import Callable
+
+
+class InputError(Exception):
+    """Something given to us cannot be used.
+
+    The message is one sentence: what was found and where, what was expected, what to do. Commands
+    print it without a traceback and exit with status 2.
+    """
+
+
+def run_command(main: Callable[[], int | None]) -> None:
+    """Run a command's `main` and leave the process with its exit status; 2 for an `InputError`."""
+    try:
+        status = main() or 0
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        status = 2
+    except BrokenPipeError:
+        # The reader of our output went away (`... | head`): nothing is left to say, and to nobody.
+        sys.stderr.close()
+        status = 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        status = 130
+    sys.exit(status)

@@ -1,0 +1,1 @@
+"""Runs, measures and explains exported models through onnxruntime alone."""

@@ -1,0 +1,93 @@
+"""What a model's probabilities are worth beyond its first guess: ROC curves and calibration."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+CALIBRATION_BINS = 15
+ROC_POINTS = 200
+
+
+@dataclass(frozen=True)
+class RocCurve:
+    """About `ROC_POINTS` points, (false positive rate, true positive rate), and the area under all.
+
+    Where there is nothing to tell apart, there are no points and the area is None.
+    """
+
+    name: str
+    points: tuple[tuple[float, float], ...] = ()
+    auc: float | None = None
+
+
+@dataclass(frozen=True)
+class CalibrationBin:
+    """Faces whose confidence lies in (lower, upper]: how sure the model was and how often it was right."""
+
+    lower: float
+    upper: float
+    faces: int
+    confidence: float | None
+    accuracy: float | None
+
+
+def roc(name: str, positive: NDArray[np.bool_], scores: NDArray[np.float64]) -> RocCurve:
+    """The curve of a yes-or-no decision, bool[N], by scores, float[N]; undefined without a yes or a no."""
+    from sklearn.metrics import auc, roc_curve
+
+    if positive.all() or not positive.any():
+        return RocCurve(name)
+    false_rate, true_rate, _ = roc_curve(positive, scores)
+    steps = false_rate + true_rate
+    kept = np.unique(np.searchsorted(steps, np.linspace(0, 2, ROC_POINTS)).clip(max=len(steps) - 1))
+    return RocCurve(name, _points(false_rate[kept], true_rate[kept]), float(auc(false_rate, true_rate)))
+
+
+def macro_roc(curves: Sequence[RocCurve]) -> RocCurve:
+    """The mean of the defined curves at equal false positive rates, and the plain mean of their areas."""
+    defined = [curve for curve in curves if curve.auc is not None]
+    if not defined:
+        return RocCurve("macro")
+    grid = np.linspace(0, 1, ROC_POINTS)
+    true_rates = [np.interp(grid, *np.transpose(curve.points)) for curve in defined]
+    area = float(np.mean([curve.auc for curve in defined]))
+    return RocCurve("macro", _points(grid, np.mean(true_rates, axis=0)), area)
+
+
+def calibration_bins(
+    confidences: NDArray[np.float64], right: NDArray[np.bool_]
+) -> tuple[CalibrationBin, ...]:
+    """Sort faces into 15 bins of equal width by confidence (float[N], 0 to 1); `right` is bool[N]."""
+    edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
+    places = np.clip(np.searchsorted(edges, confidences, side="left") - 1, 0, CALIBRATION_BINS - 1)
+    bins = []
+    for index, (lower, upper) in enumerate(pairwise(edges)):
+        inside = places == index
+        faces = int(inside.sum())
+        confidence = float(confidences[inside].mean()) if faces else None
+        accuracy = float(right[inside].mean()) if faces else None
+        bins.append(CalibrationBin(float(lower), float(upper), faces, confidence, accuracy))
+    return tuple(bins)
+
+
+def expected_calibration_error(bins: Sequence[CalibrationBin]) -> float:
+    """Mean |accuracy - confidence| of the bins, weighted by their faces.
+
+    Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", equation 3,
+    https://arxiv.org/abs/1706.04599.
+    """
+    gaps = [
+        (b.faces, abs(b.accuracy - b.confidence))
+        for b in bins
+        if b.accuracy is not None and b.confidence is not None
+    ]
+    return sum(faces * gap for faces, gap in gaps) / sum(faces for faces, _ in gaps)
+
+
+def _points(
+    false_rate: NDArray[np.float64], true_rate: NDArray[np.float64]
+) -> tuple[tuple[float, float], ...]:
+    return tuple(zip(false_rate.round(6).tolist(), true_rate.round(6).tolist(), strict=True))

@@ -1,0 +1,134 @@
+"""Measures models on faces they may be judged by: `python -m inference evaluate MODEL... --data PATH`."""
+
+import argparse
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from data.errors import InputError
+from data.faceset import FaceSet
+from data.load import load
+from data.splits import SplitPlan, split
+from inference.comparison import scope, summary_table
+from inference.engine import Engine
+from inference.exposure import exposure, refuse_seen
+from inference.metrics import summarise
+from inference.report import REPORT_FILE, Evaluation, Speed, write_report
+
+OUT = Path("artifacts/reports")
+FACES_AT_ONCE = 256
+
+
+def main(args: argparse.Namespace) -> int:
+    """Evaluate every model of `args.models`; the table goes to stderr, the report folders to stdout.
+
+    Args:
+        args: models (list[Path]), data (Path or None: drawn faces), part (str or None: test), protocol (str
+            or None: the model's own), allow_seen (bool), skip_bad_rows (bool), out (Path), provider (str),
+            threads (int or None).
+
+    Raises:
+        InputError: the data or a model cannot be used, or a model may not be measured on these faces.
+    """
+    _refuse_same_names(args.models)
+    faces = load(args.data, skip_bad_rows=args.skip_bad_rows)
+    reports = []
+    for path in args.models:
+        engine = Engine.load(path, provider=args.provider, threads=args.threads)
+        folder = evaluate(
+            engine, faces, args.part, protocol=args.protocol, allow_seen=args.allow_seen, out=args.out
+        )
+        print(folder, flush=True)
+        reports.append(read_report(folder))
+    print(summary_table(reports), file=sys.stderr)
+    return 0
+
+
+def evaluate(
+    engine: Engine,
+    faces: FaceSet,
+    part: str | None = None,
+    *,
+    protocol: str | None = None,
+    allow_seen: bool = False,
+    out: Path = OUT,
+) -> Path:
+    """Measure a model on one part of `faces` and write its report.
+
+    Args:
+        engine: the model.
+        faces: divided by the model's own protocol, unless `protocol` names another.
+        part: `train`, `validation` or `test`, which is the default. Naming `train` asks for seen faces.
+        protocol: `official`, `random` or `kfold`, with the model's own share, seed and folds.
+        allow_seen: measure the model even on faces that it was trained on.
+        out: the folder that gets the report's folder.
+
+    Returns:
+        The report's folder, see `inference.report`.
+
+    Raises:
+        InputError: the faces cannot be divided so, or the model was trained on some of them.
+    """
+    manifest, name = engine.manifest, part or "test"
+    division = split(faces, _plan(manifest.data.plan(), protocol))
+    indices = division.part(name)
+    seen = exposure(manifest, faces, indices)
+    if not allow_seen and name != "train":
+        words = scope({"protocol": division.plan.protocol, "part": name})
+        refuse_seen(engine.path.name, manifest, seen, words, len(indices))
+    probabilities, seconds = measure(engine, faces.pixels, indices)
+    speed = Speed(onnxruntime.__version__, engine.providers, engine.threads, seconds, len(indices) / seconds)
+    summary = summarise(faces.labels[indices], probabilities)
+    return write_report(
+        Evaluation(engine.path, manifest, faces, division, name, seen, probabilities, summary, speed), out
+    )
+
+
+def measure(
+    engine: Engine, pixels: NDArray[np.uint8], indices: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], float]:
+    """Probabilities float32[N, 7] of the faces `indices`, and the seconds that the engine alone took.
+
+    The first batch runs once unmeasured, since the first run of a session also plans its memory.
+    """
+    engine.predict(np.ascontiguousarray(pixels[indices[:FACES_AT_ONCE]]))
+    answers, seconds = [], 0.0
+    with tqdm(total=len(indices), desc=engine.path.stem, unit="face", leave=False, disable=None) as progress:
+        for start in range(0, len(indices), FACES_AT_ONCE):
+            batch = np.ascontiguousarray(pixels[indices[start : start + FACES_AT_ONCE]])
+            began = time.perf_counter()
+            answers.append(engine.predict(batch))
+            seconds += time.perf_counter() - began
+            progress.update(len(batch))
+    return np.concatenate(answers), seconds
+
+
+def read_report(folder: Path) -> dict[str, Any]:
+    """The content of a report's `report.json`."""
+    content: dict[str, Any] = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
+    return content
+
+
+def _plan(own: SplitPlan, protocol: str | None) -> SplitPlan:
+    if protocol is None or protocol == own.protocol:
+        return own
+    return replace(own, protocol=protocol, fold=1 if protocol == "kfold" else None)
+
+
+def _refuse_same_names(models: Sequence[Path]) -> None:
+    twice = [stem for stem, count in Counter(path.stem for path in models).items() if count > 1]
+    if twice:
+        raise InputError(
+            f"two of the models are called {twice[0]}, and their reports would have one folder; "
+            "evaluate them one by one, with another --out each"
+        )

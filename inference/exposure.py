@@ -1,0 +1,75 @@
+"""What a model has already seen of the faces that it is to be judged by.
+
+The random protocol's training part holds most of the official test part: a model must not be measured on
+faces that it may know by heart unless somebody asks for just that, and the report then says so.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.errors import InputError
+from data.faceset import FaceSet
+from data.splits import Split, split
+from inference.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """How a model met the faces of an evaluation; None where that cannot be known.
+
+    `same_faces`: they come from the very data that it was trained on. `trained_on` and `selected_on` count
+    the faces that trained it, and those that its best epoch was picked on. `copies`, bool[N]: not trained on
+    itself but equal, pixel for pixel, to a face that was.
+    """
+
+    same_faces: bool
+    trained_on: int | None = None
+    selected_on: int | None = None
+    copies: NDArray[np.bool_] | None = None
+
+
+def exposure(manifest: Manifest, faces: FaceSet, indices: NDArray[np.int64]) -> Exposure:
+    """Rebuild the model's own division of `faces` and look up `indices` in it."""
+    if faces.fingerprint != manifest.data.faces:
+        return Exposure(same_faces=False)
+    own = _own_split(manifest, faces)
+    if own is None:
+        return Exposure(same_faces=True)
+    trained = np.isin(indices, own.train)
+    selected = np.isin(indices, own.part(manifest.selection.part))
+    copies = np.isin(faces.pictures[indices], faces.pictures[own.train]) & ~trained
+    return Exposure(True, int(trained.sum()), int(selected.sum()), copies)
+
+
+def refuse_seen(name: str, manifest: Manifest, seen: Exposure, scope: str, count: int) -> None:
+    """Raise `InputError` where the model was, or may have been, trained on faces of its own data.
+
+    Args:
+        name: the model, for the message.
+        manifest: the model's.
+        seen: what it has seen of the faces.
+        scope: the faces in words, such as `random test part`.
+        count: how many they are.
+    """
+    own = manifest.data.protocol
+    if seen.same_faces and seen.trained_on is None:
+        raise InputError(
+            f"{name} was trained on a part of these faces, and they do not divide into the parts of its "
+            f"{own} protocol as they did then, so that it may know the {scope}; give the data in the form "
+            "that it was trained from, or say --allow-seen"
+        )
+    if seen.trained_on:
+        raise InputError(
+            f"{name} was trained on {seen.trained_on:,} of the {count:,} faces of the {scope}; evaluate it "
+            f"under its own protocol (--protocol {own}), or say --allow-seen to measure it all the same"
+        )
+
+
+def _own_split(manifest: Manifest, faces: FaceSet) -> Split | None:
+    plan = manifest.data.plan()
+    if plan.protocol == "official" and not faces.has_usage:
+        return None
+    own = split(faces, plan)
+    return own if own.fingerprint == manifest.data.fingerprint else None

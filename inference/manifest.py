@@ -1,0 +1,147 @@
+"""The manifest that every artifact carries: what it is, where it came from, and how it was proven.
+
+`manifest.schema.json` beside this module describes the same as a JSON Schema.
+"""
+
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from data.errors import InputError
+from data.faceset import LABELS
+from data.splits import Split, SplitPlan
+
+CONTRACT = 1
+METADATA_KEY = "ferox.manifest"
+NO_DIGEST = "0" * 64
+
+
+@dataclass(frozen=True)
+class DataRecord:
+    """The faces that a model was trained on, and how they were divided.
+
+    `faces` is the fingerprint of pixels and labels alone, `fingerprint` that of pixels, labels and split.
+    """
+
+    source: str
+    faces: str
+    fingerprint: str
+    protocol: str
+    test_share: float
+    seed: int
+    drop_duplicates: bool
+    folds: int
+    fold: int | None
+    counts: dict[str, int]
+
+    def plan(self) -> SplitPlan:
+        """Return the plan that divides the same faces in the same way."""
+        return SplitPlan(self.protocol, self.test_share, self.seed, self.drop_duplicates, self.folds, self.fold)
+
+
+def data_record(source: str, faces: str, split: Split) -> DataRecord:
+    """Describe a division of the faces whose own fingerprint is `faces`."""
+    plan = split.plan
+    return DataRecord(
+        source,
+        faces,
+        split.fingerprint,
+        plan.protocol,
+        plan.test_share,
+        plan.seed,
+        plan.drop_duplicates,
+        plan.folds,
+        plan.fold,
+        split.counts,
+    )
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The checkpoint that became the artifact: its epoch, and its figures on the part it was picked on.
+
+    `part` is `validation`, or `test` where the protocol has no validation part; accuracy is a share, 0 to 1.
+    """
+
+    part: str
+    epoch: int
+    accuracy: float
+    loss: float
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Version 1 of the manifest.
+
+    `digest` is the sha256 of the whole file with the digest's own 64 hex digits read as zeros; `recipe` holds all
+    training settings; `parity` holds the verdict with its figures, and for lower precisions the accuracy they cost.
+    """
+
+    contract: int
+    digest: str
+    model: str
+    parameters: int
+    precision: str
+    framework: str
+    versions: dict[str, str]
+    labels: tuple[str, ...]
+    recipe: dict[str, Any]
+    data: DataRecord
+    selection: Selection
+    checkpoint_sha256: str
+    parity: dict[str, Any]
+    created: str
+
+    def to_json(self) -> str:
+        """Return the manifest as strict, compact JSON; the digest keeps its place whatever its value."""
+        return json.dumps(asdict(self), allow_nan=False)
+
+
+def parse_manifest(text: str, name: str) -> Manifest:
+    """Read a manifest.
+
+    Args:
+        text: what stands under the metadata key.
+        name: the artifact's file name, for messages.
+
+    Raises:
+        InputError: it is of another contract version, or not a manifest of this version.
+    """
+    remedy = "export the run again with this version: python -m export RUN"
+    try:
+        content = json.loads(text)
+    except ValueError:
+        raise InputError(f"{name}: its {METADATA_KEY} is not JSON; {remedy}") from None
+    version = content.get("contract") if isinstance(content, dict) else None
+    if version != CONTRACT:
+        raise InputError(f"{name} follows contract version {version!r}, this engine reads version {CONTRACT}; {remedy}")
+    try:
+        manifest = _build(content)
+    except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
+        raise InputError(f"{name}: its manifest does not follow contract version {CONTRACT} ({error}); {remedy}") from error
+    if manifest.labels != LABELS:
+        raise InputError(f"{name}: its labels are {', '.join(manifest.labels)}; expected {', '.join(LABELS)}; {remedy}")
+    return manifest
+
+
+def _build(content: dict[str, Any]) -> Manifest:
+    _check_fields(Manifest, content)
+    data, selection = content["data"], content["selection"]
+    _check_fields(DataRecord, data)
+    _check_fields(Selection, selection)
+    record = DataRecord(**data)
+    record.plan()
+    for name in ("model", "precision", "framework", "digest", "checkpoint_sha256", "created"):
+        if not isinstance(content[name], str):
+            raise TypeError(f"{name} is {content[name]!r}, expected text")
+    for name in ("versions", "recipe", "parity"):
+        if not isinstance(content[name], dict):
+            raise TypeError(f"{name} is {content[name]!r}, expected an object")
+    labels = tuple(str(label) for label in content["labels"])
+    return Manifest(**(content | {"data": record, "selection": Selection(**selection), "labels": labels}))
+
+
+def _check_fields(kind: type, content: dict[str, Any]) -> None:
+    wanted = {field.name for field in fields(kind)}
+    if set(content) != wanted:
+        raise ValueError(f"{kind.__name__} has the fields {sorted(content)}, expected {sorted(wanted)}")

@@ -1,0 +1,210 @@
+"""What an evaluation leaves behind: one folder that a person can read and a program can recompute.
+
+`report.json` is written last and removed first, so that a folder which holds one is whole. Version 1 of it:
+
+- `report`: 1; `created`: UTC time; `name`: the folder's; `notes`: sentences that qualify the figures
+- `model`: `file` (its name), `bytes`
+- `manifest`: all that the artifact says of itself, see `inference.manifest.Manifest`
+- `evaluated_on`: `source`, `faces` and `fingerprint`, the protocol's settings and the `counts` of its parts,
+  as in the manifest's `data`; `part`, `count`, `skipped_rows`; `same_faces`: whether these are the faces that
+  the model's own parts were taken from; how many of them it was `trained_on`, was `selected_on`, or knows as
+  `copies` of a training face, and the `accuracy_without_copies`; null where that cannot be known
+- `figures`: see `inference.metrics.Summary`
+- `engine`: `onnxruntime` (version), `providers`, `threads` (null: onnxruntime's own choice), `seconds`,
+  `images_per_second`
+"""
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.faceset import LABELS, NO_USAGE, USAGES, FaceSet
+from data.files import remove_temporaries, write_json, write_text
+from data.splits import Split
+from inference.comparison import scope
+from inference.exposure import Exposure
+from inference.figures import draw_confusion, draw_reliability, draw_roc, percent
+from inference.manifest import Manifest, data_record
+from inference.metrics import Summary
+from inference.page import render_page
+
+VERSION = 1
+REPORT_FILE, PREDICTIONS_FILE, PAGE_FILE = "report.json", "predictions.csv", "report.html"
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How the engine ran: its version, where, and for how long over all faces (wall time, warmed up)."""
+
+    onnxruntime: str
+    providers: tuple[str, ...]
+    threads: int | None
+    seconds: float
+    images_per_second: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model's answers to one part of a division of faces; `probabilities` is float32[N, 7]."""
+
+    file: Path
+    manifest: Manifest
+    faces: FaceSet
+    split: Split
+    part: str
+    seen: Exposure
+    probabilities: NDArray[np.float32]
+    summary: Summary
+    speed: Speed
+
+    @property
+    def indices(self) -> NDArray[np.int64]:
+        """int64[N]: which faces were evaluated."""
+        return self.split.part(self.part)
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """bool[N]: whether the most probable class is the true one."""
+        right: NDArray[np.bool_] = self.probabilities.argmax(axis=1) == self.faces.labels[self.indices]
+        return right
+
+    @property
+    def name(self) -> str:
+        """The artifact's stem, the protocol where it is not the model's own, the part where not `test`."""
+        protocol = self.split.plan.protocol
+        suffixes = [protocol] if protocol != self.manifest.data.protocol else []
+        return "-".join([self.file.stem, *suffixes, *([self.part] if self.part != "test" else [])])
+
+
+def write_report(evaluation: Evaluation, out: Path) -> Path:
+    """Write the report's folder into `out`, in place of an older one of the same name, and return it."""
+    folder = out / evaluation.name
+    folder.mkdir(parents=True, exist_ok=True)
+    remove_temporaries(folder)
+    (folder / REPORT_FILE).unlink(missing_ok=True)
+    content, summary = document(evaluation), evaluation.summary
+    title = f"{evaluation.manifest.model}, {scope(content['evaluated_on'])}"
+    draw_confusion(summary.confusion, folder / "confusion.png", f"Confusion: {title}")
+    draw_roc(summary, folder / "roc.png", f"ROC, one against the rest: {title}")
+    draw_reliability(summary, folder / "reliability.png", f"Reliability: {title}")
+    write_text(folder / PREDICTIONS_FILE, predictions_table(evaluation))
+    pictures = {name: (folder / f"{name}.png").read_bytes() for name in ("confusion", "roc", "reliability")}
+    write_text(folder / PAGE_FILE, render_page(content, pictures, worst_mistakes(evaluation)))
+    write_json(folder / REPORT_FILE, content)
+    return folder
+
+
+def document(evaluation: Evaluation) -> dict[str, Any]:
+    """The content of `report.json`."""
+    content: dict[str, Any] = {
+        "report": VERSION,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "name": evaluation.name,
+        "model": {"file": evaluation.file.name, "bytes": evaluation.file.stat().st_size},
+        "manifest": asdict(evaluation.manifest),
+        "evaluated_on": _evaluated_on(evaluation),
+        "figures": evaluation.summary.to_dict(),
+        "engine": asdict(evaluation.speed),
+    }
+    return content | {"notes": notes(content)}
+
+
+def notes(content: Mapping[str, Any]) -> list[str]:
+    """What a reader must know before believing the figures, one sentence each."""
+    on, figures = content["evaluated_on"], content["figures"]
+    found = []
+    if not on["same_faces"]:
+        found.append(
+            "This is not the data it was trained on: its fingerprint is another, and whether the model has "
+            "seen any of these faces is unknown."
+        )
+    elif on["trained_on"] is None:
+        found.append("Which of these faces it was trained on cannot be told from this form of the data.")
+    if on["trained_on"]:
+        found.append(
+            f"It was trained on {on['trained_on']:,} of these {on['count']:,} faces: the figures say what it "
+            "remembers, not what it can do with a new face."
+        )
+    if on["selected_on"]:
+        found.append(
+            f"Its best epoch was picked on {on['selected_on']:,} of these faces, which flatters its figures."
+        )
+    if on["copies"]:
+        found.append(
+            f"{on['copies']:,} of these faces are exact copies of faces that it was trained on; without them "
+            f"its accuracy is {_percent_or_dash(on['accuracy_without_copies'])}."
+        )
+    if on["skipped_rows"]:
+        found.append(f"{on['skipped_rows']:,} bad rows of the data were left out on request.")
+    for c in figures["classes"]:
+        if c["support"] == 0:
+            found.append(f"There is no {c['label']} face here: what needs one is undefined.")
+        elif c["precision"] is None:
+            found.append(f"It never answered {c['label']}: that precision and F1 are undefined, not 0.")
+    return found
+
+
+def predictions_table(evaluation: Evaluation) -> str:
+    """One line a face, as CSV: its index in canonical order, its row in the source, and the answer."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["index", "row", "usage", "label", "prediction", "correct", *LABELS])
+    records = evaluation.faces.records[evaluation.indices]
+    guesses = evaluation.probabilities.argmax(axis=1)
+    for index, record, guess, shares in zip(
+        evaluation.indices.tolist(), records, guesses.tolist(), evaluation.probabilities, strict=True
+    ):
+        usage = "" if record["usage"] == NO_USAGE else USAGES[record["usage"]]
+        label = int(record["label"])
+        # Nine significant digits bring every float32 back as it was.
+        digits = [f"{share:.9g}" for share in shares]
+        table.writerow(
+            [index, record["row"], usage, LABELS[label], LABELS[guess], int(label == guess), *digits]
+        )
+    return text.getvalue()
+
+
+def worst_mistakes(
+    evaluation: Evaluation, count: int = 18
+) -> list[tuple[NDArray[np.uint8], str, str, float]]:
+    """The most confident mistakes, surest first: face uint8[48, 48], truth, prediction, confidence."""
+    wrong = np.flatnonzero(~evaluation.correct)
+    confidence = evaluation.probabilities.max(axis=1)
+    surest = wrong[np.argsort(-confidence[wrong], kind="stable")][:count]
+    guesses = evaluation.probabilities.argmax(axis=1)
+    return [
+        (
+            evaluation.faces.pixels[evaluation.indices[place]],
+            LABELS[evaluation.faces.labels[evaluation.indices[place]]],
+            LABELS[guesses[place]],
+            float(confidence[place]),
+        )
+        for place in surest
+    ]
+
+
+def _evaluated_on(evaluation: Evaluation) -> dict[str, Any]:
+    faces, seen = evaluation.faces, evaluation.seen
+    copies = None if seen.copies is None else int(seen.copies.sum())
+    rest = None if seen.copies is None else evaluation.correct[~seen.copies]
+    return asdict(data_record(faces.source, faces.fingerprint, evaluation.split)) | {
+        "part": evaluation.part,
+        "count": len(evaluation.indices),
+        "skipped_rows": faces.skipped,
+        "same_faces": seen.same_faces,
+        "trained_on": seen.trained_on,
+        "selected_on": seen.selected_on,
+        "copies": copies,
+        "accuracy_without_copies": float(rest.mean()) if rest is not None and len(rest) else None,
+    }
+
+
+def _percent_or_dash(share: float | None) -> str:
+    return "undefined" if share is None else percent(share, 2)

@@ -1,0 +1,241 @@
+import argparse
+import json
+import math
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from data.errors import InputError
+from data.faceset import LABELS, FaceSet
+from inference import predict
+from inference.engine import Engine
+from inference.faces import HaarFinder
+from inference.pictures import Picture
+from inference.predict import main, picture_files, predict_picture
+
+
+@pytest.fixture(scope="module")
+def face(drawn: FaceSet) -> NDArray[np.uint8]:
+    """One drawn face that the cascade takes for one."""
+    for pixels in drawn.pixels:
+        if len(HaarFinder().find(photo(pixels))) == 1:
+            return np.array(pixels)
+    raise AssertionError("the cascade finds none of the drawn faces")
+
+
+def photo(*faces: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a colour photograph of faces side by side, each 200 pixels large."""
+    canvas = np.full((400, 400 * max(1, len(faces)), 3), (150, 160, 140), np.uint8)
+    for number, face in enumerate(faces):
+        large = cv2.resize(face, (200, 200), interpolation=cv2.INTER_CUBIC)
+        canvas[100:300, 400 * number + 100 : 400 * number + 300] = large[:, :, None]
+    return canvas
+
+
+def arguments(model: Path, *images: Path, **others: object) -> argparse.Namespace:
+    defaults = {"faces": "auto", "yunet": None, "json": False, "provider": "auto", "threads": 1}
+    return argparse.Namespace(model=model, images=list(images), **{**defaults, **others})
+
+
+def saved(path: Path, pixels: NDArray[np.uint8]) -> Path:
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def strict(text: str) -> list[dict[str, Any]]:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    records: list[dict[str, Any]] = json.loads(text, parse_constant=refuse)
+    return records
+
+
+# --- one picture
+
+
+def test_a_picture_is_predicted_as_the_engine_predicts_its_crops(
+    tiny_model: Path, face: NDArray[np.uint8]
+) -> None:
+    engine = Engine.load(tiny_model, threads=1)
+    prediction = predict_picture(engine, Picture(photo(face, face), "two.png"), HaarFinder(), "auto")
+    assert prediction.name == "two.png" and prediction.error is None and len(prediction.faces) == 2
+    for found in prediction.faces:
+        assert found.crop.shape == (48, 48) and found.probabilities.shape == (len(LABELS),)
+        expected = engine.predict(found.crop[None])[0]
+        assert np.allclose(found.probabilities, expected, atol=1e-6)
+        assert found.label == LABELS[int(expected.argmax())]
+
+
+def test_a_bare_crop_reaches_the_model_unchanged(tiny_model: Path, drawn: FaceSet) -> None:
+    engine = Engine.load(tiny_model, threads=1)
+    pixels = drawn.pixels[0]
+    picture = Picture(np.repeat(pixels[:, :, None], 3, axis=2), "crop.png")
+    (found,) = predict_picture(engine, picture, HaarFinder(), "auto").faces
+    assert (found.crop == pixels).all()
+
+
+def test_a_picture_without_faces_has_none(tiny_model: Path) -> None:
+    prediction = predict_picture(
+        Engine.load(tiny_model, threads=1), Picture(photo(), "x"), HaarFinder(), "auto"
+    )
+    assert prediction.faces == () and prediction.error is None
+
+
+# --- the command
+
+
+def test_the_table_shows_each_face_with_its_label_and_runner_up(
+    tiny_model: Path, face: NDArray[np.uint8], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = saved(tmp_path / "two.png", photo(face, face))
+    assert main(arguments(tiny_model, path)) == 0
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head.split() == ["file", "face", "box", "x,y", "w", "x", "h", "label", "confidence", "runner-up"]
+    assert len(rows) == 2
+    names = "|".join(LABELS)
+    form = rf"{re.escape(str(path))} +\d +-?\d+,-?\d+ \d+ x \d+ +({names}) +[\d.]+% +({names}) [\d.]+%"
+    for number, row in enumerate(rows, 1):
+        assert re.fullmatch(form, row) and row.removeprefix(str(path)).split()[0] == str(number)
+
+
+def test_json_is_one_strict_list_with_an_object_a_picture(
+    tiny_model: Path, face: NDArray[np.uint8], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = [
+        saved(tmp_path / "b.png", photo(face)),
+        saved(tmp_path / "a.png", photo()),
+        saved(tmp_path / "crop.png", face),
+    ]
+    assert main(arguments(tiny_model, *paths, json=True)) == 0
+    one, none, crop = strict(capsys.readouterr().out)
+    assert [record["file"] for record in (one, none, crop)] == [str(path) for path in paths]
+    assert none == {"file": str(paths[1]), "notes": [], "error": None, "faces": []}
+    assert len(one["faces"]) == 1
+    assert crop["faces"][0]["box"] == {"x": 0, "y": 0, "width": 48, "height": 48, "score": None}
+    for record in (one, crop):
+        probabilities = record["faces"][0]["probabilities"]
+        assert tuple(probabilities) == LABELS and math.isclose(sum(probabilities.values()), 1, abs_tol=1e-5)
+        assert record["faces"][0]["label"] == max(probabilities, key=probabilities.get)
+
+
+def test_whole_takes_a_picture_without_a_face_as_one(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = saved(tmp_path / "plain.png", photo())
+    assert main(arguments(tiny_model, path)) == 0
+    assert "no face found" in capsys.readouterr().out
+    assert main(arguments(tiny_model, path, faces="whole")) == 0
+    assert "0,0 400 x 400" in capsys.readouterr().out
+
+
+def test_what_was_not_taken_of_a_picture_is_said(
+    tiny_model: Path, face: NDArray[np.uint8], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "moving.gif"
+    Image.fromarray(face).save(path, save_all=True, append_images=[Image.fromarray(255 - face)])
+    assert main(arguments(tiny_model, path)) == 0
+    assert "note: an animation: its first frame was taken" in capsys.readouterr().out
+    assert main(arguments(tiny_model, path, json=True)) == 0
+    assert strict(capsys.readouterr().out)[0]["notes"] == ["an animation: its first frame was taken"]
+
+
+def test_the_only_picture_being_unreadable_is_an_error(tiny_model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "broken.jpg"
+    path.write_bytes(b"text")
+    for as_json in (False, True):
+        with pytest.raises(InputError, match=r"broken\.jpg is not a picture"):
+            main(arguments(tiny_model, path, json=as_json))
+
+
+def test_an_unreadable_picture_among_several_is_reported_in_its_place_and_the_rest_go_on(
+    tiny_model: Path, face: NDArray[np.uint8], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "b.png"
+    broken.write_bytes(b"\x89PNG\r\n\x1a\n")
+    paths = [saved(tmp_path / "a.png", face), broken, saved(tmp_path / "c.png", face)]
+    assert main(arguments(tiny_model, *paths)) == 2
+    shown = capsys.readouterr()
+    assert [row.split()[1] for row in shown.out.splitlines()[1:]] == ["1", "-", "1"]
+    assert "not read: b.png is a damaged or truncated PNG file" in shown.out
+    assert shown.err == "error: 1 of 3 pictures could not be read\n"
+    assert main(arguments(tiny_model, *paths, json=True)) == 2
+    records = strict(capsys.readouterr().out)
+    assert [record["error"] is None for record in records] == [True, False, True]
+    assert [len(record["faces"]) for record in records] == [1, 0, 1]
+
+
+def test_many_pictures_are_predicted_in_groups_as_they_are_alone(
+    tiny_model: Path,
+    drawn: FaceSet,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    paths = [saved(tmp_path / f"{number:02}.png", drawn.pixels[number]) for number in range(11)]
+    monkeypatch.setattr(predict, "PICTURES_AT_ONCE", 4)
+    assert main(arguments(tiny_model, tmp_path, json=True)) == 0
+    records = strict(capsys.readouterr().out)
+    expected = Engine.load(tiny_model, threads=1).predict(drawn.pixels[:11])
+    assert [record["file"] for record in records] == [str(path) for path in paths]
+    found = [list(record["faces"][0]["probabilities"].values()) for record in records]
+    assert np.allclose(found, expected, atol=1e-6)
+
+
+def test_the_provider_is_the_engines_matter(
+    tiny_model: Path, face: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    with pytest.raises(InputError):
+        main(arguments(tiny_model, saved(tmp_path / "a.png", face), provider="nonsense"))
+
+
+# --- which files
+
+
+def test_a_folder_gives_its_pictures_by_name_and_what_is_below_it(tmp_path: Path) -> None:
+    for name in ("b.JPG", "a.png", "notes.txt", ".hidden.png", "below/c.webp"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    named = tmp_path / "notes.txt"
+    found = picture_files([named, tmp_path])
+    assert found == [named, tmp_path / "a.png", tmp_path / "b.JPG", tmp_path / "below" / "c.webp"]
+
+
+def test_a_missing_path_an_empty_folder_and_nothing_at_all_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.png does not exist"):
+        picture_files([tmp_path / "none.png"])
+    with pytest.raises(InputError, match=r"holds no pictures: expected names ending in \.bmp"):
+        picture_files([tmp_path])
+    with pytest.raises(InputError, match="no pictures were given"):
+        picture_files([])
+
+
+def test_odd_file_names_neither_break_the_table_nor_the_json(
+    tiny_model: Path, face: NDArray[np.uint8], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(face).save(tmp_path / "plain.png")
+    for name in ("line\nbreak.png", "\x1b[2J.png", "\udcff.png"):
+        (tmp_path / name).write_bytes((tmp_path / "plain.png").read_bytes())
+    assert main(arguments(tiny_model, tmp_path)) == 0
+    shown = capsys.readouterr().out
+    assert len(shown.splitlines()) == 5 and "\x1b" not in shown and shown.isascii()
+    assert main(arguments(tiny_model, tmp_path, json=True)) == 0
+    assert len(strict(capsys.readouterr().out)) == 4
+
+
+# --- starting
+
+
+def test_predicting_imports_no_more_than_it_needs() -> None:
+    """Most of the time of a single prediction is spent on imports."""
+    code = "import sys, inference.predict; print(*(name.partition('.')[0] for name in sys.modules))"
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {"sklearn", "scipy", "matplotlib", "pandas", "torch", "tensorflow", "paddle", "onnx", "gradio"}
+    assert heavy.isdisjoint(child.stdout.split())

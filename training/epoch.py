@@ -1,0 +1,117 @@
+"""What one epoch shows a model, decided in NumPy: the order of faces and how each is distorted.
+
+It depends on the settings, the seed and the epoch's number alone, so that every framework sees the same batches and
+a resumed run sees what an uninterrupted one would have. Applying the distortion is each framework's own, on whole
+batches.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.faceset import LABELS, SIDE
+from training.recipe import Settings
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Ranges to draw from: degrees, shares of the picture's side, and shares of brightness and contrast."""
+
+    rotation: float
+    shift: float
+    scale: float
+    jitter: float
+    erase: float
+    black_edges: bool
+
+
+AUGMENTATIONS = {
+    # The published ResNet-18's: flip, rotation by 10 degrees with black corners, jitter of 0.2.
+    "light": Augmentation(rotation=10, shift=0, scale=0, jitter=0.2, erase=0, black_edges=True),
+    "full": Augmentation(rotation=10, shift=0.1, scale=0.1, jitter=0.2, erase=0.25, black_edges=False),
+}
+
+
+@dataclass(frozen=True)
+class Distortion:
+    """One distortion a face.
+
+    Attributes:
+        matrices: float32[K, 2, 3], from an output place (x, y, 1) to the input place it is sampled at, both from -1 to 1
+            over the picture's outer edges (the convention of `affine_grid` with `align_corners=False`).
+        brightness: float32[K], multiplies pixels.
+        contrast: float32[K], multiplies each pixel's distance from the face's mean, after brightness.
+        boxes: int64[K, 4], the erased rectangle as top, left, bottom, right; empty where nothing is erased.
+        black_edges: whether what lies outside the picture is black, or the nearest pixel.
+    """
+
+    matrices: NDArray[np.float32]
+    brightness: NDArray[np.float32]
+    contrast: NDArray[np.float32]
+    boxes: NDArray[np.int64]
+    black_edges: bool
+
+
+@dataclass(frozen=True)
+class EpochPlan:
+    """The faces of one epoch as int64[K] indices into the training part, and what is done to each."""
+
+    order: NDArray[np.int64]
+    distortion: Distortion | None
+    seed: int
+
+
+def plan_epoch(settings: Settings, labels: NDArray[np.uint8], epoch: int) -> EpochPlan:
+    """Decide epoch number `epoch` (from 1) over a training part with these labels."""
+    random = np.random.default_rng([settings.seed, 2, epoch])
+    order = random.permutation(_sampled(settings.balance, labels, random))
+    augmentation = AUGMENTATIONS.get(settings.augmentation)
+    distortion = draw_distortion(augmentation, len(order), random) if augmentation else None
+    return EpochPlan(order, distortion, int(random.integers(2**31)))
+
+
+def class_weights(balance: str, labels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return float32[7] loss weights: N / (classes x count) with `class-weights` (scikit-learn's "balanced"), else ones."""
+    if balance != "class-weights":
+        return np.ones(len(LABELS), np.float32)
+    counts = np.bincount(labels, minlength=len(LABELS))
+    present = counts > 0
+    weights = np.zeros(len(LABELS), np.float32)
+    weights[present] = len(labels) / (present.sum() * counts[present])
+    return weights
+
+
+def draw_distortion(augmentation: Augmentation, count: int, random: np.random.Generator) -> Distortion:
+    """Draw `count` distortions; half of them mirrored."""
+    angle = np.radians(random.uniform(-augmentation.rotation, augmentation.rotation, count))
+    zoom = 1 / random.uniform(1 - augmentation.scale, 1 + augmentation.scale, count)
+    mirror = np.where(random.random(count) < 0.5, -1.0, 1.0)
+    matrices = np.empty((count, 2, 3), np.float32)
+    matrices[:, 0, 0], matrices[:, 0, 1] = mirror * zoom * np.cos(angle), -mirror * zoom * np.sin(angle)
+    matrices[:, 1, 0], matrices[:, 1, 1] = zoom * np.sin(angle), zoom * np.cos(angle)
+    # A share of the side is twice that share of the range -1 to 1.
+    matrices[:, :, 2] = 2 * random.uniform(-augmentation.shift, augmentation.shift, (count, 2))
+    jitter = random.uniform(1 - augmentation.jitter, 1 + augmentation.jitter, (2, count)).astype(np.float32)
+    boxes = _boxes(augmentation.erase, count, random)
+    return Distortion(matrices, jitter[0], jitter[1], boxes, augmentation.black_edges)
+
+
+def _boxes(share: float, count: int, random: np.random.Generator) -> NDArray[np.int64]:
+    """Rectangles with sides of 1/8 to 3/8 of the picture on a share of the faces, empty ones on the rest."""
+    sides = random.integers(SIDE // 8, 3 * SIDE // 8, (count, 2), endpoint=True)
+    corners = (random.random((count, 2)) * (SIDE - sides + 1)).astype(np.int64)
+    erased = random.random(count) < share
+    return np.where(erased[:, None], np.hstack([corners, corners + sides]), 0)
+
+
+def _sampled(balance: str, labels: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.int64]:
+    everything = np.arange(len(labels))
+    if balance not in ("over-sampling", "under-sampling"):
+        return everything
+    members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    if balance == "under-sampling":
+        fewest = min(map(len, members))
+        return np.concatenate([random.choice(faces, fewest, replace=False) for faces in members])
+    most = max(map(len, members))
+    return np.concatenate([everything, *(random.choice(faces, most - len(faces)) for faces in members)])

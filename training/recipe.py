@@ -1,0 +1,133 @@
+"""Every setting of a training, frozen, with its allowed range; and the two recipes that people start from."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from data.errors import InputError
+from data.splits import SplitPlan
+from training.specs import model_spec
+
+FRAMEWORKS = ("torch", "tensorflow", "paddle")
+RECIPES = ("published", "best")
+CHOICES: dict[str, tuple[str, ...]] = {
+    "framework": FRAMEWORKS,
+    "recipe": RECIPES,
+    "optimizer": ("adam", "adamw", "sgd", "adagrad", "adamax"),
+    "schedule": ("constant", "cosine", "step"),
+    "augmentation": ("none", "light", "full"),
+    "balance": ("none", "class-weights", "over-sampling", "under-sampling"),
+    "precision": ("fp32", "bf16"),
+    "weights": ("none", "imagenet"),
+    "device": ("auto", "cpu", "cuda"),
+    "keep": ("last", "all"),
+}
+RANGES: dict[str, tuple[float, float]] = {
+    "epochs": (1, 10_000),
+    "batch_size": (2, 8192),
+    "learning_rate": (1e-7, 10),
+    "weight_decay": (0, 1),
+    "momentum": (0, 0.999),
+    "label_smoothing": (0, 0.5),
+    "seed": (0, 2**32 - 1),
+    "threads": (1, 1024),
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that decides how a model is trained, but for the faces.
+
+    `weight_decay` is added to the gradient (L2) by every optimiser but AdamW, which decouples it. `momentum` is
+    SGD's, Nesterov's form under the `best` recipe. `threads` None means all that this process may use.
+    """
+
+    framework: str
+    model: str
+    recipe: str = "published"
+    split: SplitPlan = SplitPlan()
+    epochs: int = 100
+    batch_size: int = 64
+    learning_rate: float = 0.001
+    optimizer: str = "adam"
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    schedule: str = "constant"
+    augmentation: str = "none"
+    balance: str = "none"
+    label_smoothing: float = 0.0
+    weights: str = "none"
+    seed: int = 0
+    precision: str = "fp32"
+    device: str = "auto"
+    threads: int | None = None
+    keep: str = "last"
+
+    def __post_init__(self) -> None:
+        model_spec(self.model)
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise InputError(f"{_option(name)} is {getattr(self, name)!r}, expected one of {', '.join(choices)}")
+        for name, (low, high) in RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise InputError(f"{_option(name)} is {value}, expected {low:g} to {high:g}")
+        if self.weights == "imagenet" and not self.model.startswith("resnet_18"):
+            raise InputError(f"--weights imagenet is for resnet_18; {self.model} has none")
+
+    def record(self) -> dict[str, Any]:
+        """Return the settings as JSON-able values, the split's beside the others."""
+        own = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "split"}
+        return own | {"split": {field.name: getattr(self.split, field.name) for field in fields(SplitPlan)}}
+
+
+def settings_from_record(record: dict[str, Any]) -> Settings:
+    """Rebuild settings from `Settings.record`; an `InputError` names what does not belong there."""
+    known = {field.name for field in fields(Settings)}
+    if unknown := set(record) - known:
+        raise InputError(f"the run's settings hold {sorted(unknown)}, which this version does not know; train again")
+    return Settings(**(record | {"split": SplitPlan(**record["split"])}))
+
+
+def recipe(name: str, framework: str, model: str) -> Settings:
+    """Return a recipe's settings for a model.
+
+    `published`: Adam, learning rate 0.001, batch 64, no augmentation; CNN_4 with learning rate 0.004 and L2 1e-4;
+    ResNet-18 with Adamax, batch 32 and light augmentation. `best`: SGD with Nesterov momentum under a
+    cosine, full augmentation and label smoothing; Adam instead for the MLPs.
+    """
+    base = Settings(framework, model, recipe=name)
+    if name == "published":
+        if model == "cnn_4":
+            return replace(base, learning_rate=0.004, weight_decay=1e-4)
+        if model == "resnet_18":
+            return replace(base, optimizer="adamax", batch_size=32, augmentation="light")
+        return base
+    tuned = replace(base, epochs=150, batch_size=128, schedule="cosine", augmentation="full", label_smoothing=0.1)
+    if model.startswith("mlp"):
+        return tuned
+    return replace(tuned, optimizer="sgd", nesterov=True, learning_rate=0.02, weight_decay=5e-4)
+
+
+def learning_rate(settings: Settings, progress: float) -> float:
+    """Return the learning rate when a share `progress` (0 to 1) of all steps is done.
+
+    `cosine` falls from the full rate to zero after a linear warm-up over the first 2 %; `step` divides the rate by
+    ten at one half and again at three quarters.
+    """
+    from math import cos, pi
+
+    match settings.schedule:
+        case "cosine":
+            warm = 0.02
+            if progress < warm:
+                return settings.learning_rate * max(progress / warm, 0.01)
+            return settings.learning_rate * 0.5 * (1 + cos(pi * (progress - warm) / (1 - warm)))
+        case "step":
+            return settings.learning_rate * (0.01 if progress >= 0.75 else 0.1 if progress >= 0.5 else 1.0)
+        case _:
+            return settings.learning_rate
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")

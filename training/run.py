@@ -1,0 +1,175 @@
+"""A run folder: one record that says all about a training, committed after every epoch.
+
+`run.json` is the commit point. Checkpoints get names of their own and are referred to from it with their sha256;
+it is replaced in one step, and only then is what it no longer refers to removed. So a run killed at any moment is as
+it was after its last commit.
+"""
+
+import json
+import subprocess
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from data.errors import InputError
+from data.files import remove_temporaries, sha256, write_json, write_text
+from inference.manifest import DataRecord
+from training.recipe import Settings, settings_from_record
+
+SCHEMA = 1
+RECORD_FILE, METRICS_FILE = "run.json", "metrics.jsonl"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Weights after an epoch, with their figures on the part that the best epoch is picked on."""
+
+    epoch: int
+    file: str
+    sha256: str
+    accuracy: float
+    loss: float
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where to go on: `epoch` (from 1) is to be continued from step `step` (0: from its start).
+
+    The sums belong to the steps already taken in that epoch. `state` is the framework's own file with weights,
+    optimiser and random generators.
+    """
+
+    epoch: int
+    step: int
+    loss_sum: float
+    correct: int
+    seen: int
+    seconds: float
+    state: str
+    state_sha256: str
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """Everything that `run.json` says. `seconds` is the time spent in epochs, all sessions together."""
+
+    schema: int
+    status: str
+    settings: dict[str, Any]
+    parameters: int
+    versions: dict[str, str]
+    data: DataRecord
+    data_path: str | None
+    skip_bad_rows: bool
+    machine: dict[str, Any]
+    commit: str | None
+    started: str
+    seconds: float = 0.0
+    checkpoints: tuple[Checkpoint, ...] = ()
+    progress: Progress | None = None
+    test: dict[str, Any] | None = None
+
+    @property
+    def best(self) -> Checkpoint | None:
+        """The checkpoint with the highest accuracy, the earliest of equals."""
+        return max(self.checkpoints, key=lambda checkpoint: (checkpoint.accuracy, -checkpoint.epoch), default=None)
+
+    def parsed_settings(self) -> Settings:
+        """Return the settings as they were validated."""
+        return settings_from_record(self.settings)
+
+
+def create_run(root: Path, settings: Settings) -> Path:
+    """Create and return an empty folder `<framework>/<model>/<recipe>-<protocol>-<time>` below `root`."""
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    base = root / settings.framework / settings.model / f"{settings.recipe}-{settings.split.protocol}-{stamp}"
+    for suffix in ("", *(f"-{number}" for number in range(2, 100))):
+        folder = base.with_name(base.name + suffix)
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return folder
+    raise InputError(f"{base} exists 99 times over; choose another --out")
+
+
+def write_record(folder: Path, record: RunRecord) -> None:
+    """Commit `record`, then remove checkpoints and states that it does not refer to."""
+    write_json(folder / RECORD_FILE, asdict(record))
+    kept = {checkpoint.file for checkpoint in record.checkpoints}
+    if record.progress:
+        kept.add(record.progress.state)
+    for file in [*folder.glob("weights-*"), *folder.glob("state-*")]:
+        if file.name not in kept:
+            file.unlink()
+
+
+def read_record(folder: Path) -> RunRecord:
+    """Read a run's record; an `InputError` says what is missing or not understood."""
+    file = folder / RECORD_FILE
+    try:
+        content = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder} is no training run ({RECORD_FILE}: {error}); expected a folder that training made") from error
+    wanted = {field.name for field in fields(RunRecord)}
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA or set(content) != wanted:
+        raise InputError(f"{file} is of another version; expected schema {SCHEMA}; train again")
+    record = RunRecord(**content)
+    progress = Progress(**content["progress"]) if content["progress"] else None
+    checkpoints = tuple(Checkpoint(**checkpoint) for checkpoint in content["checkpoints"])
+    return replace(record, data=DataRecord(**content["data"]), checkpoints=checkpoints, progress=progress)
+
+
+def prepare_resume(folder: Path) -> RunRecord:
+    """Read the record of a run to go on with, clear what a kill left half done, and check its state file."""
+    record = read_record(folder)
+    if record.progress is None:
+        raise InputError(f"{folder} is {record.status}: nothing is left to resume; train a new run")
+    remove_temporaries(folder)
+    check_file(folder, record.progress.state, record.progress.state_sha256)
+    history = [line for line in read_metrics(folder) if line["epoch"] < record.progress.epoch]
+    write_metrics(folder, history)
+    return record
+
+
+def check_file(folder: Path, name: str, digest: str) -> Path:
+    """Return the path of a run's file after checking that it is the one the record speaks of."""
+    path = folder / name
+    if not path.is_file():
+        raise InputError(f"{path} is missing, but the run's record refers to it; restore it or train again")
+    if sha256(path) != digest:
+        raise InputError(f"{path} is not the file that the run recorded (its sha256 differs); restore it or train again")
+    return path
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """Return the records of `metrics.jsonl`, one an epoch."""
+    file = folder / METRICS_FILE
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def write_metrics(folder: Path, history: list[dict[str, Any]]) -> None:
+    """Write `metrics.jsonl` anew, whole or not at all."""
+    write_text(folder / METRICS_FILE, "".join(json.dumps(line, allow_nan=False) + "\n" for line in history))
+
+
+def source_commit() -> str | None:
+    """Return the commit of the source tree that is running, with `+` behind it where files differ; None outside git."""
+    here = Path(__file__).parent
+    try:
+        run = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return run.stdout.strip()
+
+
+def now() -> str:
+    """Return this moment in UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
