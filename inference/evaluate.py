@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -87,7 +86,7 @@ def evaluate(
         words = scope({"protocol": division.plan.protocol, "part": name})
         refuse_seen(engine.path.name, manifest, seen, words, len(indices))
     probabilities, seconds = measure(engine, faces.pixels, indices)
-    speed = Speed(onnxruntime.__version__, engine.providers, engine.threads, seconds, len(indices) / seconds)
+    speed = _speed(engine, len(indices), seconds)
     summary = summarise(faces.labels[indices], probabilities)
     return write_report(
         Evaluation(engine.path, manifest, faces, division, name, seen, probabilities, summary, speed), out
@@ -117,6 +116,14 @@ def read_report(folder: Path) -> dict[str, Any]:
     """The content of a report's `report.json`."""
     content: dict[str, Any] = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
     return content
+
+
+def _speed(engine: Engine, count: int, seconds: float) -> Speed:
+    # Imported here, after the engine's module, which says what to install where there is none.
+    import onnxruntime
+
+    threads = engine.session.get_session_options().intra_op_num_threads
+    return Speed(onnxruntime.__version__, engine.providers, threads or None, seconds, count / seconds)
 
 
 def _plan(own: SplitPlan, protocol: str | None) -> SplitPlan:

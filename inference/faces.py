@@ -83,8 +83,8 @@ class HaarFinder:
 
     def _cascade(self) -> cv2.CascadeClassifier:
         if not hasattr(self._own, "cascade"):
-            path = os.path.join(cv2.data.haarcascades, "haarcascade_frontalface_alt2.xml")
-            self._own.cascade = cv2.CascadeClassifier(path)
+            path = Path(cv2.data.haarcascades) / "haarcascade_frontalface_alt2.xml"
+            self._own.cascade = cv2.CascadeClassifier(str(path))
         cascade: cv2.CascadeClassifier = self._own.cascade
         return cascade
 

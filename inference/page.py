@@ -146,7 +146,9 @@ def _facts(content: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def parity_verdict(parity: Mapping[str, Any]) -> str:
     """The proof that the artifact equals what was trained, in words."""
-    return "passed" if parity.get("passed") is True else "not proven"
+    verdict = "passed" if parity.get("passed") is True else "not proven"
+    plain = {name: value for name, value in parity.items() if type(value) in (int, float, str)}
+    return ", ".join([verdict, *(f"{name.replace('_', ' ')} {value}" for name, value in plain.items())])
 
 
 def _settings(recipe: Mapping[str, Any]) -> str:

@@ -35,7 +35,13 @@ def engine_for(model: Path, faces: FaceSet, plan: SplitPlan) -> Engine:
 
 
 def arguments(models: list[Path], out: Path, **changes: Any) -> argparse.Namespace:
-    values: dict[str, Any] = {"models": models, "data": None, "part": None, "protocol": None, "allow_seen": False}
+    values: dict[str, Any] = {
+        "models": models,
+        "data": None,
+        "part": None,
+        "protocol": None,
+        "allow_seen": False,
+    }
     values |= {"skip_bad_rows": False, "out": out, "provider": "cpu", "threads": 1}
     return argparse.Namespace(**(values | changes))
 

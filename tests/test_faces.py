@@ -88,7 +88,9 @@ def test_haar_finds_faces_largest_first(haar: HaarFinder, found_faces: list[NDAr
     picture = photo((480, 640), (first, 20, 20, 100), (second, 300, 100, 240), (third, 60, 250, 150))
     boxes = haar.find(picture)
     assert len(boxes) == 3
-    assert near(boxes[0], 300, 100, 240) and near(boxes[1], 60, 250, 150) and near(boxes[2], 20, 20, 100)
+    assert near(boxes[0], 300, 100, 240)
+    assert near(boxes[1], 60, 250, 150)
+    assert near(boxes[2], 20, 20, 100)
     assert all(box.score is None for box in boxes)
 
 
@@ -209,7 +211,8 @@ boxes = st.builds(FaceBox, *[st.integers(-50, 300)] * 2, *[st.integers(1, 200)] 
 def test_distinct_boxes_are_some_of_those_given_by_falling_area(given_boxes: list[FaceBox]) -> None:
     kept = distinct(given_boxes)
     areas = [box.width * box.height for box in kept]
-    assert set(kept) <= set(given_boxes) and areas == sorted(areas, reverse=True)
+    assert set(kept) <= set(given_boxes)
+    assert areas == sorted(areas, reverse=True)
     assert bool(kept) == bool(given_boxes)
     assert distinct(kept) == kept
 
@@ -230,7 +233,8 @@ def test_grey_weighs_colours_as_bt_601_does() -> None:
 def test_a_face_of_48_pixels_is_taken_as_it_is() -> None:
     face = draw(21, seed=2).pixels[3]
     (found,) = face_crops(photo((48, 48), (face, 0, 0, 48)), NoFinder())
-    assert (found.pixels == face).all() and found.box == FaceBox(0, 0, 48, 48)
+    assert (found.pixels == face).all()
+    assert found.box == FaceBox(0, 0, 48, 48)
 
 
 @pytest.mark.parametrize("side", [16, 30, 64])
@@ -238,7 +242,8 @@ def test_small_grey_squares_are_faces_already(side: int) -> None:
     face = draw(21, seed=2).pixels[3]
     picture = photo((side, side), (face, 0, 0, side))
     (found,) = face_crops(picture, NoFinder())
-    assert found.pixels.shape == (48, 48) and found.pixels.dtype == np.uint8
+    assert found.pixels.shape == (48, 48)
+    assert found.pixels.dtype == np.uint8
     enlarged = cv2.resize(found.pixels, (48, 48)).astype(int)
     assert np.corrcoef(enlarged.ravel(), face.ravel().astype(int))[0, 1] > 0.85
 
@@ -257,7 +262,8 @@ def test_whole_takes_all_of_the_picture_undistorted() -> None:
     picture[:, 100:] = 200
     (found,) = face_crops(picture, NoFinder(), "whole")
     assert found.box == FaceBox(0, 0, 200, 100)
-    assert (found.pixels[:, :24] == 40).all() and (found.pixels[:, 24:] == 200).all()
+    assert (found.pixels[:, :24] == 40).all()
+    assert (found.pixels[:, 24:] == 200).all()
     ball = cv2.circle(np.zeros((300, 100), np.uint8), (50, 150), 40, 255, -1)
     lit = whole(np.asarray(ball, np.uint8)) > 127
     assert lit.any(axis=0).sum() == lit.any(axis=1).sum() == pytest.approx(80 / 300 * 48, abs=1)
@@ -291,7 +297,9 @@ def test_beyond_the_borders_their_pixels_are_repeated() -> None:
 @settings(max_examples=100, deadline=None)
 def test_any_box_gives_48_grey_pixels(box: FaceBox, margin: float) -> None:
     cut = crop(np.full((60, 90), 9, np.uint8), box, margin)
-    assert cut.shape == (48, 48) and cut.dtype == np.uint8 and (cut == 9).all()
+    assert cut.shape == (48, 48)
+    assert cut.dtype == np.uint8
+    assert (cut == 9).all()
 
 
 def test_a_face_gives_the_same_crop_in_a_small_and_in_a_large_photograph(

@@ -1,3 +1,4 @@
+import contextlib
 import io
 import json
 import struct
@@ -42,7 +43,9 @@ def refusal(content: bytes, name: str = "photo.jpg") -> str:
     with pytest.raises(InputError) as caught:
         read_picture(content, name)
     message = str(caught.value)
-    assert message.startswith(name) and "\n" not in message and len(message) < 300
+    assert message.startswith(name)
+    assert "\n" not in message
+    assert len(message) < 300
     return message
 
 
@@ -117,8 +120,10 @@ def test_the_content_decides_and_not_the_name(encoding: str, tmp_path: Path) -> 
     path = tmp_path / "wrong.svg"
     path.write_bytes(FILES[encoding])
     picture = read_picture(path)
-    assert picture.name == "wrong.svg" and picture.notes == ()
-    assert picture.pixels.shape == (20, 20, 3) and picture.pixels.dtype == np.uint8
+    assert picture.name == "wrong.svg"
+    assert picture.notes == ()
+    assert picture.pixels.shape == (20, 20, 3)
+    assert picture.pixels.dtype == np.uint8
     if encoding in ("png", "lossless", "bmp", "tiff", "lzw", "ppm"):
         assert (picture.pixels == np.asarray(noise())).all()
 
@@ -146,7 +151,7 @@ def test_a_refused_file_is_named_without_its_folders(tmp_path: Path) -> None:
 
 
 def test_a_path_with_a_null_byte_is_refused() -> None:
-    with pytest.raises(InputError, match="cannot be read|does not exist"):
+    with pytest.raises(InputError, match=r"cannot be read|does not exist"):
         read_picture(Path("a\0b.png"))
 
 
@@ -220,13 +225,12 @@ def test_mutated_files_are_read_or_refused_and_nothing_else(data: st.DataObject)
         content[place] = value
     cut = data.draw(st.integers(0, 3)) and len(content)
     end = cut or data.draw(st.integers(1, len(content)))
-    try:
+    with contextlib.suppress(InputError):
         picture = read_picture(bytes(content[:end]))
-    except InputError as error:
-        assert "\n" not in str(error)
-    else:
         height, width, channels = picture.pixels.shape
-        assert channels == 3 and min(height, width) >= 16 and picture.pixels.dtype == np.uint8
+        assert channels == 3
+        assert min(height, width) >= 16
+        assert picture.pixels.dtype == np.uint8
 
 
 @given(st.binary(max_size=300))
@@ -332,9 +336,28 @@ def test_bombs_are_refused_at_once_and_without_memory(tmp_path: Path) -> None:
     child = subprocess.run([sys.executable, "-c", METER, *order], capture_output=True, text=True, check=True)
     lines = [json.loads(line) for line in child.stdout.splitlines()]
     *bombs, (refused, growth, _) = lines
-    assert not refused and growth > 50, "the meter does not see an honest picture of 20 megapixels"
+    assert not refused
+    assert growth > 50, "the meter does not see an honest picture of 20 megapixels"
     for name, (refused, growth, seconds) in zip(hostile_files(), bombs, strict=True):
-        assert refused and growth < 50 and seconds < 3, (name, refused, growth, seconds)
+        assert refused, name
+        assert growth < 50, f"{name}: {growth:.0f} MB"
+        assert seconds < 3, f"{name}: {seconds:.1f} s"
+
+
+def test_files_built_to_cost_much_are_turned_away_before_pillow_sees_them() -> None:
+    hostile = hostile_files()
+    for kind, name, reason in (
+        ("TIFF", "tiff tags over one another", "claim more bytes than the file has"),
+        ("TIFF", "tiff of a million strips", "a tag of 1,000,000 values"),
+        ("TIFF", "tiff in one huge tile", "tiles of 40000 x 40000 pixels"),
+        ("GIF", "gif of comments", "bytes of comments"),
+        ("JPEG", "jpeg of scans", "scans, where 100 is the limit"),
+    ):
+        complaint = structure.complaint(kind, hostile[name])
+        assert complaint is not None, name
+        assert reason in complaint
+    for encoding, (kind, _) in ENCODINGS.items():
+        assert structure.complaint(kind, FILES[encoding]) is None
 
 
 def test_exif_whose_tags_lie_over_one_another_costs_nothing() -> None:
@@ -413,7 +436,8 @@ def test_one_transparent_colour_lies_over_white() -> None:
     rgb = Image.new("RGB", (20, 20), RED)
     rgb.paste(BLUE, (0, 0, 10, 20))
     pixels = pixels_of(rgb, "PNG", transparency=RED)
-    assert (pixels[:, :10] == BLUE).all() and (pixels[:, 10:] == WHITE).all()
+    assert (pixels[:, :10] == BLUE).all()
+    assert (pixels[:, 10:] == WHITE).all()
     for mode, dark in (("L", 40), ("1", 0)):
         assert (pixels_of(Image.new(mode, (20, 20), dark), "PNG", transparency=dark) == WHITE).all()
 
@@ -424,7 +448,8 @@ def test_palettes_give_their_colours_and_their_transparency() -> None:
     paletted.paste(1, (0, 0, 10, 20))
     for kind in ("PNG", "GIF", "BMP", "TIFF"):
         pixels = pixels_of(paletted, kind)
-        assert (pixels[:, :10] == RED).all() and (pixels[:, 10:] == BLUE).all(), kind
+        assert (pixels[:, :10] == RED).all(), kind
+        assert (pixels[:, 10:] == BLUE).all(), kind
     for kind in ("PNG", "GIF"):
         assert (pixels_of(paletted, kind, transparency=0)[:, 10:] == WHITE).all()
     assert (pixels_of(paletted, "PNG", transparency=b"\x80\xff")[:, 10:] == (127, 127, 255)).all()

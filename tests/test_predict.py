@@ -66,9 +66,12 @@ def test_a_picture_is_predicted_as_the_engine_predicts_its_crops(
 ) -> None:
     engine = Engine.load(tiny_model, threads=1)
     prediction = predict_picture(engine, Picture(photo(face, face), "two.png"), HaarFinder(), "auto")
-    assert prediction.name == "two.png" and prediction.error is None and len(prediction.faces) == 2
+    assert prediction.name == "two.png"
+    assert prediction.error is None
+    assert len(prediction.faces) == 2
     for found in prediction.faces:
-        assert found.crop.shape == (48, 48) and found.probabilities.shape == (len(LABELS),)
+        assert found.crop.shape == (48, 48)
+        assert found.probabilities.shape == (len(LABELS),)
         expected = engine.predict(found.crop[None])[0]
         assert np.allclose(found.probabilities, expected, atol=1e-6)
         assert found.label == LABELS[int(expected.argmax())]
@@ -86,7 +89,8 @@ def test_a_picture_without_faces_has_none(tiny_model: Path) -> None:
     prediction = predict_picture(
         Engine.load(tiny_model, threads=1), Picture(photo(), "x"), HaarFinder(), "auto"
     )
-    assert prediction.faces == () and prediction.error is None
+    assert prediction.faces == ()
+    assert prediction.error is None
 
 
 # --- the command
@@ -103,7 +107,8 @@ def test_the_table_shows_each_face_with_its_label_and_runner_up(
     names = "|".join(LABELS)
     form = rf"{re.escape(str(path))} +\d +-?\d+,-?\d+ \d+ x \d+ +({names}) +[\d.]+% +({names}) [\d.]+%"
     for number, row in enumerate(rows, 1):
-        assert re.fullmatch(form, row) and row.removeprefix(str(path)).split()[0] == str(number)
+        assert re.fullmatch(form, row)
+        assert row.removeprefix(str(path)).split()[0] == str(number)
 
 
 def test_json_is_one_strict_list_with_an_object_a_picture(
@@ -122,7 +127,8 @@ def test_json_is_one_strict_list_with_an_object_a_picture(
     assert crop["faces"][0]["box"] == {"x": 0, "y": 0, "width": 48, "height": 48, "score": None}
     for record in (one, crop):
         probabilities = record["faces"][0]["probabilities"]
-        assert tuple(probabilities) == LABELS and math.isclose(sum(probabilities.values()), 1, abs_tol=1e-5)
+        assert tuple(probabilities) == LABELS
+        assert math.isclose(sum(probabilities.values()), 1, abs_tol=1e-5)
         assert record["faces"][0]["label"] == max(probabilities, key=probabilities.get)
 
 
@@ -225,7 +231,9 @@ def test_odd_file_names_neither_break_the_table_nor_the_json(
         (tmp_path / name).write_bytes((tmp_path / "plain.png").read_bytes())
     assert main(arguments(tiny_model, tmp_path)) == 0
     shown = capsys.readouterr().out
-    assert len(shown.splitlines()) == 5 and "\x1b" not in shown and shown.isascii()
+    assert len(shown.splitlines()) == 5
+    assert "\x1b" not in shown
+    assert shown.isascii()
     assert main(arguments(tiny_model, tmp_path, json=True)) == 0
     assert len(strict(capsys.readouterr().out)) == 4
 

@@ -1,0 +1,54 @@
+"""Looks at faces and draws them: `python -m data info|draw`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from data.errors import run_command
+
+
+def main() -> int:
+    """Parse the command line and run what it asks for."""
+    parser = argparse.ArgumentParser(prog="python -m data", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    info = commands.add_parser("info", help="counts, duplicates, leaks and a contact sheet of a dataset")
+    info.add_argument("path", nargs="?", type=Path, help="fer2013.csv, image folder or zip (default: drawn faces)")
+    info.add_argument("--skip-bad-rows", action="store_true", help="leave out and count rows that cannot be used")
+    info.add_argument("--out", type=Path, default=Path("artifacts/reports/data"), help="default: artifacts/reports/data")
+    info.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    draw = commands.add_parser("draw", help="draw faces into a CSV of FER2013's form")
+    draw.add_argument("out", type=Path, metavar="OUT.csv")
+    draw.add_argument("--count", type=int, default=2100, help="default: 2100")
+    draw.add_argument("--seed", type=int, default=0, help="default: 0")
+    args = parser.parse_args()
+    return _draw(args) if args.command == "draw" else _info(args)
+
+
+def _draw(args: argparse.Namespace) -> int:
+    from data.draw import draw, write_csv
+
+    print(f"drawing {args.count} faces", file=sys.stderr)
+    write_csv(draw(args.count, args.seed), args.out)
+    print(args.out)
+    return 0
+
+
+def _info(args: argparse.Namespace) -> int:
+    import json
+    from dataclasses import asdict
+
+    from data.audit import audit, table
+    from data.load import load
+    from data.sheet import contact_sheet
+
+    faces = load(args.path, skip_bad_rows=args.skip_bad_rows)
+    found = audit(faces)
+    sheet = args.out / "contact-sheet.png"
+    contact_sheet(faces, sheet)
+    print(json.dumps(asdict(found), indent=2) if args.json else table(found))
+    print(f"contact sheet: {sheet}", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,75 @@
+"""Makes a converter's graph into an artifact: one interface for all, one manifest, one digest.
+
+A converter hands over the network alone (float32[batch, 1, 48, 48] in [-1, 1] to logits). Normalisation and softmax are
+put around it here, once for every framework, so that nothing about them can differ between twins.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from data.errors import InputError
+from data.faceset import LABELS, SIDE
+from inference.engine import file_digest
+from inference.manifest import METADATA_KEY, NO_DIGEST, Manifest
+
+OPSET, IR_VERSION = 18, 10
+
+
+def wrap(network: onnx.ModelProto) -> onnx.ModelProto:
+    """Put the contract's input and outputs around a network with one input and one output.
+
+    Raises:
+        InputError: the network has another number of inputs or outputs, or refers to external data.
+    """
+    graph = network.graph
+    if len(graph.input) != 1 or len(graph.output) != 1:
+        raise InputError(
+            f"the converted network has {len(graph.input)} inputs and {len(graph.output)} outputs, expected one of each"
+        )
+    if any(tensor.data_location == TensorProto.EXTERNAL for tensor in graph.initializer):
+        raise InputError("the converted network keeps weights in another file; expected all inside")
+    entry, leave = graph.input[0].name, graph.output[0].name
+    before = [
+        helper.make_node("Cast", ["pixels"], ["contract_float"], "contract_cast", to=TensorProto.FLOAT),
+        helper.make_node("Div", ["contract_float", "contract_half"], ["contract_scaled"], "contract_div"),
+        helper.make_node("Sub", ["contract_scaled", "contract_one"], ["contract_normal"], "contract_sub"),
+        helper.make_node("Unsqueeze", ["contract_normal", "contract_axis"], [entry], "contract_unsqueeze"),
+    ]
+    after = [
+        helper.make_node("Identity", [leave], ["logits"], "contract_logits"),
+        helper.make_node("Softmax", [leave], ["probabilities"], "contract_softmax", axis=-1),
+    ]
+    constants = {"contract_half": np.float32(127.5), "contract_one": np.float32(1), "contract_axis": np.array([1])}
+    wrapped = helper.make_graph(
+        [*before, *graph.node, *after],
+        "ferox",
+        [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["batch", SIDE, SIDE])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", len(LABELS)]) for name in ("logits", "probabilities")],
+        [*graph.initializer, *(numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items())],
+    )
+    model = helper.make_model(wrapped, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="ferox")
+    model.ir_version = IR_VERSION
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def check_finite(model: onnx.ModelProto) -> None:
+    """Raise an `InputError` if a weight is NaN or infinite, which neither onnx nor onnxruntime minds."""
+    for tensor in model.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise InputError(f"the weight {tensor.name} holds NaN or infinity; train again with a lower learning rate")
+
+
+def seal(model: onnx.ModelProto, manifest: Manifest) -> bytes:
+    """Return the artifact's bytes: the graph, the manifest, and the digest over both."""
+    sealed = onnx.ModelProto()
+    sealed.CopyFrom(model)
+    del sealed.metadata_props[:]
+    helper.set_model_props(sealed, {METADATA_KEY: replace(manifest, digest=NO_DIGEST).to_json()})
+    content: bytes = sealed.SerializeToString(deterministic=True)
+    _, digest = file_digest(content)
+    return content.replace(f'"digest": "{NO_DIGEST}"'.encode(), f'"digest": "{digest}"'.encode(), 1)

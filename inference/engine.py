@@ -1,0 +1,172 @@
+"""The one engine: runs any artifact through onnxruntime, whatever framework trained it.
+
+An artifact is checked before it is trusted: its digest (one changed byte can load and answer differently), its contract
+version, its inputs and outputs, and that what it answers are probabilities.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.errors import InputError
+from data.faceset import LABELS, SIDE
+from inference.machine import available_cpus
+from inference.manifest import METADATA_KEY, NO_DIGEST, Manifest, parse_manifest
+
+try:
+    import onnxruntime
+except ImportError as missing:
+    raise InputError(
+        "onnxruntime is not installed; expected one of its two builds; install ferox[cpu], or ferox[gpu] on a machine "
+        "with an NVIDIA GPU"
+    ) from missing
+
+# Bounds memory for batches of any size; throughput no longer grows beyond it.
+BATCH = 64
+DIGEST = re.compile(rb'"digest": "([0-9a-f]{64})"')
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "openvino": "OpenVINOExecutionProvider"}
+REMEDY = "export the run again: python -m export RUN"
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A loaded artifact. Safe to use from several threads; make one with `Engine.load`."""
+
+    path: Path
+    manifest: Manifest
+    session: Any
+    threads: int
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """The execution providers in use, the first before the others."""
+        return tuple(self.session.get_providers())
+
+    @classmethod
+    def load(cls, path: Path, *, provider: str = "auto", threads: int | None = None) -> "Engine":
+        """Load and verify an artifact.
+
+        Args:
+            path: an `.onnx` that `python -m export` wrote.
+            provider: `cpu`, `cuda` or `openvino`; `auto` takes CUDA where onnxruntime has it, else the CPU.
+            threads: processor threads for one run; None takes all that this process may use.
+
+        Raises:
+            InputError: the file is missing, damaged, not an artifact of this contract, or the provider asked for is not
+                the one that onnxruntime would use.
+        """
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise InputError(f"{path} cannot be read ({error.strerror}); expected an exported .onnx") from error
+        digest = verify_digest(content, path.name)
+        threads = threads or available_cpus()
+        session = _session(content, path.name, provider, threads)
+        text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        if text is None:
+            raise InputError(f"{path.name} has no {METADATA_KEY}: it was not made by this system; {REMEDY}")
+        manifest = parse_manifest(text, path.name)
+        if manifest.digest != digest:
+            raise InputError(f"{path.name}: its manifest and its digest disagree; {REMEDY}")
+        check_interface(session, path.name)
+        return cls(path, manifest, session, threads)
+
+    def run(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return logits and probabilities, float32[N, 7] each, of grey faces uint8[N, 48, 48], N at least 1.
+
+        Raises:
+            InputError: the faces have another shape or dtype, or the model answers with anything but probabilities.
+        """
+        check_pixels(pixels)
+        count = len(pixels)
+        logits = np.empty((count, len(LABELS)), np.float32)
+        probabilities = np.empty_like(logits)
+        for start in range(0, count, BATCH):
+            part = slice(start, start + BATCH)
+            answer = self.session.run(
+                ["logits", "probabilities"], {"pixels": np.ascontiguousarray(pixels[part])}
+            )
+            logits[part], probabilities[part] = answer
+        if not np.isfinite(logits).all() or np.abs(probabilities.sum(axis=1) - 1).max() > 1e-4:
+            raise InputError(f"{self.path.name} answers with something other than probabilities; {REMEDY}")
+        return logits, probabilities
+
+    def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return probabilities float32[N, 7], in the order of `LABELS`, of grey faces uint8[N, 48, 48]."""
+        return self.run(pixels)[1]
+
+
+def file_digest(content: bytes) -> tuple[str, str]:
+    """Return the digest that a file states, and the one that its bytes give; the first is empty where none is stated."""
+    places = list(DIGEST.finditer(content))
+    if len(places) != 1:
+        return "", ""
+    start, end = places[0].span(1)
+    actual = hashlib.sha256(content[:start])
+    actual.update(NO_DIGEST.encode())
+    actual.update(memoryview(content)[end:])
+    return places[0].group(1).decode(), actual.hexdigest()
+
+
+def verify_digest(content: bytes, name: str) -> str:
+    """Return a file's digest after checking it against the file's bytes."""
+    stated, actual = file_digest(content)
+    if not stated:
+        raise InputError(f"{name} carries no digest: it is truncated, or not made by this system; {REMEDY}")
+    if stated != actual:
+        raise InputError(f"{name} is damaged: its bytes do not give the digest that it carries; copy it again, or {REMEDY}")
+    return stated
+
+
+def check_pixels(pixels: NDArray[np.uint8]) -> None:
+    """Raise an `InputError` unless `pixels` is uint8[N, 48, 48] with N at least 1."""
+    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
+        kind = getattr(pixels, "dtype", type(pixels).__name__)
+        raise InputError(f"the faces are {kind}, expected uint8; give grey values from 0 to 255 as they are")
+    if pixels.ndim != 3 or pixels.shape[1:] != (SIDE, SIDE) or not len(pixels):
+        raise InputError(f"the faces have the shape {list(pixels.shape)}, expected [N, {SIDE}, {SIDE}] with N at least 1")
+
+
+def check_interface(session: Any, name: str) -> None:
+    """Raise an `InputError` unless a session's inputs and outputs are the contract's."""
+    found = [(value.name, value.type, len(value.shape), value.shape[1:]) for value in session.get_inputs()]
+    if found != [("pixels", "tensor(uint8)", 3, [SIDE, SIDE])] or isinstance(session.get_inputs()[0].shape[0], int):
+        raise InputError(f"{name} takes {found}, expected uint8 pixels [batch, {SIDE}, {SIDE}]; {REMEDY}")
+    outputs = [(value.name, value.type, value.shape[1:]) for value in session.get_outputs()]
+    expected = [(output, "tensor(float)", [len(LABELS)]) for output in ("logits", "probabilities")]
+    if outputs != expected:
+        raise InputError(f"{name} gives {outputs}, expected float32 logits and probabilities [batch, 7]; {REMEDY}")
+
+
+def _session(content: bytes, name: str, provider: str, threads: int) -> Any:
+    wanted = _provider(provider)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(content, options, providers=[wanted])
+    except Exception as error:  # onnxruntime's errors share no narrower base class
+        reason = str(error).strip().splitlines()[0][:200]
+        raise InputError(f"{name} cannot be loaded by onnxruntime {onnxruntime.__version__} ({reason}); {REMEDY}") from error
+    if session.get_providers()[0] != wanted:
+        raise InputError(
+            f"--provider {provider} was asked for, but onnxruntime fell back to {session.get_providers()[0]}; "
+            "mend the GPU's installation or use --provider cpu"
+        )
+    return session
+
+
+def _provider(name: str) -> str:
+    available = onnxruntime.get_available_providers()
+    if name == "auto":
+        return PROVIDERS["cuda"] if PROVIDERS["cuda"] in available else PROVIDERS["cpu"]
+    if name not in PROVIDERS:
+        raise InputError(f"--provider is {name!r}, expected auto, {', '.join(PROVIDERS)}")
+    if PROVIDERS[name] not in available:
+        raise InputError(f"--provider {name} is not in this onnxruntime, which has {', '.join(available)}; use --provider cpu")
+    return PROVIDERS[name]

@@ -1,0 +1,163 @@
+"""Trains a model: `python -m training --framework torch --model cnn_1 --data fer2013.csv`.
+
+Progress goes to stderr; the run folder is the last line of stdout.
+"""
+
+import argparse
+import importlib
+import importlib.util
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from data.errors import InputError, run_command
+from data.splits import PROTOCOLS, SplitPlan
+from training.recipe import CHOICES, FRAMEWORKS, RECIPES, Settings, recipe
+from training.specs import MODELS
+
+RUNS = Path("artifacts/runs")
+SPLIT_OPTIONS = {
+    "protocol": "protocol",
+    "test_share": "test_share",
+    "split_seed": "seed",
+    "drop_duplicates": "drop_duplicates",
+    "folds": "folds",
+    "fold": "fold",
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line, check every setting, and train."""
+    parser = _parser()
+    args = parser.parse_args(arguments)
+    if args.resume is not None:
+        return _resume(args, arguments if arguments is not None else sys.argv[1:])
+    if args.model is None:
+        raise InputError(f"--model is missing; expected one of {', '.join(MODELS)}")
+    settings = settings_from(args)
+    if settings.weights != "none":
+        raise InputError("--weights imagenet is not available in this version; train from scratch with --weights none")
+    return _train(settings, args)
+
+
+def settings_from(args: argparse.Namespace) -> Settings:
+    """Return the recipe's settings with the options that were given put over them."""
+    settings = recipe(args.recipe, args.framework, args.model)
+    own = {field.name for field in fields(Settings)} - {"framework", "model", "recipe", "split"}
+    given = {name: getattr(args, name) for name in own if getattr(args, name, None) is not None}
+    division = {
+        field: getattr(args, option) for option, field in SPLIT_OPTIONS.items() if getattr(args, option) is not None
+    }
+    return replace(settings, **given, split=SplitPlan(**division))
+
+
+def _train(settings: Settings, args: argparse.Namespace) -> int:
+    from data.load import load
+    from data.splits import split
+    from inference.machine import available_cpus
+    from inference.manifest import data_record
+    from training.loop import start_record
+    from training.run import create_run, source_commit
+    from training.specs import model_spec
+    from training.weights import initial_weights, parameter_count
+
+    framework = _framework(settings.framework)
+    machine = {"device": framework.device_name(settings), "threads": settings.threads or available_cpus()}
+    faces = load(args.data, skip_bad_rows=args.skip_bad_rows)
+    division = split(faces, settings.split)
+    print(f"{faces.source}: {division.counts}, protocol {settings.split.protocol}", file=sys.stderr)
+    spec = model_spec(settings.model)
+    record = start_record(
+        settings,
+        parameters=parameter_count(spec),
+        versions=framework.versions(),
+        data=data_record(faces.source, faces.fingerprint, division),
+        data_path=str(args.data.resolve()) if args.data else None,
+        skip_bad_rows=args.skip_bad_rows,
+        machine=machine,
+        commit=source_commit(),
+    )
+    folder = create_run(args.out, settings)
+    return _run(folder, record, framework, faces, division, initial_weights(spec, settings.seed))
+
+
+def _resume(args: argparse.Namespace, given: list[str]) -> int:
+    from data.load import load
+    from data.splits import split
+    from training.run import prepare_resume
+    from training.specs import model_spec
+    from training.weights import initial_weights
+
+    allowed = {"--resume", "--data", "--framework"}
+    if odd := [option for option in given if option.startswith("--") and option.split("=")[0] not in allowed]:
+        raise InputError(f"--resume goes on with the run's own settings; leave out {' '.join(odd)}")
+    record = prepare_resume(args.resume)
+    settings = record.parsed_settings()
+    path = args.data or (Path(record.data_path) if record.data_path else None)
+    faces = load(path, skip_bad_rows=record.skip_bad_rows)
+    division = split(faces, settings.split)
+    if division.fingerprint != record.data.fingerprint:
+        raise InputError(
+            f"{faces.source} has the fingerprint {division.fingerprint[:12]}, the run was trained on "
+            f"{record.data.fingerprint[:12]}; give the run's own data with --data"
+        )
+    initial = initial_weights(model_spec(settings.model), settings.seed)
+    return _run(args.resume, record, _framework(settings.framework), faces, division, initial)
+
+
+def _run(folder: Path, record: Any, framework: Any, faces: Any, division: Any, initial: Any) -> int:
+    from training.loop import Trainer
+
+    records = faces.records[division.train]
+    learner = framework.learner(record.parsed_settings(), initial, records["pixels"].copy(), records["label"].copy())
+    if record.progress:
+        learner.load_state(folder / record.progress.state)
+    status = Trainer(folder, record, learner, faces, division).run()
+    print(folder)
+    return status
+
+
+def _framework(name: str) -> Any:
+    # Only the framework asked for is imported: two of them in one process can crash it.
+    if importlib.util.find_spec(name) is None:
+        raise InputError(f"--framework is {name!r}, which is not installed; install ferox[{name}]")
+    if importlib.util.find_spec(f"training.{name}") is None:
+        raise InputError(f"--framework is {name!r}, which this version does not train in yet; use --framework torch")
+    return importlib.import_module(f"training.{name}.train")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+    add = parser.add_argument
+    add("--framework", choices=FRAMEWORKS, default="torch", help="default: torch")
+    add("--model", choices=tuple(MODELS), metavar="MODEL", help=", ".join(MODELS))
+    add("--recipe", choices=RECIPES, default="published", help="settings to start from (default: published)")
+    add("--data", type=Path, help="fer2013.csv, image folder or zip (default: drawn faces)")
+    add("--skip-bad-rows", action="store_true", help="leave out and count rows that cannot be used")
+    add("--out", type=Path, default=RUNS, help=f"where run folders go (default: {RUNS})")
+    add("--resume", type=Path, metavar="RUN", help="go on with a run that was stopped")
+    add("--protocol", choices=PROTOCOLS, help="how faces are divided (default: official)")
+    add("--test-share", type=float, help="random protocol: share of test faces (default: 0.2)")
+    add("--split-seed", type=int, help="random and kfold protocol (default: 42)")
+    add("--folds", type=int, help="kfold protocol: how many (default: 5)")
+    add("--fold", type=int, help="kfold protocol: the one to test on, from 1")
+    add("--drop-duplicates", action="store_true", default=None, help="keep one copy of each picture")
+    for name, kind in (
+        ("epochs", int),
+        ("batch-size", int),
+        ("learning-rate", float),
+        ("weight-decay", float),
+        ("momentum", float),
+        ("label-smoothing", float),
+        ("seed", int),
+        ("threads", int),
+    ):
+        add(f"--{name}", type=kind, help="default: the recipe's")
+    for name in ("optimizer", "schedule", "augmentation", "balance", "weights", "precision", "device", "keep"):
+        add(f"--{name}", choices=CHOICES[name], help="default: the recipe's")
+    return parser
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,282 @@
+"""The training loop, the same for every framework: a framework brings only a `Learner`.
+
+After every epoch the run folder is committed (see `training.run`). A signal ends the run after the step at hand, with a
+state from which it goes on to the same numbers.
+"""
+
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from data.errors import InputError
+from data.faceset import FaceSet
+from data.files import sha256
+from data.splits import Split
+from inference.metrics import class_figures, confusion_matrix
+from training.epoch import EpochPlan, plan_epoch
+from training.recipe import Settings, learning_rate
+from training.run import (
+    Checkpoint,
+    Progress,
+    RunRecord,
+    check_file,
+    now,
+    read_metrics,
+    write_metrics,
+    write_record,
+)
+from training.specs import model_spec
+from training.weights import Weights, load_weights, save_weights
+
+
+class Learner(Protocol):
+    """A model in training, in some framework. It holds its training part; faces are named by index."""
+
+    state_suffix: str
+
+    def begin_epoch(self, plan: EpochPlan) -> None:
+        """Take up an epoch's order and distortions, and seed what is random in the model."""
+
+    def step(self, start: int, stop: int, rate: float) -> None:
+        """Learn from places `start` to `stop` of the order at learning rate `rate`."""
+
+    def totals(self) -> tuple[float, int]:
+        """Return the loss summed over faces, and the correct ones, since the epoch began or was restored."""
+
+    def logits(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return float32[N, 7] for uint8[N, 48, 48], in evaluation mode."""
+
+    def weights(self) -> Weights:
+        """Return the weights as plain arrays."""
+
+    def set_weights(self, weights: Weights) -> None:
+        """Replace the weights."""
+
+    def save_state(self, path: Path) -> None:
+        """Write weights, optimiser and random generators."""
+
+    def load_state(self, path: Path) -> None:
+        """Read what `save_state` wrote."""
+
+
+class Trainer:
+    """One run: its folder, its record, and the learner that it drives."""
+
+    def __init__(
+        self, folder: Path, record: RunRecord, learner: Learner, faces: FaceSet, split: Split
+    ) -> None:
+        self.folder = folder
+        self.record = record
+        self.learner = learner
+        self.settings = record.parsed_settings()
+        self.spec = model_spec(self.settings.model)
+        self.labels = np.ascontiguousarray(faces.labels[split.train])
+        self.validation = _part(faces, split.validation)
+        self.test = _part(faces, split.test)
+        self.history = read_metrics(folder)
+        self.interrupted: int | None = None
+
+    def run(self) -> int:
+        """Train to the end or to a signal; return the exit status: 0, or 128 + the signal's number."""
+        with _signals(self._interrupt):
+            first = self.record.progress.epoch if self.record.progress else 1
+            for epoch in range(first, self.settings.epochs + 1):
+                if not self._epoch(epoch):
+                    status = 128 + (self.interrupted or 0)
+                    print(f"stopped; go on with: python -m training --resume {self.folder}", file=sys.stderr)
+                    return status
+        self._finish()
+        return 0
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        self.interrupted = number
+        # A second signal must not have to wait for the step to end.
+        signal.signal(number, signal.SIG_DFL)
+
+    def _epoch(self, epoch: int) -> bool:
+        """Train one epoch and commit it; False, with its part committed, if a signal came."""
+        plan = plan_epoch(self.settings, self.labels, epoch)
+        self.learner.begin_epoch(plan)
+        progress = self._restored(epoch)
+        steps = batches(len(plan.order), self.settings.batch_size)
+        began = time.perf_counter()
+        step = progress.step
+        title = f"epoch {epoch}/{self.settings.epochs}"
+        with tqdm(total=len(plan.order), initial=progress.seen, desc=title, unit="img", disable=None) as bar:
+            for start, stop in steps[progress.step :]:
+                done = (epoch - 1 + step / len(steps)) / self.settings.epochs
+                self.learner.step(start, stop, learning_rate(self.settings, done))
+                bar.update(stop - start)
+                step += 1
+                if self.interrupted and step < len(steps):
+                    break
+        reached = self._reached(progress, epoch, step, steps[step - 1][1], time.perf_counter() - began)
+        if step < len(steps):
+            self._commit(reached, "stopped")
+            return False
+        self._close_epoch(reached, stop=len(plan.order), rate=learning_rate(self.settings, (epoch - 1) / self.settings.epochs))
+        return self.interrupted is None or epoch == self.settings.epochs
+
+    def _restored(self, epoch: int) -> Progress:
+        saved = self.record.progress
+        if saved and saved.epoch == epoch and saved.step:
+            return saved
+        return Progress(epoch, 0, 0.0, 0, 0, 0.0, "", "")
+
+    def _reached(self, before: Progress, epoch: int, step: int, seen: int, seconds: float) -> Progress:
+        loss_sum, correct = self.learner.totals()
+        if not np.isfinite(loss_sum):
+            raise InputError(
+                f"the loss is {loss_sum} in epoch {epoch}, expected a finite one; lower --learning-rate "
+                f"({self.settings.learning_rate:g}); {self.folder} keeps the epochs before"
+            )
+        return Progress(
+            epoch, step, before.loss_sum + loss_sum, before.correct + correct, seen, before.seconds + seconds, "", ""
+        )
+
+    def _close_epoch(self, reached: Progress, stop: int, rate: float) -> None:
+        epoch = reached.epoch
+        logits = self.learner.logits(self.validation[0])
+        figures = judge(logits, self.validation[1])
+        line = {
+            "epoch": epoch,
+            "learning_rate": rate,
+            "train_loss": reached.loss_sum / stop,
+            "train_accuracy": reached.correct / stop,
+            "validation_part": self.settings.split.selects_on,
+            "validation_loss": figures["loss"],
+            "validation_accuracy": figures["accuracy"],
+            "classes": figures["classes"],
+            "seconds": reached.seconds,
+            "images_per_second": stop / reached.seconds,
+        }
+        self.history = [past for past in self.history if past["epoch"] < epoch] + [line]
+        write_metrics(self.folder, self.history)
+        print(epoch_text(line), file=sys.stderr, flush=True)
+        weights = self.folder / f"weights-{epoch:04d}.npz"
+        save_weights(self.learner.weights(), self.spec, weights)
+        checkpoint = Checkpoint(epoch, weights.name, sha256(weights), figures["accuracy"], figures["loss"])
+        self.record = replace(
+            self.record,
+            checkpoints=self._kept(checkpoint),
+            seconds=self.record.seconds + reached.seconds,
+        )
+        self._commit(Progress(epoch + 1, 0, 0.0, 0, 0, 0.0, "", ""), "running")
+
+    def _kept(self, newest: Checkpoint) -> tuple[Checkpoint, ...]:
+        past = tuple(checkpoint for checkpoint in self.record.checkpoints if checkpoint.epoch < newest.epoch)
+        if self.settings.keep == "last":
+            best = replace(self.record, checkpoints=(*past, newest)).best
+            past = tuple(checkpoint for checkpoint in past if checkpoint == best)
+        return (*past, newest)
+
+    def _commit(self, progress: Progress, status: str) -> None:
+        state = self.folder / f"state-{progress.epoch:04d}-{progress.step:06d}{self.learner.state_suffix}"
+        self.learner.save_state(state)
+        progress = replace(progress, state=state.name, state_sha256=sha256(state))
+        self.record = replace(self.record, progress=progress, status=status)
+        write_record(self.folder, self.record)
+
+    def _finish(self) -> None:
+        """Measure the best checkpoint on the test part, once, and draw the run's figures."""
+        from inference.figures import draw_confusion, draw_curves, draw_roc
+        from inference.metrics import summarise
+
+        best = self.record.best
+        if best is None:
+            raise InputError(f"{self.folder} has no checkpoint; train again")
+        self.learner.set_weights(load_weights(check_file(self.folder, best.file, best.sha256), self.spec))
+        logits = self.learner.logits(self.test[0])
+        figures = judge(logits, self.test[1])
+        test = {"epoch": best.epoch, "faces": len(logits), **figures}
+        self.record = replace(self.record, status="finished", progress=None, test=test)
+        write_record(self.folder, self.record)
+        title = f"{self.settings.model} · {self.settings.framework} · test part, epoch {best.epoch}"
+        draw_curves(self.history, self.folder / "curves.png", title=f"{self.settings.model} · {self.settings.framework}")
+        predictions = logits.argmax(axis=1)
+        draw_confusion(confusion_matrix(self.test[1], predictions), self.folder / "confusion.png", title)
+        draw_roc(summarise(self.test[1], softmax(logits)), self.folder / "roc.png", title)
+        print(
+            f"best epoch {best.epoch}: accuracy {test['accuracy']:.2%} on the {len(logits):,} faces of the test part",
+            file=sys.stderr,
+        )
+
+
+def batches(count: int, size: int) -> list[tuple[int, int]]:
+    """Divide `count` places into batches; a last batch of one joins the one before, since BatchNorm needs two."""
+    starts = list(range(0, count, size))
+    if len(starts) > 1 and count - starts[-1] == 1:
+        starts.pop()
+    return list(zip(starts, [*starts[1:], count], strict=True))
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return float64 probabilities of logits [N, 7]."""
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    exponentials = np.exp(shifted)
+    return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
+
+
+def judge(logits: NDArray[np.float32], labels: NDArray[np.uint8]) -> dict[str, Any]:
+    """Return loss (mean cross-entropy), accuracy, correct and per-class figures of logits [N, 7]."""
+    if not np.isfinite(logits).all():
+        raise InputError("the model answers with NaN or infinity; lower --learning-rate and train again")
+    picked = softmax(logits)[np.arange(len(labels)), labels]
+    predictions = logits.argmax(axis=1)
+    return {
+        "loss": float(-np.log(np.maximum(picked, 1e-300)).mean()),
+        "accuracy": float((predictions == labels).mean()),
+        "correct": int((predictions == labels).sum()),
+        "classes": [asdict(figures) for figures in class_figures(confusion_matrix(labels, predictions))],
+    }
+
+
+def epoch_text(line: dict[str, Any]) -> str:
+    """Return an epoch's figures as text for a terminal."""
+    head = (
+        f"epoch {line['epoch']}: loss {line['train_loss']:.4f}, training accuracy {line['train_accuracy']:.2%}, "
+        f"{line['validation_part']} loss {line['validation_loss']:.4f}, accuracy {line['validation_accuracy']:.2%}, "
+        f"{line['images_per_second']:.0f} images/s"
+    )
+    rows = [f"  {'':9}{'TP':>6}{'FP':>6}{'TN':>6}{'FN':>6}{'precision':>11}{'recall':>9}{'F1':>9}"]
+    for figures in line["classes"]:
+        shares = "".join(
+            f"{'-' if figures[name] is None else format(figures[name], '.4f'):>{width}}"
+            for name, width in (("precision", 11), ("recall", 9), ("f1", 9))
+        )
+        counts = "".join(f"{figures[name]:>6}" for name in ("tp", "fp", "tn", "fn"))
+        rows.append(f"  {figures['label']:9}{counts}{shares}")
+    return "\n".join([head, *rows])
+
+
+def start_record(settings: Settings, **facts: Any) -> RunRecord:
+    """Return the record of a run that has not begun."""
+    return RunRecord(schema=1, status="running", settings=settings.record(), started=now(), **facts)
+
+
+def _part(faces: FaceSet, indices: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    records = faces.records[indices]
+    return np.ascontiguousarray(records["pixels"]), np.ascontiguousarray(records["label"])
+
+
+class _signals:
+    """Route SIGINT and SIGTERM to a handler within a block."""
+
+    def __init__(self, handler: Callable[[int, FrameType | None], None]) -> None:
+        self.handler = handler
+
+    def __enter__(self) -> None:
+        self.before = {number: signal.signal(number, self.handler) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)

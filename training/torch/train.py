@@ -1,0 +1,172 @@
+"""PyTorch's `Learner`: the dataset stays on the device, and a step is one batch of it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from data.errors import InputError
+from data.files import whole_file
+from inference.machine import available_cpus, processor_name
+from training.epoch import EpochPlan, class_weights
+from training.recipe import Settings
+from training.specs import model_spec
+from training.torch.model import build, distort, get_weights, normalise, set_weights
+from training.weights import Weights
+
+EVALUATION_BATCH = 256
+
+
+class TorchLearner:
+    """See `training.loop.Learner`."""
+
+    state_suffix = ".pt"
+
+    def __init__(
+        self, settings: Settings, weights: Weights, pixels: NDArray[np.uint8], labels: NDArray[np.uint8]
+    ) -> None:
+        torch.set_num_threads(settings.threads or available_cpus())
+        self.settings = settings
+        self.device = choose_device(settings.device)
+        self.spec = model_spec(settings.model)
+        model = build(self.spec)
+        set_weights(model, weights)
+        self.model = model.to(self.device, memory_format=torch.channels_last)
+        self.optimizer = optimizer(settings, list(self.model.parameters()))
+        self.pixels = torch.from_numpy(pixels).to(self.device)
+        self.labels = torch.from_numpy(labels.astype(np.int64)).to(self.device)
+        balance = torch.from_numpy(class_weights(settings.balance, labels)).to(self.device)
+        self.loss = torch.nn.CrossEntropyLoss(balance, label_smoothing=settings.label_smoothing)
+        self.plan: EpochPlan | None = None
+        self.restored: dict[str, Any] | None = None
+        self.order: Tensor = torch.empty(0, dtype=torch.int64)
+        self._reset_totals()
+
+    def begin_epoch(self, plan: EpochPlan) -> None:
+        """See `training.loop.Learner`."""
+        restored, self.restored = self.restored, None
+        self.plan = plan
+        self.order = torch.from_numpy(plan.order).to(self.device)
+        self._reset_totals()
+        torch.manual_seed(plan.seed)
+        if restored is not None:
+            torch.set_rng_state(restored["random"])
+            if "random_cuda" in restored:
+                torch.cuda.set_rng_state(restored["random_cuda"])
+        self.model.train()
+
+    def step(self, start: int, stop: int, rate: float) -> None:
+        """See `training.loop.Learner`."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        inputs, labels = self._batch(start, stop)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
+            logits = self.model(inputs)
+        logits = logits.float()
+        loss = self.loss(logits, labels)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        self.loss_sum += loss.detach().double() * (stop - start)
+        self.correct += (logits.detach().argmax(dim=1) == labels).sum()
+
+    def totals(self) -> tuple[float, int]:
+        """See `training.loop.Learner`."""
+        return float(self.loss_sum), int(self.correct)
+
+    @torch.inference_mode()
+    def logits(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See `training.loop.Learner`."""
+        self.model.eval()
+        answers = []
+        for start in range(0, len(pixels), EVALUATION_BATCH):
+            batch = torch.from_numpy(pixels[start : start + EVALUATION_BATCH]).to(self.device)
+            inputs = normalise(batch).contiguous(memory_format=torch.channels_last)
+            answers.append(self.model(inputs).float().cpu().numpy())
+        self.model.train()
+        return np.concatenate(answers)
+
+    def weights(self) -> Weights:
+        """See `training.loop.Learner`."""
+        return get_weights(self.model, self.spec)
+
+    def set_weights(self, weights: Weights) -> None:
+        """See `training.loop.Learner`."""
+        set_weights(self.model, weights)
+
+    def save_state(self, path: Path) -> None:
+        """See `training.loop.Learner`."""
+        state = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "random": torch.get_rng_state(),
+        }
+        if self.device.type == "cuda":
+            state["random_cuda"] = torch.cuda.get_rng_state()
+        with whole_file(path) as temporary:
+            torch.save(state, temporary)
+
+    def load_state(self, path: Path) -> None:
+        """See `training.loop.Learner`. Takes effect on the random generators in the next `begin_epoch`."""
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch raises whatever the damaged bytes lead to
+            raise InputError(f"{path.name} is no state that training wrote ({type(error).__name__}); train again") from error
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.restored = state
+
+    def _batch(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        if self.plan is None:
+            raise RuntimeError("step before begin_epoch")
+        faces = self.order[start:stop]
+        pixels = self.pixels[faces]
+        if self.plan.distortion is not None:
+            pixels = distort(pixels, self.plan.distortion, slice(start, stop), self.device)
+        return normalise(pixels).contiguous(memory_format=torch.channels_last), self.labels[faces]
+
+    def _reset_totals(self) -> None:
+        self.loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
+        self.correct = torch.zeros((), dtype=torch.int64, device=self.device)
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device asked for; an `InputError` where it is not there."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device is cuda, but PyTorch finds no GPU here; use --device cpu")
+    return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
+
+
+def optimizer(settings: Settings, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
+    """Return the optimiser that the settings name."""
+    rate, decay = settings.learning_rate, settings.weight_decay
+    match settings.optimizer:
+        case "adam":
+            return torch.optim.Adam(parameters, rate, weight_decay=decay, fused=True)
+        case "adamw":
+            return torch.optim.AdamW(parameters, rate, weight_decay=decay, fused=True)
+        case "adagrad":
+            return torch.optim.Adagrad(parameters, rate, weight_decay=decay)
+        case "adamax":
+            return torch.optim.Adamax(parameters, rate, weight_decay=decay)
+        case _:
+            return torch.optim.SGD(
+                parameters, rate, settings.momentum, weight_decay=decay, nesterov=settings.nesterov, fused=True
+            )
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a run record names."""
+    return {"torch": torch.__version__}
+
+
+def device_name(settings: Settings) -> str:
+    """Return what the run's device is called."""
+    device = choose_device(settings.device)
+    return torch.cuda.get_device_name() if device.type == "cuda" else processor_name()
+
+
+learner = TorchLearner
