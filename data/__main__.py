@@ -14,7 +14,9 @@ def main() -> int:
     info = commands.add_parser("info", help="counts, duplicates, leaks and a contact sheet of a dataset")
     info.add_argument("path", nargs="?", type=Path, help="fer2013.csv, image folder or zip (default: drawn faces)")
     info.add_argument("--skip-bad-rows", action="store_true", help="leave out and count rows that cannot be used")
-    info.add_argument("--out", type=Path, default=Path("artifacts/reports/data"), help="default: artifacts/reports/data")
+    info.add_argument(
+        "--out", type=Path, default=Path("artifacts/reports/data"), help="default: artifacts/reports/data"
+    )
     info.add_argument("--json", action="store_true", help="print JSON instead of a table")
     draw = commands.add_parser("draw", help="draw faces into a CSV of FER2013's form")
     draw.add_argument("out", type=Path, metavar="OUT.csv")

@@ -54,9 +54,7 @@ def audit(faces: FaceSet) -> Audit:
 def table(found: Audit) -> str:
     """Return an audit as text for a terminal."""
     lines = [f"{'':10}" + "".join(f"{usage:>13}" for usage in found.counts)]
-    lines += [
-        f"{label:10}" + "".join(f"{counts[label]:>13,}" for counts in found.counts.values()) for label in LABELS
-    ]
+    lines += [f"{label:10}" + "".join(f"{counts[label]:>13,}" for counts in found.counts.values()) for label in LABELS]
     lines.append(f"{'all':10}" + "".join(f"{sum(counts.values()):>13,}" for counts in found.counts.values()))
     lines += [
         "",

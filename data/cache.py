@@ -73,7 +73,7 @@ def _stat(path: Path) -> list[object]:
     return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
 
 
-def _open(file: Path) -> np.memmap | None:  # type: ignore[type-arg]
+def _open(file: Path) -> np.memmap | None:
     try:
         records = np.load(file, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError):

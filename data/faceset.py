@@ -63,8 +63,8 @@ class FaceSet:
     @cached_property
     def fingerprint(self) -> str:
         """The sha256 over all pixels and labels, as 64 hex digits; independent of the source's form."""
-        digest = hashlib.sha256(np.ascontiguousarray(self.records["digest"]))
-        digest.update(np.ascontiguousarray(self.labels))
+        digest = hashlib.sha256(self.records["digest"].tobytes())
+        digest.update(self.labels.tobytes())
         return digest.hexdigest()
 
     @cached_property
@@ -103,7 +103,7 @@ def face_set(
     records["usage"] = NO_USAGE if usages is None else usages
     records["row"] = np.arange(count) if rows is None else rows
     flat = np.ascontiguousarray(pixels).reshape(count, SIDE * SIDE)
-    digests = b"".join(hashlib.sha256(face).digest() for face in flat)
+    digests = b"".join(hashlib.sha256(face.data).digest() for face in flat)
     records["digest"] = np.frombuffer(digests, np.uint8).reshape(count, 32)
     words = np.ascontiguousarray(records["digest"]).view(">u8").reshape(count, 4)
     order = np.lexsort((records["usage"], records["label"], *words.T[::-1]))

@@ -29,7 +29,7 @@ def whole_file(path: Path) -> Iterator[Path]:
             os.fsync(written.fileno())
         # mkstemp makes files private to the user; what we publish has the ordinary permissions.
         temporary.chmod(0o666 & ~_umask())
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -56,7 +56,9 @@ def _open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError) as error:
-        raise InputError(f"{path.name} is no whole zip ({error}); expected FER2013's image folder; fetch it again") from error
+        raise InputError(
+            f"{path.name} is no whole zip ({error}); expected FER2013's image folder; fetch it again"
+        ) from error
     with archive:
         yield archive
 

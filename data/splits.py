@@ -79,7 +79,9 @@ def split(faces: FaceSet, plan: SplitPlan) -> Split:
         InputError: the protocol needs a Usage that the faces do not have, or a part would be empty.
     """
     kept = without_duplicates(faces) if plan.drop_duplicates else np.arange(len(faces))
-    train, validation, test = {"official": _official, "random": _random, "kfold": _kfold}[plan.protocol](faces, kept, plan)
+    train, validation, test = {"official": _official, "random": _random, "kfold": _kfold}[plan.protocol](
+        faces, kept, plan
+    )
     for name, part in (("training", train), ("validation", validation), ("test", test)):
         if not len(part):
             raise InputError(f"{faces.source} leaves no faces for the {name} part; expected at least one")
@@ -135,5 +137,5 @@ def _fingerprint(faces: FaceSet, parts: tuple[Indices, ...]) -> str:
     digest = hashlib.sha256(faces.fingerprint.encode())
     for part in parts:
         digest.update(len(part).to_bytes(8, "little"))
-        digest.update(np.ascontiguousarray(part, "<i8"))
+        digest.update(part.astype("<i8").tobytes())
     return digest.hexdigest()

@@ -42,13 +42,23 @@ def wrap(network: onnx.ModelProto) -> onnx.ModelProto:
         helper.make_node("Identity", [leave], ["logits"], "contract_logits"),
         helper.make_node("Softmax", [leave], ["probabilities"], "contract_softmax", axis=-1),
     ]
-    constants = {"contract_half": np.float32(127.5), "contract_one": np.float32(1), "contract_axis": np.array([1])}
+    constants = {
+        "contract_half": np.float32(127.5),
+        "contract_one": np.float32(1),
+        "contract_axis": np.array([1]),
+    }
     wrapped = helper.make_graph(
         [*before, *graph.node, *after],
         "ferox",
         [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["batch", SIDE, SIDE])],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", len(LABELS)]) for name in ("logits", "probabilities")],
-        [*graph.initializer, *(numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items())],
+        [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", len(LABELS)])
+            for name in ("logits", "probabilities")
+        ],
+        [
+            *graph.initializer,
+            *(numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()),
+        ],
     )
     model = helper.make_model(wrapped, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="ferox")
     model.ir_version = IR_VERSION

@@ -43,7 +43,10 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, metavar="MODEL", help="an exported .onnx file")
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="pictures, or folders of them")
     parser.add_argument(
-        "--faces", choices=("auto", "whole"), default="auto", help="find faces, or take the whole picture as one"
+        "--faces",
+        choices=("auto", "whole"),
+        default="auto",
+        help="find faces, or take the whole picture as one",
     )
     parser.add_argument("--yunet", type=Path, help="a YuNet .onnx to find faces with (default: FEROX_YUNET, else Haar)")
     parser.add_argument("--json", action="store_true", help="print one JSON list instead of a table")

@@ -57,9 +57,7 @@ def macro_roc(curves: Sequence[RocCurve]) -> RocCurve:
     return RocCurve("macro", _points(grid, np.mean(true_rates, axis=0)), area)
 
 
-def calibration_bins(
-    confidences: NDArray[np.float64], right: NDArray[np.bool_]
-) -> tuple[CalibrationBin, ...]:
+def calibration_bins(confidences: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[CalibrationBin, ...]:
     """Sort faces into 15 bins of equal width by confidence (float[N], 0 to 1); `right` is bool[N]."""
     edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
     places = np.clip(np.searchsorted(edges, confidences, side="left") - 1, 0, CALIBRATION_BINS - 1)
@@ -80,14 +78,10 @@ def expected_calibration_error(bins: Sequence[CalibrationBin]) -> float:
     https://arxiv.org/abs/1706.04599.
     """
     gaps = [
-        (b.faces, abs(b.accuracy - b.confidence))
-        for b in bins
-        if b.accuracy is not None and b.confidence is not None
+        (b.faces, abs(b.accuracy - b.confidence)) for b in bins if b.accuracy is not None and b.confidence is not None
     ]
     return sum(faces * gap for faces, gap in gaps) / sum(faces for faces, _ in gaps)
 
 
-def _points(
-    false_rate: NDArray[np.float64], true_rate: NDArray[np.float64]
-) -> tuple[tuple[float, float], ...]:
+def _points(false_rate: NDArray[np.float64], true_rate: NDArray[np.float64]) -> tuple[tuple[float, float], ...]:
     return tuple(zip(false_rate.round(6).tolist(), true_rate.round(6).tolist(), strict=True))

@@ -29,7 +29,11 @@ except ImportError as missing:
 # Bounds memory for batches of any size; throughput no longer grows beyond it.
 BATCH = 64
 DIGEST = re.compile(rb'"digest": "([0-9a-f]{64})"')
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "openvino": "OpenVINOExecutionProvider"}
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+}
 REMEDY = "export the run again: python -m export RUN"
 
 
@@ -88,9 +92,7 @@ class Engine:
         probabilities = np.empty_like(logits)
         for start in range(0, count, BATCH):
             part = slice(start, start + BATCH)
-            answer = self.session.run(
-                ["logits", "probabilities"], {"pixels": np.ascontiguousarray(pixels[part])}
-            )
+            answer = self.session.run(["logits", "probabilities"], {"pixels": np.ascontiguousarray(pixels[part])})
             logits[part], probabilities[part] = answer
         if not np.isfinite(logits).all() or np.abs(probabilities.sum(axis=1) - 1).max() > 1e-4:
             raise InputError(f"{self.path.name} answers with something other than probabilities; {REMEDY}")
@@ -102,7 +104,7 @@ class Engine:
 
 
 def file_digest(content: bytes) -> tuple[str, str]:
-    """Return the digest that a file states, and the one that its bytes give; the first is empty where none is stated."""
+    """Return the digest that a file states (empty where it states none), and the one that its bytes give."""
     places = list(DIGEST.finditer(content))
     if len(places) != 1:
         return "", ""
@@ -119,7 +121,9 @@ def verify_digest(content: bytes, name: str) -> str:
     if not stated:
         raise InputError(f"{name} carries no digest: it is truncated, or not made by this system; {REMEDY}")
     if stated != actual:
-        raise InputError(f"{name} is damaged: its bytes do not give the digest that it carries; copy it again, or {REMEDY}")
+        raise InputError(
+            f"{name} is damaged: its bytes do not give the digest that it carries; copy it again, or {REMEDY}"
+        )
     return stated
 
 
@@ -129,7 +133,9 @@ def check_pixels(pixels: NDArray[np.uint8]) -> None:
         kind = getattr(pixels, "dtype", type(pixels).__name__)
         raise InputError(f"the faces are {kind}, expected uint8; give grey values from 0 to 255 as they are")
     if pixels.ndim != 3 or pixels.shape[1:] != (SIDE, SIDE) or not len(pixels):
-        raise InputError(f"the faces have the shape {list(pixels.shape)}, expected [N, {SIDE}, {SIDE}] with N at least 1")
+        raise InputError(
+            f"the faces have the shape {list(pixels.shape)}, expected [N, {SIDE}, {SIDE}] with N at least 1"
+        )
 
 
 def check_interface(session: Any, name: str) -> None:
@@ -152,7 +158,9 @@ def _session(content: bytes, name: str, provider: str, threads: int) -> Any:
         session = onnxruntime.InferenceSession(content, options, providers=[wanted])
     except Exception as error:  # onnxruntime's errors share no narrower base class
         reason = str(error).strip().splitlines()[0][:200]
-        raise InputError(f"{name} cannot be loaded by onnxruntime {onnxruntime.__version__} ({reason}); {REMEDY}") from error
+        raise InputError(
+            f"{name} cannot be loaded by onnxruntime {onnxruntime.__version__} ({reason}); {REMEDY}"
+        ) from error
     if session.get_providers()[0] != wanted:
         raise InputError(
             f"--provider {provider} was asked for, but onnxruntime fell back to {session.get_providers()[0]}; "
@@ -168,5 +176,7 @@ def _provider(name: str) -> str:
     if name not in PROVIDERS:
         raise InputError(f"--provider is {name!r}, expected auto, {', '.join(PROVIDERS)}")
     if PROVIDERS[name] not in available:
-        raise InputError(f"--provider {name} is not in this onnxruntime, which has {', '.join(available)}; use --provider cpu")
+        raise InputError(
+            f"--provider {name} is not in this onnxruntime, which has {', '.join(available)}; use --provider cpu"
+        )
     return PROVIDERS[name]

@@ -44,9 +44,7 @@ def main(args: argparse.Namespace) -> int:
     reports = []
     for path in args.models:
         engine = Engine.load(path, provider=args.provider, threads=args.threads)
-        folder = evaluate(
-            engine, faces, args.part, protocol=args.protocol, allow_seen=args.allow_seen, out=args.out
-        )
+        folder = evaluate(engine, faces, args.part, protocol=args.protocol, allow_seen=args.allow_seen, out=args.out)
         print(folder, flush=True)
         reports.append(read_report(folder))
     print(summary_table(reports), file=sys.stderr)
@@ -93,9 +91,7 @@ def evaluate(
     )
 
 
-def measure(
-    engine: Engine, pixels: NDArray[np.uint8], indices: NDArray[np.int64]
-) -> tuple[NDArray[np.float32], float]:
+def measure(engine: Engine, pixels: NDArray[np.uint8], indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], float]:
     """Probabilities float32[N, 7] of the faces `indices`, and the seconds that the engine alone took.
 
     The first batch runs once unmeasured, since the first run of a session also plans its memory.

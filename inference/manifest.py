@@ -118,7 +118,9 @@ def parse_manifest(text: str, name: str) -> Manifest:
     try:
         manifest = _build(content)
     except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
-        raise InputError(f"{name}: its manifest does not follow contract version {CONTRACT} ({error}); {remedy}") from error
+        raise InputError(
+            f"{name}: its manifest does not follow contract version {CONTRACT} ({error}); {remedy}"
+        ) from error
     if manifest.labels != LABELS:
         raise InputError(f"{name}: its labels are {', '.join(manifest.labels)}; expected {', '.join(LABELS)}; {remedy}")
     return manifest

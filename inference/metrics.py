@@ -204,9 +204,7 @@ def _class_numbers(name: str, values: ArrayLike) -> NDArray[np.int64]:
         )
     wrong = np.flatnonzero((numbers < 0) | (numbers >= CLASSES))
     if len(wrong):
-        raise InputError(
-            f"{name} hold {numbers[wrong[0]]} at index {wrong[0]}: expected classes 0 to {CLASSES - 1}"
-        )
+        raise InputError(f"{name} hold {numbers[wrong[0]]} at index {wrong[0]}: expected classes 0 to {CLASSES - 1}")
     return numbers.astype(np.int64)
 
 

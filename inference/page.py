@@ -20,9 +20,7 @@ TEMPLATE = Path(__file__).with_name("report.html")
 Mistake = tuple[NDArray[np.uint8], str, str, float]
 
 
-def render_page(
-    content: Mapping[str, Any], pictures: Mapping[str, bytes], mistakes: Sequence[Mistake]
-) -> str:
+def render_page(content: Mapping[str, Any], pictures: Mapping[str, bytes], mistakes: Sequence[Mistake]) -> str:
     """Fill the page.
 
     Args:
@@ -44,17 +42,12 @@ def render_page(
         span=f"{100 * (high - low):.3f}",
         point=f"{100 * figures['accuracy']:.3f}",
         sentence=escape(_sentence(content)),
-        tiles="".join(
-            f"<div><dt>{escape(name)}</dt><dd>{value}</dd></div>" for name, value in _tiles(content)
-        ),
+        tiles="".join(f"<div><dt>{escape(name)}</dt><dd>{value}</dd></div>" for name, value in _tiles(content)),
         notes=_notes(content["notes"]),
         class_rows="".join(_class_row(c, r) for c, r in zip(figures["classes"], figures["roc"], strict=True)),
         average_rows="".join(_average_row(kind, figures) for kind in ("macro", "weighted")),
-        mistakes="".join(_mistake(mistake) for mistake in mistakes)
-        or "<p>None: every face was answered right.</p>",
-        facts="".join(
-            f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in _facts(content)
-        ),
+        mistakes="".join(_mistake(mistake) for mistake in mistakes) or "<p>None: every face was answered right.</p>",
+        facts="".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in _facts(content)),
         settings=_settings(manifest["recipe"]),
         manifest=escape(json.dumps(manifest, indent=2, ensure_ascii=False)),
         created=escape(content["created"]),

@@ -137,9 +137,7 @@ def _content(path: Path, name: str) -> bytes:
 
 
 def _too_large(name: str, size: int) -> InputError:
-    return InputError(
-        f"{name} has {size / 1e6:.1f} MB: at most {MAX_BYTES // 1_000_000} MB are taken; save it smaller"
-    )
+    return InputError(f"{name} has {size / 1e6:.1f} MB: at most {MAX_BYTES // 1_000_000} MB are taken; save it smaller")
 
 
 def _decode(content: bytes, name: str) -> Picture:
@@ -170,9 +168,7 @@ def _format(content: bytes, name: str) -> tuple[str, type[ImageFile.ImageFile]]:
     for kind, signature, reader in FORMATS:
         if signature.match(content):
             return kind, reader
-    raise InputError(
-        f"{name} is not a picture that can be read: expected the content of a {KNOWN} file; give one"
-    )
+    raise InputError(f"{name} is not a picture that can be read: expected the content of a {KNOWN} file; give one")
 
 
 def _check_size(image: Image.Image, name: str) -> None:
@@ -193,11 +189,7 @@ def _notes(kind: str, image: Image.Image, content: bytes) -> tuple[str, ...]:
         several = getattr(image, "is_animated", False)
     if not several:
         return ()
-    return (
-        "several pages: the first one was taken"
-        if kind == "TIFF"
-        else "an animation: its first frame was taken",
-    )
+    return ("several pages: the first one was taken" if kind == "TIFF" else "an animation: its first frame was taken",)
 
 
 def _check_whole(kind: str, content: bytes) -> None:

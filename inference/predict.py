@@ -98,9 +98,7 @@ def picture_files(paths: Sequence[Path]) -> list[Path]:
         elif path.exists():
             files.append(path)
         else:
-            raise InputError(
-                f"{printable(str(path))} does not exist: expected a picture or a folder; check the path"
-            )
+            raise InputError(f"{printable(str(path))} does not exist: expected a picture or a folder; check the path")
     if not files:
         raise InputError("no pictures were given: expected at least one file or folder; name one")
     return files
@@ -126,9 +124,7 @@ def predict_picture(engine: Engine, picture: Picture, search: Finder, policy: Po
     return next(_predicted(engine, [found]))
 
 
-def predict_files(
-    engine: Engine, files: Sequence[Path], search: Finder, policy: Policy
-) -> Iterator[PicturePrediction]:
+def predict_files(engine: Engine, files: Sequence[Path], search: Finder, policy: Policy) -> Iterator[PicturePrediction]:
     """Yield one prediction a file, named as given; of several files, those that cannot be read have an error.
 
     Raises:
@@ -211,14 +207,10 @@ def _lines(prediction: PicturePrediction, width: int) -> Iterator[str]:
         first, second = np.argsort(-face.probabilities, kind="stable")[:2]
         box = f"{face.box.x},{face.box.y} {face.box.width} x {face.box.height}"
         best, other = face.probabilities[first], face.probabilities[second]
-        yield _row(
-            width, name, str(number), box, LABELS[first], f"{best:.1%}", f"{LABELS[second]} {other:.1%}"
-        )
+        yield _row(width, name, str(number), box, LABELS[first], f"{best:.1%}", f"{LABELS[second]} {other:.1%}")
     for note in prediction.notes:
         yield _row(width, name, "-", f"note: {note}")
 
 
-def _row(
-    width: int, file: str, face: str, box: str, label: str = "", confidence: str = "", other: str = ""
-) -> str:
+def _row(width: int, file: str, face: str, box: str, label: str = "", confidence: str = "", other: str = "") -> str:
     return f"{file:<{width}}  {face:<4}  {box:<23}  {label:<8}  {confidence:<10}  {other}".rstrip()

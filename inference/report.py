@@ -133,9 +133,7 @@ def notes(content: Mapping[str, Any]) -> list[str]:
             "remembers, not what it can do with a new face."
         )
     if on["selected_on"]:
-        found.append(
-            f"Its best epoch was picked on {on['selected_on']:,} of these faces, which flatters its figures."
-        )
+        found.append(f"Its best epoch was picked on {on['selected_on']:,} of these faces, which flatters its figures.")
     if on["copies"]:
         found.append(
             f"{on['copies']:,} of these faces are exact copies of faces that it was trained on; without them "
@@ -165,15 +163,11 @@ def predictions_table(evaluation: Evaluation) -> str:
         label = int(record["label"])
         # Nine significant digits bring every float32 back as it was.
         digits = [f"{share:.9g}" for share in shares]
-        table.writerow(
-            [index, record["row"], usage, LABELS[label], LABELS[guess], int(label == guess), *digits]
-        )
+        table.writerow([index, record["row"], usage, LABELS[label], LABELS[guess], int(label == guess), *digits])
     return text.getvalue()
 
 
-def worst_mistakes(
-    evaluation: Evaluation, count: int = 18
-) -> list[tuple[NDArray[np.uint8], str, str, float]]:
+def worst_mistakes(evaluation: Evaluation, count: int = 18) -> list[tuple[NDArray[np.uint8], str, str, float]]:
     """The most confident mistakes, surest first: face uint8[48, 48], truth, prediction, confidence."""
     wrong = np.flatnonzero(~evaluation.correct)
     confidence = evaluation.probabilities.max(axis=1)

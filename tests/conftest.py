@@ -39,7 +39,10 @@ def linear_network() -> onnx.ModelProto:
         "linear",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 1, 48, 48])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 7])],
-        [numpy_helper.from_array(weights, "weight"), numpy_helper.from_array(np.zeros(7, np.float32), "bias")],
+        [
+            numpy_helper.from_array(weights, "weight"),
+            numpy_helper.from_array(np.zeros(7, np.float32), "bias"),
+        ],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
 

@@ -91,9 +91,7 @@ def test_recipe_digest_is_a_sha256() -> None:
     assert len(bytes.fromhex(recipe_digest())) == 32
 
 
-def test_written_table_has_the_form_of_fer2013_and_holds_the_same_faces(
-    faces: FaceSet, tmp_path: Path
-) -> None:
+def test_written_table_has_the_form_of_fer2013_and_holds_the_same_faces(faces: FaceSet, tmp_path: Path) -> None:
     path = tmp_path / "drawn.csv"
     write_csv(faces, path)
     assert [entry.name for entry in tmp_path.iterdir()] == ["drawn.csv"]

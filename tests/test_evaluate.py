@@ -94,9 +94,7 @@ def test_naming_the_train_part_asks_for_seen_faces(tiny_model: Path, faces: Face
     assert (on["part"], on["trained_on"]) == ("train", on["count"])
 
 
-def test_official_part_of_faces_without_usage_is_refused(
-    tiny_model: Path, faces: FaceSet, tmp_path: Path
-) -> None:
+def test_official_part_of_faces_without_usage_is_refused(tiny_model: Path, faces: FaceSet, tmp_path: Path) -> None:
     bare = face_set(faces.pixels, faces.labels, source="bare.csv")
     with pytest.raises(InputError, match=r"bare\.csv .*--protocol random"):
         evaluate(engine_for(tiny_model, faces, SplitPlan()), bare, out=tmp_path)

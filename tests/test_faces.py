@@ -110,9 +110,7 @@ def test_a_plain_picture_has_no_faces(haar: HaarFinder) -> None:
     assert haar.find(photo((16, 16))) == haar.find(photo((16, 500))) == []
 
 
-def test_one_haar_finder_serves_several_threads(
-    haar: HaarFinder, found_faces: list[NDArray[np.uint8]]
-) -> None:
+def test_one_haar_finder_serves_several_threads(haar: HaarFinder, found_faces: list[NDArray[np.uint8]]) -> None:
     pictures = [photo((200, 200), (face, 40, 40, 120)) for face in found_faces[:6]]
     expected = [haar.find(picture) for picture in pictures]
     wrong: list[int] = []
@@ -143,9 +141,7 @@ def test_yunet_finds_faces_with_scores(yunet: YuNetFinder, found_faces: list[NDA
 def test_yunet_finds_two_sizes_of_picture_one_after_the_other(
     yunet: YuNetFinder, found_faces: list[NDArray[np.uint8]]
 ) -> None:
-    small, large = (
-        photo((side, side), (found_faces[0], side // 4, side // 4, side // 2)) for side in (300, 500)
-    )
+    small, large = (photo((side, side), (found_faces[0], side // 4, side // 4, side // 2)) for side in (300, 500))
     alone = [YuNetFinder(yunet_path()).find(picture) for picture in (small, large)]
     assert [yunet.find(small), yunet.find(large)] == alone
     assert yunet.find(small) == alone[0]
@@ -279,9 +275,7 @@ def test_a_crop_is_the_square_around_the_box_with_its_margin() -> None:
     assert (crop(plain, FaceBox(60, 70, 48, 48)) == plain[70:118, 60:108]).all()
     assert (crop(plain, FaceBox(64, 70, 40, 48)) == plain[70:118, 60:108]).all()
     assert (crop(plain, FaceBox(64, 74, 40, 40), margin=0.1) == plain[70:118, 60:108]).all()
-    assert (
-        crop(plain, FaceBox(60, 70, 96, 96)) == cv2.resize(plain[70:166, 60:156], (48, 48), interpolation=3)
-    ).all()
+    assert (crop(plain, FaceBox(60, 70, 96, 96)) == cv2.resize(plain[70:166, 60:156], (48, 48), interpolation=3)).all()
 
 
 def test_beyond_the_borders_their_pixels_are_repeated() -> None:

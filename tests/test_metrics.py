@@ -50,9 +50,7 @@ def test_confusion_matrix_is_that_of_scikit_learn(pairs: list[tuple[int, int]]) 
 def test_class_figures_are_those_of_scikit_learn(pairs: list[tuple[int, int]]) -> None:
     truth, guess = np.array(pairs).T
     classes = class_figures(confusion_matrix(truth, guess))
-    expected = sklearn.metrics.precision_recall_fscore_support(
-        truth, guess, labels=CLASSES, zero_division=np.nan
-    )
+    expected = sklearn.metrics.precision_recall_fscore_support(truth, guess, labels=CLASSES, zero_division=np.nan)
     for index, ours in enumerate(classes):
         precision, recall, f1, support = (column[index] for column in expected)
         assert ours.support == support

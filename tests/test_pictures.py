@@ -56,9 +56,7 @@ def png_chunk(kind: bytes, body: bytes) -> bytes:
 def png(width: int, height: int, *chunks: bytes) -> bytes:
     header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
     rows = zlib.compress(bytes(65 * 64))
-    return (
-        b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks) + png_chunk(b"IDAT", rows) + png_chunk(b"IEND", b"")
-    )
+    return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks) + png_chunk(b"IDAT", rows) + png_chunk(b"IEND", b"")
 
 
 def tiff(*entries: tuple[int, int, int, int], body: bytes = b"") -> bytes:
@@ -285,11 +283,8 @@ def hostile_files() -> dict[str, bytes]:
         "png header": png(13_000, 13_000),
         "png of the largest size": png(2**31 - 1, 2**31 - 1),
         "gif header": gif[:6] + b"\xff\xff\xff\xff" + gif[10:],
-        "jpeg header": jpeg[: jpeg.index(b"\xff\xc2") + 5]
-        + b"\xff\xdc\xff\xdc"
-        + jpeg[jpeg.index(b"\xff\xc2") + 9 :],
-        "bmp header": b"BM"
-        + struct.pack("<IIIIiiHHIIiiII", 0, 0, 54, 40, 40_000, 40_000, 1, 24, 0, 0, 0, 0, 0, 0),
+        "jpeg header": jpeg[: jpeg.index(b"\xff\xc2") + 5] + b"\xff\xdc\xff\xdc" + jpeg[jpeg.index(b"\xff\xc2") + 9 :],
+        "bmp header": b"BM" + struct.pack("<IIIIiiHHIIiiII", 0, 0, 54, 40, 40_000, 40_000, 1, 24, 0, 0, 0, 0, 0, 0),
         "ppm header": b"P6 30000 30000 255\n" + bytes(1000),
         "webp header": encoded(Image.new("RGB", (16_383, 2000)), "WEBP", lossless=True, method=0),
         "tiff header": tiff((256, 4, 1, 40_000), (257, 4, 1, 40_000), (262, 3, 1, 1), (273, 4, 1, 8)),
@@ -322,9 +317,7 @@ for name in sys.argv[2:]:
 """
 
 
-@pytest.mark.skipif(
-    not Path("/proc/self/status").exists(), reason="the peak of a process's memory is read from /proc"
-)
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of a process's memory is read from /proc")
 def test_bombs_are_refused_at_once_and_without_memory(tmp_path: Path) -> None:
     """Measured in a process of its own: Pillow's memory is not Python's, and a peak never falls again."""
     honest = {"small": encoded(noise(), "PNG"), "large": encoded(Image.new("RGB", (5000, 4000)), "PNG")}
@@ -427,9 +420,7 @@ def test_what_is_transparent_lies_over_white() -> None:
         assert (pixels_of(Image.new("RGBA", (20, 20), half_black), kind) == 127).all()
         assert (pixels_of(Image.new("LA", (20, 20), (0, 0)), kind) == WHITE).all()
         assert (pixels_of(Image.new("LA", (20, 20), (90, 255)), kind) == 90).all()
-    assert (
-        pixels_of(Image.new("RGBA", (20, 20), clear_red), "WEBP", lossless=True, exact=True) == WHITE
-    ).all()
+    assert (pixels_of(Image.new("RGBA", (20, 20), clear_red), "WEBP", lossless=True, exact=True) == WHITE).all()
 
 
 def test_one_transparent_colour_lies_over_white() -> None:

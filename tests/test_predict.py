@@ -61,9 +61,7 @@ def strict(text: str) -> list[dict[str, Any]]:
 # --- one picture
 
 
-def test_a_picture_is_predicted_as_the_engine_predicts_its_crops(
-    tiny_model: Path, face: NDArray[np.uint8]
-) -> None:
+def test_a_picture_is_predicted_as_the_engine_predicts_its_crops(tiny_model: Path, face: NDArray[np.uint8]) -> None:
     engine = Engine.load(tiny_model, threads=1)
     prediction = predict_picture(engine, Picture(photo(face, face), "two.png"), HaarFinder(), "auto")
     assert prediction.name == "two.png"
@@ -86,9 +84,7 @@ def test_a_bare_crop_reaches_the_model_unchanged(tiny_model: Path, drawn: FaceSe
 
 
 def test_a_picture_without_faces_has_none(tiny_model: Path) -> None:
-    prediction = predict_picture(
-        Engine.load(tiny_model, threads=1), Picture(photo(), "x"), HaarFinder(), "auto"
-    )
+    prediction = predict_picture(Engine.load(tiny_model, threads=1), Picture(photo(), "x"), HaarFinder(), "auto")
     assert prediction.faces == ()
     assert prediction.error is None
 
@@ -195,9 +191,7 @@ def test_many_pictures_are_predicted_in_groups_as_they_are_alone(
     assert np.allclose(found, expected, atol=1e-6)
 
 
-def test_the_provider_is_the_engines_matter(
-    tiny_model: Path, face: NDArray[np.uint8], tmp_path: Path
-) -> None:
+def test_the_provider_is_the_engines_matter(tiny_model: Path, face: NDArray[np.uint8], tmp_path: Path) -> None:
     with pytest.raises(InputError):
         main(arguments(tiny_model, saved(tmp_path / "a.png", face), provider="nonsense"))
 

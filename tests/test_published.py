@@ -18,8 +18,7 @@ EVERY_RUN = pytest.mark.parametrize("run", RUNS, ids=lambda run: f"{run['run']},
 def figures(run: Run) -> list[ClassFigures]:
     counts = ("tp", "fp", "tn", "fn")
     return [
-        ClassFigures.from_counts(row["label"].lower(), **{name: row[name] for name in counts})
-        for row in run["classes"]
+        ClassFigures.from_counts(row["label"].lower(), **{name: row[name] for name in counts}) for row in run["classes"]
     ]
 
 

@@ -180,9 +180,7 @@ def test_page_escapes_what_others_wrote(tmp_path: Path) -> None:
     manifest = manifest_for(
         faces, model=evil, framework=evil, versions={evil: evil}, recipe={"recipe": evil, evil: evil}
     )
-    text = (
-        write_report(evaluation(tmp_path, faces, manifest=manifest), tmp_path) / "report.html"
-    ).read_text()
+    text = (write_report(evaluation(tmp_path, faces, manifest=manifest), tmp_path) / "report.html").read_text()
     assert "script" not in Page(text).tags
     assert "<script" not in text
     assert "&lt;script&gt;" in text
@@ -210,9 +208,7 @@ def test_report_that_could_not_be_finished_has_no_report_json(tmp_path: Path) ->
     ("plan", "part", "suffix"),
     [(OFFICIAL, "test", ""), (OFFICIAL, "validation", "-validation"), (RANDOM, "train", "-random-train")],
 )
-def test_folder_is_named_after_what_was_evaluated(
-    tmp_path: Path, plan: SplitPlan, part: str, suffix: str
-) -> None:
+def test_folder_is_named_after_what_was_evaluated(tmp_path: Path, plan: SplitPlan, part: str, suffix: str) -> None:
     assert evaluation(tmp_path, plan=plan, part=part).name == "cnn_1.torch.published-official" + suffix
 
 

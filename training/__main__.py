@@ -154,7 +154,16 @@ def _parser() -> argparse.ArgumentParser:
         ("threads", int),
     ):
         add(f"--{name}", type=kind, help="default: the recipe's")
-    for name in ("optimizer", "schedule", "augmentation", "balance", "weights", "precision", "device", "keep"):
+    for name in (
+        "optimizer",
+        "schedule",
+        "augmentation",
+        "balance",
+        "weights",
+        "precision",
+        "device",
+        "keep",
+    ):
         add(f"--{name}", choices=CHOICES[name], help="default: the recipe's")
     return parser
 

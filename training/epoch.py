@@ -38,8 +38,8 @@ class Distortion:
     """One distortion a face.
 
     Attributes:
-        matrices: float32[K, 2, 3], from an output place (x, y, 1) to the input place it is sampled at, both from -1 to 1
-            over the picture's outer edges (the convention of `affine_grid` with `align_corners=False`).
+        matrices: float32[K, 2, 3], from an output place (x, y, 1) to the input place it is sampled at, both from -1 to
+            1 over the picture's outer edges (the convention of `affine_grid` with `align_corners=False`).
         brightness: float32[K], multiplies pixels.
         contrast: float32[K], multiplies each pixel's distance from the face's mean, after brightness.
         boxes: int64[K, 4], the erased rectangle as top, left, bottom, right; empty where nothing is erased.
@@ -72,7 +72,7 @@ def plan_epoch(settings: Settings, labels: NDArray[np.uint8], epoch: int) -> Epo
 
 
 def class_weights(balance: str, labels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return float32[7] loss weights: N / (classes x count) with `class-weights` (scikit-learn's "balanced"), else ones."""
+    """Return float32[7] loss weights: scikit-learn's "balanced" with `class-weights`, else ones."""
     if balance != "class-weights":
         return np.ones(len(LABELS), np.float32)
     counts = np.bincount(labels, minlength=len(LABELS))

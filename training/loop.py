@@ -71,9 +71,7 @@ class Learner(Protocol):
 class Trainer:
     """One run: its folder, its record, and the learner that it drives."""
 
-    def __init__(
-        self, folder: Path, record: RunRecord, learner: Learner, faces: FaceSet, split: Split
-    ) -> None:
+    def __init__(self, folder: Path, record: RunRecord, learner: Learner, faces: FaceSet, split: Split) -> None:
         self.folder = folder
         self.record = record
         self.learner = learner
@@ -87,7 +85,7 @@ class Trainer:
 
     def run(self) -> int:
         """Train to the end or to a signal; return the exit status: 0, or 128 + the signal's number."""
-        with _signals(self._interrupt):
+        with _Signals(self._interrupt):
             first = self.record.progress.epoch if self.record.progress else 1
             for epoch in range(first, self.settings.epochs + 1):
                 if not self._epoch(epoch):
@@ -123,7 +121,11 @@ class Trainer:
         if step < len(steps):
             self._commit(reached, "stopped")
             return False
-        self._close_epoch(reached, stop=len(plan.order), rate=learning_rate(self.settings, (epoch - 1) / self.settings.epochs))
+        self._close_epoch(
+            reached,
+            stop=len(plan.order),
+            rate=learning_rate(self.settings, (epoch - 1) / self.settings.epochs),
+        )
         return self.interrupted is None or epoch == self.settings.epochs
 
     def _restored(self, epoch: int) -> Progress:
@@ -140,7 +142,14 @@ class Trainer:
                 f"({self.settings.learning_rate:g}); {self.folder} keeps the epochs before"
             )
         return Progress(
-            epoch, step, before.loss_sum + loss_sum, before.correct + correct, seen, before.seconds + seconds, "", ""
+            epoch,
+            step,
+            before.loss_sum + loss_sum,
+            before.correct + correct,
+            seen,
+            before.seconds + seconds,
+            "",
+            "",
         )
 
     def _close_epoch(self, reached: Progress, stop: int, rate: float) -> None:
@@ -201,7 +210,11 @@ class Trainer:
         self.record = replace(self.record, status="finished", progress=None, test=test)
         write_record(self.folder, self.record)
         title = f"{self.settings.model} · {self.settings.framework} · test part, epoch {best.epoch}"
-        draw_curves(self.history, self.folder / "curves.png", title=f"{self.settings.model} · {self.settings.framework}")
+        draw_curves(
+            self.history,
+            self.folder / "curves.png",
+            title=f"{self.settings.model} · {self.settings.framework}",
+        )
         predictions = logits.argmax(axis=1)
         draw_confusion(confusion_matrix(self.test[1], predictions), self.folder / "confusion.png", title)
         draw_roc(summarise(self.test[1], softmax(logits)), self.folder / "roc.png", title)
@@ -268,7 +281,7 @@ def _part(faces: FaceSet, indices: NDArray[np.int64]) -> tuple[NDArray[np.uint8]
     return np.ascontiguousarray(records["pixels"]), np.ascontiguousarray(records["label"])
 
 
-class _signals:
+class _Signals:
     """Route SIGINT and SIGTERM to a handler within a block."""
 
     def __init__(self, handler: Callable[[int, FrameType | None], None]) -> None:

@@ -111,7 +111,9 @@ def read_record(folder: Path) -> RunRecord:
     try:
         content = json.loads(file.read_text())
     except (OSError, ValueError) as error:
-        raise InputError(f"{folder} is no training run ({RECORD_FILE}: {error}); expected a folder that training made") from error
+        raise InputError(
+            f"{folder} is no training run ({RECORD_FILE}: {error}); expected a folder that training made"
+        ) from error
     wanted = {field.name for field in fields(RunRecord)}
     if not isinstance(content, dict) or content.get("schema") != SCHEMA or set(content) != wanted:
         raise InputError(f"{file} is of another version; expected schema {SCHEMA}; train again")
@@ -139,7 +141,9 @@ def check_file(folder: Path, name: str, digest: str) -> Path:
     if not path.is_file():
         raise InputError(f"{path} is missing, but the run's record refers to it; restore it or train again")
     if sha256(path) != digest:
-        raise InputError(f"{path} is not the file that the run recorded (its sha256 differs); restore it or train again")
+        raise InputError(
+            f"{path} is not the file that the run recorded (its sha256 differs); restore it or train again"
+        )
     return path
 
 

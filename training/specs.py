@@ -126,14 +126,16 @@ class ModelSpec:
 def _mlp(name: str, *widths: int, dropout: float = 0.0) -> ModelSpec:
     hidden: list[Layer] = []
     for width in widths:
-        hidden += [Dense(width), ReLU(), *([Dropout(dropout)] if dropout else [])]
+        hidden += [Dense(width), ReLU()]
+        if dropout:
+            hidden.append(Dropout(dropout))
     return ModelSpec(name, (Flatten(), *hidden, Dense(CLASSES)))
 
 
 def _cnn(name: str, *channels: int, repeats: int) -> ModelSpec:
     convolutions: list[Layer] = []
     for width in channels:
-        convolutions += [Conv(width), ReLU()] * repeats + [MaxPool()]
+        convolutions += [*(Conv(width), ReLU()) * repeats, MaxPool()]
     return ModelSpec(name, (*convolutions, *_head(ReLU())))
 
 
@@ -143,7 +145,7 @@ def _head(*after_hidden: Layer) -> tuple[Layer, ...]:
 
 
 def _cnn_4() -> ModelSpec:
-    activation = (BatchNorm(), LeakyReLU(0.1))
+    activation: tuple[Layer, ...] = (BatchNorm(), LeakyReLU(0.1))
     convolutions: list[Layer] = []
     for width in (64, 128, 256):
         convolutions += [Conv(width), *activation, Conv(width), *activation, MaxPool()]
@@ -152,7 +154,13 @@ def _cnn_4() -> ModelSpec:
 
 
 def _resnet_18() -> ModelSpec:
-    stem = (Resize(224), Conv(64, kernel=7, stride=2, padding=3, bias=False), BatchNorm(), ReLU(), MaxPool(3, 2, 1))
+    stem = (
+        Resize(224),
+        Conv(64, kernel=7, stride=2, padding=3, bias=False),
+        BatchNorm(),
+        ReLU(),
+        MaxPool(3, 2, 1),
+    )
     blocks: list[Layer] = []
     for width, stride in ((64, 1), (128, 2), (256, 2), (512, 2)):
         blocks += [Residual(width, stride), Residual(width)]

@@ -102,7 +102,8 @@ def check_weights(weights: Mapping[str, NDArray[np.float32]], spec: ModelSpec, w
     for name, array in weights.items():
         if array.shape != wanted[name] or array.dtype != np.float32:
             raise InputError(
-                f"{where}: {name} is {array.dtype}{list(array.shape)}, expected float32{list(wanted[name])} as in {spec.name}"
+                f"{where}: {name} is {array.dtype}{list(array.shape)}, expected float32{list(wanted[name])} "
+                f"as in {spec.name}"
             )
         if not np.isfinite(array).all():
             raise InputError(f"{where}: {name} holds NaN or infinity; train again with a lower learning rate")
@@ -121,7 +122,9 @@ def load_weights(path: Path, spec: ModelSpec) -> Weights:
         with np.load(path, allow_pickle=False) as file:
             weights = {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path.name} is no readable weight file ({error}); expected one that training wrote") from error
+        raise InputError(
+            f"{path.name} is no readable weight file ({error}); expected one that training wrote"
+        ) from error
     check_weights(weights, spec, path.name)
     return weights
 

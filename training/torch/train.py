@@ -34,7 +34,7 @@ class TorchLearner:
         self.spec = model_spec(settings.model)
         model = build(self.spec)
         set_weights(model, weights)
-        self.model = model.to(self.device, memory_format=torch.channels_last)
+        self.model = model.to(self.device).to(memory_format=torch.channels_last)
         self.optimizer = optimizer(settings, list(self.model.parameters()))
         self.pixels = torch.from_numpy(pixels).to(self.device)
         self.labels = torch.from_numpy(labels.astype(np.int64)).to(self.device)
@@ -114,7 +114,9 @@ class TorchLearner:
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # torch raises whatever the damaged bytes lead to
-            raise InputError(f"{path.name} is no state that training wrote ({type(error).__name__}); train again") from error
+            raise InputError(
+                f"{path.name} is no state that training wrote ({type(error).__name__}); train again"
+            ) from error
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.restored = state
@@ -154,7 +156,12 @@ def optimizer(settings: Settings, parameters: list[torch.nn.Parameter]) -> torch
             return torch.optim.Adamax(parameters, rate, weight_decay=decay)
         case _:
             return torch.optim.SGD(
-                parameters, rate, settings.momentum, weight_decay=decay, nesterov=settings.nesterov, fused=True
+                parameters,
+                rate,
+                settings.momentum,
+                weight_decay=decay,
+                nesterov=settings.nesterov,
+                fused=True,
             )
 
 

@@ -1,0 +1,34 @@
+"""Turns runs into proven artifacts: `python -m export RUN...`.
+
+Each `.onnx` published is a line of stdout. Exit status 1: a gate failed and that run was not published.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from data.errors import run_command
+
+
+def main() -> int:
+    """Parse the command line and export each run."""
+    parser = argparse.ArgumentParser(prog="python -m export", description=__doc__)
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders that training made")
+    parser.add_argument("--data", type=Path, help="the run's own data, where it has moved")
+    parser.add_argument("--out", type=Path, default=Path("artifacts/models"), help="default: artifacts/models")
+    args = parser.parse_args()
+    from export.publish import ExportError, publish
+
+    failed = 0
+    for run in args.runs:
+        print(f"exporting {run}", file=sys.stderr)
+        try:
+            print(publish(run, args.data, args.out), flush=True)
+        except ExportError as error:
+            print(f"error: {run} is not published: {error}", file=sys.stderr)
+            failed = 1
+    return failed
+
+
+if __name__ == "__main__":
+    run_command(main)

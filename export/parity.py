@@ -1,0 +1,121 @@
+"""The gate: a model is published only if the finished file answers as the framework did.
+
+The rule for float32: no logit differs by more than `TOLERANCE` x max(1, the face's largest |reference logit|), and
+every face gets the same label, except where the reference's own margin is under twice the largest difference.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.faceset import SIDE
+
+TOLERANCE = 1e-5
+BATCHES = (1, 2, 7, 64)
+LEAST_CLASSES = 3
+Logits = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class NearTie:
+    """A face whose label differs although its logits agree: `margin` is the reference's lead of first over second."""
+
+    index: int
+    margin: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate found.
+
+    Attributes:
+        reason: empty where passed, else one sentence.
+        faces: faces of the run's test part among the probes.
+        largest_difference: the largest |logit difference| over all probes and batch sizes.
+        smallest_tolerance: the smallest relative tolerance that would pass.
+        near_ties: faces within the near-tie exemption.
+        classes: how many different labels the reference gives to real faces.
+    """
+
+    passed: bool
+    reason: str
+    faces: int
+    probes: int
+    tolerance: float
+    largest_difference: float | None
+    smallest_tolerance: float | None
+    near_ties: tuple[NearTie, ...]
+    classes: int
+
+    def record(self) -> dict[str, Any]:
+        """Return the verdict as JSON-able values."""
+        return asdict(self)
+
+
+def probes(faces: Pixels) -> Pixels:
+    """Return the faces followed by zeros, full scale and seeded noise, uint8[N + 10, 48, 48]."""
+    noise = np.random.default_rng(0).integers(0, 256, (8, SIDE, SIDE), dtype=np.uint8)
+    extremes = np.stack([np.zeros((SIDE, SIDE), np.uint8), np.full((SIDE, SIDE), 255, np.uint8)])
+    return np.concatenate([faces, extremes, noise])
+
+
+def answers_in_batches(answer: Callable[[Pixels], Logits], pixels: Pixels) -> list[tuple[int, Logits]]:
+    """Return (start, logits) of all probes in batches of 64, and of their last ones in each other batch size."""
+    answered = [(0, answer(pixels))]
+    for size in BATCHES:
+        start = max(0, len(pixels) - size)
+        answered.append((start, answer(pixels[start:])))
+    return answered
+
+
+def judge(reference: Logits, answered: list[tuple[int, Logits]], faces: int) -> Verdict:
+    """Compare the answers with `reference` float32[probes, 7], of which the first `faces` are of real faces."""
+    classes = len(np.unique(reference[:faces].argmax(axis=1)))
+    finite = np.isfinite(reference).all() and all(np.isfinite(logits).all() for _, logits in answered)
+    if not finite:
+        return _failed("NaN or infinity among the logits", reference, faces, classes)
+    if any(logits.shape != reference[start : start + len(logits)].shape for start, logits in answered):
+        return _failed("the number of answers is not the number of probes", reference, faces, classes)
+    scale = np.maximum(1.0, np.abs(reference).max(axis=1))
+    difference = np.zeros(len(reference))
+    for start, logits in answered:
+        part = slice(start, start + len(logits))
+        largest = np.abs(logits.astype(np.float64) - reference[part]).max(axis=1)
+        difference[part] = np.maximum(difference[part], largest)
+    smallest = float((difference / scale).max())
+    ties, disagreements = _labels(reference, answered, difference)
+    reason = ""
+    if classes < LEAST_CLASSES:
+        reason = (
+            f"the reference gives real faces {classes} different labels; agreement proves nothing below {LEAST_CLASSES}"
+        )
+    elif smallest > TOLERANCE:
+        reason = f"logits differ by {smallest:.3g} of their scale, over the tolerance of {TOLERANCE:g}"
+    elif disagreements:
+        reason = f"{disagreements} faces get another label than the framework gave"
+    return Verdict(
+        not reason, reason, faces, len(reference), TOLERANCE, float(difference.max()), smallest, ties, classes
+    )
+
+
+def _labels(
+    reference: Logits, answered: list[tuple[int, Logits]], difference: NDArray[np.float64]
+) -> tuple[tuple[NearTie, ...], int]:
+    ordered = np.sort(reference.astype(np.float64), axis=1)
+    margins = ordered[:, -1] - ordered[:, -2]
+    labels = reference.argmax(axis=1)
+    differing = {
+        start + int(place)
+        for start, logits in answered
+        for place in np.flatnonzero(logits.argmax(axis=1) != labels[start : start + len(logits)])
+    }
+    exempt = {index for index in differing if margins[index] < 2 * difference[index]}
+    return tuple(NearTie(index, float(margins[index])) for index in sorted(exempt)), len(differing - exempt)
+
+
+def _failed(reason: str, reference: Logits, faces: int, classes: int) -> Verdict:
+    return Verdict(False, reason, faces, len(reference), TOLERANCE, None, None, (), classes)
