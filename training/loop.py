@@ -43,8 +43,11 @@ class Learner(Protocol):
 
     state_suffix: str
 
-    def begin_epoch(self, plan: EpochPlan) -> None:
-        """Take up an epoch's order and distortions, and seed what is random in the model."""
+    def begin_epoch(self, plan: EpochPlan, *, resumed: bool = False) -> None:
+        """Take up an epoch's order and distortions, and seed what is random in the model.
+
+        `resumed`: go on in the middle of the epoch, with the random generators of the state that was loaded.
+        """
 
     def step(self, start: int, stop: int, rate: float) -> None:
         """Learn from places `start` to `stop` of the order at learning rate `rate`."""
@@ -103,8 +106,8 @@ class Trainer:
     def _epoch(self, epoch: int) -> bool:
         """Train one epoch and commit it; False, with its part committed, if a signal came."""
         plan = plan_epoch(self.settings, self.labels, epoch)
-        self.learner.begin_epoch(plan)
         progress = self._restored(epoch)
+        self.learner.begin_epoch(plan, resumed=progress.step > 0)
         steps = batches(len(plan.order), self.settings.batch_size)
         began = time.perf_counter()
         step = progress.step

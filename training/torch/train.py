@@ -45,14 +45,14 @@ class TorchLearner:
         self.order: Tensor = torch.empty(0, dtype=torch.int64)
         self._reset_totals()
 
-    def begin_epoch(self, plan: EpochPlan) -> None:
+    def begin_epoch(self, plan: EpochPlan, *, resumed: bool = False) -> None:
         """See `training.loop.Learner`."""
         restored, self.restored = self.restored, None
         self.plan = plan
         self.order = torch.from_numpy(plan.order).to(self.device)
         self._reset_totals()
         torch.manual_seed(plan.seed)
-        if restored is not None:
+        if resumed and restored is not None:
             torch.set_rng_state(restored["random"])
             if "random_cuda" in restored:
                 torch.cuda.set_rng_state(restored["random_cuda"])

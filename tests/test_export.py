@@ -1,0 +1,181 @@
+"""The artifact and its gate: what is published answers as it was trained, and every kind of damage is caught."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from data.draw import write_csv
+from data.errors import InputError
+from data.faceset import LABELS, FaceSet
+from export.contract import check_finite, seal, wrap
+from export.parity import answers_in_batches, judge, probes
+from inference.engine import Engine
+from inference.manifest import Manifest, parse_manifest
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", *map(str, arguments)], capture_output=True, text=True, check=False)
+
+
+def loaded(model: onnx.ModelProto, manifest: Manifest, folder: Path) -> Engine:
+    path = folder / "model.onnx"
+    path.write_bytes(seal(model, manifest))
+    return Engine.load(path, provider="cpu", threads=1)
+
+
+def verdict_of(network: onnx.ModelProto, reference: Engine, manifest: Manifest, faces: FaceSet, folder: Path) -> bool:
+    pixels = probes(faces.pixels)
+    engine = loaded(wrap(network), manifest, folder)
+    answered = answers_in_batches(lambda part: engine.run(part)[0], pixels)
+    return judge(reference.run(pixels)[0], answered, len(faces)).passed
+
+
+def changed(network: onnx.ModelProto, name: str, change: object) -> onnx.ModelProto:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(network)
+    (tensor,) = (tensor for tensor in copy.graph.initializer if tensor.name == name)
+    tensor.CopyFrom(numpy_helper.from_array(change(numpy_helper.to_array(tensor).copy()), name))  # type: ignore[operator]
+    return copy
+
+
+def test_a_trained_run_is_published_and_evaluates_to_the_run_s_own_accuracy(drawn: FaceSet, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="PyTorch is not installed (ferox[torch])")
+    table = tmp_path / "fer2013.csv"
+    write_csv(drawn, table)
+    trained = run("training", "--model", "mlp_1", "--data", table, "--epochs", 6, "--out", tmp_path / "runs")
+    folder = Path(trained.stdout.splitlines()[-1])
+    exported = run("export", folder, "--out", tmp_path / "models")
+    assert exported.returncode == 0, exported.stderr
+    model = Path(exported.stdout.splitlines()[-1])
+    assert model.name == "mlp_1.torch.published-official.onnx"
+    assert model.with_suffix(".md").read_text().startswith("# mlp_1")
+    assert json.loads(model.with_suffix(".parity.json").read_text())["passed"] is True
+    report = run("inference", "evaluate", model, "--data", table, "--out", tmp_path / "reports")
+    assert report.returncode == 0, report.stderr
+    found = json.loads((Path(report.stdout.splitlines()[-1]) / "report.json").read_text())
+    record = json.loads((folder / "run.json").read_text())
+    assert found["figures"]["correct"] == record["test"]["correct"]
+    (weights,) = {entry["file"] for entry in record["checkpoints"]} & {
+        max(record["checkpoints"], key=lambda entry: (entry["accuracy"], -entry["epoch"]))["file"]
+    }
+    (folder / weights).write_bytes(b"other")
+    refused = run("export", folder, "--out", tmp_path / "other")
+    assert refused.returncode == 2
+    assert "sha256 differs" in refused.stderr
+    assert not list((tmp_path / "other").glob("*.onnx"))
+
+
+def test_the_same_network_passes_and_broken_ones_do_not(
+    linear_network: onnx.ModelProto, tiny_model: Path, tiny_manifest: Manifest, drawn: FaceSet, tmp_path: Path
+) -> None:
+    reference = Engine.load(tiny_model, provider="cpu", threads=1)
+    assert verdict_of(linear_network, reference, tiny_manifest, drawn, tmp_path)
+
+    def one_weight(values: np.ndarray) -> np.ndarray:
+        values[1000, 2] += 0.01
+        return values
+
+    def swapped_labels(values: np.ndarray) -> np.ndarray:
+        return values[:, [1, 0, 2, 3, 4, 5, 6]]
+
+    for change in (one_weight, swapped_labels):
+        assert not verdict_of(changed(linear_network, "weight", change), reference, tiny_manifest, drawn, tmp_path)
+
+
+def test_another_normalisation_does_not_pass(
+    linear_network: onnx.ModelProto, tiny_model: Path, tiny_manifest: Manifest, drawn: FaceSet, tmp_path: Path
+) -> None:
+    reference = Engine.load(tiny_model, provider="cpu", threads=1)
+    broken = changed(wrap(linear_network), "contract_half", lambda value: (value * 1.01).astype(np.float32))
+    engine = loaded(broken, tiny_manifest, tmp_path)
+    pixels = probes(drawn.pixels)
+    verdict = judge(reference.run(pixels)[0], [(0, engine.run(pixels)[0])], len(drawn))
+    assert not verdict.passed
+    assert "logits differ" in verdict.reason
+
+
+def test_a_constant_reference_and_nan_prove_nothing() -> None:
+    constant = np.tile(np.array([5, 0, 0, 0, 0, 0, 0], np.float32), (10, 1))
+    assert "different labels" in judge(constant, [(0, constant)], 10).reason
+    varied = np.eye(7, dtype=np.float32)
+    assert "NaN" in judge(varied, [(0, np.full((7, 7), np.nan, np.float32))], 7).reason
+
+
+def test_a_near_tie_is_listed_and_a_real_disagreement_fails() -> None:
+    reference = np.eye(7, dtype=np.float32) * 3
+    reference[0, :2] = [1.000001, 1.0]
+    swapped = reference.copy()
+    swapped[0, :2] = [1.0, 1.000001]
+    verdict = judge(reference, [(0, swapped)], 7)
+    assert verdict.passed
+    assert [tie.index for tie in verdict.near_ties] == [0]
+
+
+def test_a_fixed_batch_axis_is_refused(
+    linear_network: onnx.ModelProto, tiny_manifest: Manifest, tmp_path: Path
+) -> None:
+    model = wrap(linear_network)
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    with pytest.raises(InputError, match="expected uint8 pixels"):
+        loaded(model, tiny_manifest, tmp_path)
+
+
+def test_one_changed_byte_anywhere_is_caught(tiny_model: Path, tmp_path: Path) -> None:
+    content = tiny_model.read_bytes()
+    random = np.random.default_rng(0)
+    damaged = tmp_path / "damaged.onnx"
+    for place in random.integers(0, len(content), 200):
+        broken = bytearray(content)
+        broken[place] ^= 1 << int(random.integers(8))
+        damaged.write_bytes(bytes(broken))
+        with pytest.raises(InputError):
+            Engine.load(damaged, provider="cpu", threads=1)
+    for length in (0, 10, len(content) // 2, len(content) - 1):
+        damaged.write_bytes(content[:length])
+        with pytest.raises(InputError):
+            Engine.load(damaged, provider="cpu", threads=1)
+
+
+def test_other_labels_other_versions_and_no_manifest_are_refused(
+    linear_network: onnx.ModelProto, tiny_manifest: Manifest, tmp_path: Path
+) -> None:
+    model = wrap(linear_network)
+    with pytest.raises(InputError, match="its labels are"):
+        loaded(model, replace(tiny_manifest, labels=LABELS[::-1]), tmp_path)
+    with pytest.raises(InputError, match="contract version 2"):
+        loaded(model, replace(tiny_manifest, contract=2), tmp_path)
+    path = tmp_path / "bare.onnx"
+    onnx.save(model, path)
+    with pytest.raises(InputError, match="no digest"):
+        Engine.load(path)
+
+
+def test_weights_that_are_not_finite_are_refused(linear_network: onnx.ModelProto) -> None:
+    broken = changed(linear_network, "bias", lambda values: values + np.float32(np.inf))
+    with pytest.raises(InputError, match="bias holds NaN or infinity"):
+        check_finite(broken)
+
+
+def test_faces_of_another_shape_or_kind_are_refused(tiny_model: Path) -> None:
+    engine = Engine.load(tiny_model, provider="cpu", threads=1)
+    for wrong in (np.zeros((1, 48, 47), np.uint8), np.zeros((0, 48, 48), np.uint8), np.zeros((1, 48, 48), np.float32)):
+        with pytest.raises(InputError):
+            engine.run(wrong)
+    many = np.random.default_rng(0).integers(0, 256, (150, 48, 48), dtype=np.uint8)
+    assert np.allclose(engine.predict(many)[70:71], engine.predict(many[70:71]), atol=1e-6)
+
+
+def test_an_unavailable_provider_is_not_replaced_in_silence(tiny_model: Path) -> None:
+    with pytest.raises(InputError, match="--provider"):
+        Engine.load(tiny_model, provider="openvino")
+
+
+def test_the_manifest_survives_its_own_json(tiny_manifest: Manifest) -> None:
+    assert parse_manifest(tiny_manifest.to_json(), "x") == tiny_manifest
