@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import onnx
 import pytest
@@ -16,6 +17,7 @@ from data.errors import InputError
 from data.faceset import LABELS, FaceSet
 from export.contract import check_finite, seal, wrap
 from export.parity import answers_in_batches, judge, probes
+from inference import manifest as manifest_module
 from inference.engine import Engine
 from inference.manifest import Manifest, parse_manifest
 
@@ -179,3 +181,11 @@ def test_an_unavailable_provider_is_not_replaced_in_silence(tiny_model: Path) ->
 
 def test_the_manifest_survives_its_own_json(tiny_manifest: Manifest) -> None:
     assert parse_manifest(tiny_manifest.to_json(), "x") == tiny_manifest
+
+
+def test_an_artifact_s_manifest_follows_the_published_schema(tiny_model: Path) -> None:
+    schema = json.loads((Path(manifest_module.__file__).parent / "manifest.schema.json").read_text())
+    content = json.loads(Engine.load(tiny_model, provider="cpu").manifest.to_json())
+    jsonschema.validate(content, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(content | {"labels": content["labels"][::-1]}, schema)
