@@ -19,8 +19,8 @@ install: .venv/installed
 
 run: .venv/installed
 	@set -e; \
-	small=$$($(PYTHON) -m training --model mlp_1 --epochs $(EPOCHS) $(DATA) | tail -n 1); \
-	large=$$($(PYTHON) -m training --model cnn_1 --epochs $(EPOCHS) $(DATA) | tail -n 1); \
+	small=$$($(PYTHON) -m training --model mlp_1 --epochs $(EPOCHS) $(DATA)); \
+	large=$$($(PYTHON) -m training --model cnn_1 --epochs $(EPOCHS) $(DATA)); \
 	models=$$($(PYTHON) -m export "$$small" "$$large"); \
 	reports=$$($(PYTHON) -m inference evaluate $$models $(DATA)); \
 	echo; echo "Reports:"; for report in $$reports; do echo "  $$report/report.html"; done; \
