@@ -1,23 +1,26 @@
-# `make run` and `make test` need Python 3.11 to 3.13 and make, nothing else: they build .venv themselves.
+# `make run`, `make demo` and `make test` need Python 3.11 to 3.13 and make: they build .venv themselves.
 PYTHON3 ?= python3
 PYTHON := .venv/bin/python
 FER2013 ?= $(wildcard data/fer2013.csv)
 DATA := $(if $(FER2013),--data $(FER2013))
 EPOCHS ?= $(if $(FER2013),30,12)
+COMPARISON ?= artifacts/reports/comparison
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: run test check install
+.PHONY: install run demo results test check
 .DELETE_ON_ERROR:
+.PRECIOUS: .venv/with-%
 
-install: .venv/installed
+install: .venv/with-all
 
-.venv/installed: pyproject.toml constraints.txt
+# What is installed beside ferox itself: the extras of pyproject.toml.
+.venv/with-%: pyproject.toml constraints.txt
 	test -x $(PYTHON) || $(PYTHON3) -m venv .venv
 	$(if $(UV),,$(PYTHON) -m pip install --quiet uv)
-	$(or $(UV),.venv/bin/uv) pip install --python $(PYTHON) -c constraints.txt -e '.[cpu,torch,export,dev]'
+	$(or $(UV),.venv/bin/uv) pip install --python $(PYTHON) -c constraints.txt -e '.[$*]'
 	touch $@
 
-run: .venv/installed
+run: .venv/with-cpu,torch,export
 	@set -e; \
 	small=$$($(PYTHON) -m training --model mlp_1 --epochs $(EPOCHS) $(DATA)); \
 	large=$$($(PYTHON) -m training --model cnn_1 --epochs $(EPOCHS) $(DATA)); \
@@ -26,10 +29,18 @@ run: .venv/installed
 	echo; echo "Reports:"; for report in $$reports; do echo "  $$report/report.html"; done; \
 	echo "Next: $(PYTHON) -m inference predict $$(echo $$models | awk '{print $$NF}') PICTURE"
 
-test: .venv/installed
+# The page needs no training framework; its Train tab offers those that are there.
+demo: .venv/with-cpu,demo
+	$(PYTHON) -m demo $(DATA)
+
+# Writes the README's table from what `python -m inference compare` has measured.
+results: .venv/with-cpu
+	$(PYTHON) -m inference results $(COMPARISON) --into README.md
+
+test: .venv/with-all
 	$(PYTHON) -m pytest
 
-check: .venv/installed
+check: .venv/with-all
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy

@@ -89,14 +89,14 @@ def judge(reference: Logits, answered: list[tuple[int, Logits]], faces: int) -> 
     smallest = float((difference / scale).max())
     ties, disagreements = _labels(reference, answered, difference)
     reason = ""
-    if classes < LEAST_CLASSES:
-        reason = (
-            f"the reference gives real faces {classes} different labels; agreement proves nothing below {LEAST_CLASSES}"
-        )
-    elif smallest > TOLERANCE:
+    if smallest > TOLERANCE:
         reason = f"logits differ by {smallest:.3g} of their scale, over the tolerance of {TOLERANCE:g}"
     elif disagreements:
         reason = f"{disagreements} faces get another label than the framework gave"
+    elif classes < LEAST_CLASSES:
+        reason = (
+            f"the reference gives real faces {classes} different labels; agreement proves nothing below {LEAST_CLASSES}"
+        )
     return Verdict(
         not reason, reason, faces, len(reference), TOLERANCE, float(difference.max()), smallest, ties, classes
     )

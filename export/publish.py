@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxslim
 
 from data.errors import InputError
 from data.faceset import LABELS
 from data.files import write_bytes, write_json, write_text
 from data.load import load
 from data.splits import split
+from export.canonical import canonical
 from export.card import model_card
-from export.contract import check_finite, seal, wrap
+from export.contract import check_finite, network_bytes, seal, wrap
 from export.parity import Verdict, answers_in_batches, judge, probes
 from inference.engine import Engine
 from inference.manifest import CONTRACT, NO_DIGEST, Manifest, Selection
@@ -27,9 +27,9 @@ from training.run import Checkpoint, RunRecord, check_file, now, read_record
 class ExportError(Exception):
     """A stage of an export failed; nothing was published."""
 
-    def __init__(self, stage: str, reason: str) -> None:
+    def __init__(self, stage: str, reason: str, verdict: Verdict | None = None) -> None:
         super().__init__(f"{stage}: {reason}")
-        self.stage, self.reason = stage, reason
+        self.stage, self.reason, self.verdict = stage, reason, verdict
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ def publish(run: Path, data: Path | None, out: Path) -> Path:
     try:
         content, verdict = _proven(job, pixels, count)
     except ExportError as error:
-        write_json(out / f"{job.stem}.parity.json", {"passed": False, "stage": error.stage, "reason": error.reason})
+        figures = error.verdict.record() if error.verdict else {"passed": False, "reason": error.reason}
+        write_json(out / f"{job.stem}.parity.json", {"stage": error.stage, **figures})
         raise
     path = out / f"{job.stem}.onnx"
     write_json(out / f"{job.stem}.parity.json", {"stage": "parity", **verdict.record()})
@@ -97,8 +98,7 @@ def _proven(job: Job, pixels: Any, count: int) -> tuple[bytes, Verdict]:
         _framework(job, work)
         reference = np.load(work / "reference.npy")
         try:
-            network = onnxslim.slim(onnx.load(work / "network.onnx"))
-            graph = wrap(network)
+            graph = wrap(canonical(onnx.load(work / "network.onnx")))
             check_finite(graph)
         except (InputError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
             raise ExportError("contract", str(error)) from error
@@ -107,13 +107,12 @@ def _proven(job: Job, pixels: Any, count: int) -> tuple[bytes, Verdict]:
         engine = _load(draft)
         verdict = judge(reference, answers_in_batches(lambda part: engine.run(part)[0], pixels), count)
         if not verdict.passed:
-            raise ExportError("parity", verdict.reason)
+            raise ExportError("parity", verdict.reason, verdict)
         content = seal(graph, _manifest(job, verdict.record()))
-        finished = work / "finished.onnx"
-        finished.write_bytes(content)
-        # Only the manifest may have changed since the verdict.
-        if not np.array_equal(_load(finished).run(pixels[-64:])[0], engine.run(pixels[-64:])[0]):
-            raise ExportError("seal", "the sealed file answers differently from the one that was judged")
+        if network_bytes(content) != network_bytes(draft.read_bytes()):
+            raise ExportError("seal", "the sealed file's network is not the one that was judged")
+        (work / "finished.onnx").write_bytes(content)
+        _load(work / "finished.onnx")
         return content, verdict
 
 
@@ -144,7 +143,7 @@ def _manifest(job: Job, parity: dict[str, Any]) -> Manifest:
         parameters=record.parameters,
         precision="fp32",
         framework=record.settings["framework"],
-        versions=record.versions | {"onnx": onnx.__version__, "onnxslim": onnxslim.__version__},
+        versions=record.versions | {"onnx": onnx.__version__},
         labels=LABELS,
         recipe=record.settings,
         data=record.data,

@@ -1,9 +1,12 @@
-"""Measures and uses exported models: `python -m inference evaluate|predict`."""
+"""Measures, compares and uses exported models: `python -m inference evaluate|compare|results|predict`."""
 
 import argparse
+import importlib
 from pathlib import Path
 
 from data.errors import run_command
+
+TTA = ("none", "flip", "ten-crop")
 
 
 def main() -> int:
@@ -11,16 +14,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m inference", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     _add_evaluate(commands.add_parser("evaluate", help="accuracy, confusion, ROC and a report page for each model"))
+    _add_compare(commands.add_parser("compare", help="one page that settles which of the models to ship"))
+    _add_results(commands.add_parser("results", help="a comparison's table as Markdown, printed or put into a file"))
     _add_predict(commands.add_parser("predict", help="the emotions of the faces in pictures"))
     args = parser.parse_args()
     # Imported late: onnxruntime, OpenCV and scikit-learn take seconds, --help should not.
-    if args.command == "evaluate":
-        from inference import evaluate
-
-        return evaluate.main(args)
-    from inference import predict
-
-    return predict.main(args)
+    command = importlib.import_module(f"inference.{args.command}")
+    status: int = command.main(args)
+    return status
 
 
 def _add_engine(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +30,12 @@ def _add_engine(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
+    _add_faces(parser)
+    parser.add_argument("--tta", choices=TTA, default="none", help="test-time augmentation (default: none)")
+    _add_engine(parser)
+
+
+def _add_faces(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("models", nargs="+", type=Path, metavar="MODEL", help="exported .onnx files")
     parser.add_argument("--data", type=Path, help="fer2013.csv, image folder or zip (default: drawn faces)")
     parser.add_argument("--part", choices=("train", "validation", "test"), help="default: test")
@@ -36,7 +43,30 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--allow-seen", action="store_true", help="measure even on faces the model was trained on")
     parser.add_argument("--skip-bad-rows", action="store_true", help="leave out and count rows that cannot be used")
     parser.add_argument("--out", type=Path, default=Path("artifacts/reports"), help="default: artifacts/reports")
+
+
+def _add_compare(parser: argparse.ArgumentParser) -> None:
+    _add_faces(parser)
+    parser.add_argument(
+        "--tta", nargs="+", choices=TTA, default=["none"], help="test-time augmentations, a row for each"
+    )
+    parser.add_argument(
+        "--ensemble",
+        nargs="*",
+        action="append",
+        default=[],
+        metavar="MODEL",
+        help="add the mean of these models; without names, of the best set, picked on the validation part; repeatable",
+    )
+    parser.add_argument("--no-robustness", action="store_true", help="leave out the accuracy on spoiled faces")
+    parser.add_argument("--no-latency", action="store_true", help="leave out the timing")
+    parser.add_argument("--latency-seconds", type=float, default=2.0, help="least time to time each model (default: 2)")
     _add_engine(parser)
+
+
+def _add_results(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("report", type=Path, metavar="REPORT", help="a comparison's report.json, or its folder")
+    parser.add_argument("--into", type=Path, metavar="FILE", help="replace what stands between its results markers")
 
 
 def _add_predict(parser: argparse.ArgumentParser) -> None:

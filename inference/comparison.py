@@ -12,25 +12,42 @@ def scope(evaluated_on: Mapping[str, Any]) -> str:
     return f"{evaluated_on['protocol']} {evaluated_on['part']} part"
 
 
-def summary_table(reports: Sequence[Mapping[str, Any]]) -> str:
-    """Reports side by side as plain text, best accuracy first, one table for what may be compared.
+def model_name(report: Mapping[str, Any]) -> str:
+    """The model with what sets it apart from its like: `cnn_1 int8 + flip`."""
+    manifest, augmentation = report["manifest"], report["evaluated_on"]["augmentation"]
+    precision = "" if manifest["precision"] == "fp32" else f" {manifest['precision']}"
+    return str(manifest["model"]) + precision + ("" if augmentation == "none" else f" + {augmentation}")
+
+
+def table_key(report: Mapping[str, Any]) -> tuple[str, ...]:
+    """What reports must share to stand in one table.
 
     Models stand in one table only if they were trained under the same protocol on the same data, and
     evaluated on the same part of the same faces: other figures say nothing about each other.
     """
+    own, on = report["manifest"]["data"], report["evaluated_on"]
+    return own["fingerprint"], on["fingerprint"], on["part"]
+
+
+def summary_table(reports: Sequence[Mapping[str, Any]]) -> str:
+    """Reports side by side as plain text, best accuracy first, one table for what may be compared."""
     groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for report in reports:
-        own, on = report["manifest"]["data"], report["evaluated_on"]
-        key = (own["fingerprint"], on["fingerprint"], on["part"])
-        groups.setdefault(key, []).append(report)
+        groups.setdefault(table_key(report), []).append(report)
     return "\n\n".join(_group_table(group) for group in groups.values())
 
 
-def _group_table(reports: Sequence[Mapping[str, Any]]) -> str:
-    own, on = reports[0]["manifest"]["data"], reports[0]["evaluated_on"]
+def table_heading(report: Mapping[str, Any]) -> str:
+    """The faces of a table in words, and the models' own where these are others."""
+    own, on = report["manifest"]["data"], report["evaluated_on"]
     heading = f"{scope(on)}, {on['count']:,} faces of {on['source']} (split {on['fingerprint'][:8]})"
     if own["fingerprint"] != on["fingerprint"]:
         heading += f"; models of the {own['protocol']} protocol on {own['source']} ({own['fingerprint'][:8]})"
+    return heading
+
+
+def _group_table(reports: Sequence[Mapping[str, Any]]) -> str:
+    heading = table_heading(reports[0])
     best_first = sorted(reports, key=lambda report: -report["figures"]["accuracy"])
     header = (
         *("model", "framework", "recipe", "protocol", "part", "accuracy", "95 % interval"),
@@ -52,11 +69,10 @@ def _group_table(reports: Sequence[Mapping[str, Any]]) -> str:
 def _row(report: Mapping[str, Any]) -> tuple[str, ...]:
     manifest, on, figures = report["manifest"], report["evaluated_on"], report["figures"]
     low, high = figures["interval"]
-    precision = "" if manifest["precision"] == "fp32" else f" {manifest['precision']}"
     f1 = figures["macro"]["f1"]
     partial = "" if f1["classes"] == len(LABELS) else f" ({f1['classes']} of {len(LABELS)})"
     return (
-        manifest["model"] + precision,
+        model_name(report),
         manifest["framework"],
         str(manifest["recipe"].get("recipe", "-")),
         on["protocol"],

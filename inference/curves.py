@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 CALIBRATION_BINS = 15
 ROC_POINTS = 200
+THRESHOLDS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,15 @@ class CalibrationBin:
     upper: float
     faces: int
     confidence: float | None
+    accuracy: float | None
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """The faces answered at a threshold, those at least so confident: their share, and how often they are right."""
+
+    threshold: float
+    coverage: float
     accuracy: float | None
 
 
@@ -81,6 +91,32 @@ def expected_calibration_error(bins: Sequence[CalibrationBin]) -> float:
         (b.faces, abs(b.accuracy - b.confidence)) for b in bins if b.accuracy is not None and b.confidence is not None
     ]
     return sum(faces * gap for faces, gap in gaps) / sum(faces for faces, _ in gaps)
+
+
+def coverage(
+    confidences: NDArray[np.float64], right: NDArray[np.bool_], thresholds: Sequence[float] = THRESHOLDS
+) -> tuple[Coverage, ...]:
+    """What is left and how good it is where a model answers only from a confidence up; float[N], bool[N]."""
+    found = []
+    for threshold in thresholds:
+        answered = confidences >= threshold
+        accuracy = float(right[answered].mean()) if answered.any() else None
+        found.append(Coverage(float(threshold), float(answered.mean()), accuracy))
+    return tuple(found)
+
+
+def risk_coverage(confidences: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[tuple[float, float], ...]:
+    """About 100 points (coverage, accuracy) of answering the most confident faces first; float[N], bool[N].
+
+    Faces of one and the same confidence are answered together.
+    """
+    order = np.argsort(-confidences, kind="stable")
+    last = np.append(np.diff(confidences[order]) != 0, True)
+    share = np.arange(1, len(order) + 1) / len(order)
+    accuracy = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
+    places = np.flatnonzero(last)
+    kept = places[np.unique(np.searchsorted(share[places], np.linspace(0.01, 1, 100)).clip(max=len(places) - 1))]
+    return _points(share[kept], accuracy[kept])
 
 
 def _points(false_rate: NDArray[np.float64], true_rate: NDArray[np.float64]) -> tuple[tuple[float, float], ...]:

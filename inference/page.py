@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from inference.comparison import scope
+from inference.comparison import model_name, scope
 from inference.figures import percent
 
-TEMPLATE = Path(__file__).with_name("report.html")
+TEMPLATE, STYLE = (Path(__file__).with_name(name) for name in ("report.html", "page.css"))
 Mistake = tuple[NDArray[np.uint8], str, str, float]
 
 
@@ -30,12 +30,13 @@ def render_page(content: Mapping[str, Any], pictures: Mapping[str, bytes], mista
     """
     manifest, on, figures = content["manifest"], content["evaluated_on"], content["figures"]
     low, high = figures["interval"]
-    images = {name: _image(png) for name, png in pictures.items()}
+    images = {name: image_address(png) for name, png in pictures.items()}
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         images,
-        title=escape(f"{manifest['model']} · {scope(on)}"),
+        style=style(),
+        title=escape(f"{model_name(content)} · {scope(on)}"),
         model=escape(manifest["model"]),
-        chips=_items(_chips(content)),
+        chips=list_items(_chips(content)),
         accuracy=percent(figures["accuracy"], 2),
         low=f"{100 * low:.2f}",
         high=f"{100 * high:.2f}",
@@ -43,10 +44,10 @@ def render_page(content: Mapping[str, Any], pictures: Mapping[str, bytes], mista
         point=f"{100 * figures['accuracy']:.3f}",
         sentence=escape(_sentence(content)),
         tiles="".join(f"<div><dt>{escape(name)}</dt><dd>{value}</dd></div>" for name, value in _tiles(content)),
-        notes=_notes(content["notes"]),
+        notes=note_list(content["notes"]),
         class_rows="".join(_class_row(c, r) for c, r in zip(figures["classes"], figures["roc"], strict=True)),
         average_rows="".join(_average_row(kind, figures) for kind in ("macro", "weighted")),
-        mistakes="".join(_mistake(mistake) for mistake in mistakes) or "<p>None: every face was answered right.</p>",
+        mistakes=mistake_figures(mistakes),
         facts="".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in _facts(content)),
         settings=_settings(manifest["recipe"]),
         manifest=escape(json.dumps(manifest, indent=2, ensure_ascii=False)),
@@ -54,10 +55,17 @@ def render_page(content: Mapping[str, Any], pictures: Mapping[str, bytes], mista
     )
 
 
+def style() -> str:
+    """The style that all our pages share."""
+    return STYLE.read_text(encoding="utf-8")
+
+
 def _chips(content: Mapping[str, Any]) -> list[str]:
     manifest = content["manifest"]
     recipe = f"{manifest['recipe'].get('recipe', 'own')} recipe"
-    return [manifest["framework"], recipe, manifest["precision"], f"{manifest['parameters']:,} parameters"]
+    augmentation = content["evaluated_on"]["augmentation"]
+    marked = [] if augmentation == "none" else [f"{augmentation} test-time augmentation"]
+    return [manifest["framework"], recipe, manifest["precision"], f"{manifest['parameters']:,} parameters", *marked]
 
 
 def _sentence(content: Mapping[str, Any]) -> str:
@@ -97,15 +105,22 @@ def _average_row(kind: str, figures: Mapping[str, Any]) -> str:
     )
 
 
-def _mistake(mistake: Mistake) -> str:
-    face, truth, prediction, confidence = mistake
+def mistake_figures(mistakes: Sequence[Mistake]) -> str:
+    """Mistakes as faces, each with the truth, the answer and how sure it was."""
+    if not mistakes:
+        return "<p>None: every face was answered right.</p>"
+    return "".join(
+        f"<figure>{face_image(face, truth)}<figcaption><span>{escape(truth)}</span><b>{escape(prediction)}</b>"
+        f"<i>{percent(confidence, 1)}</i></figcaption></figure>"
+        for face, truth, prediction, confidence in mistakes
+    )
+
+
+def face_image(face: NDArray[np.uint8], truth: str) -> str:
+    """A face uint8[48, 48] as a picture in the page."""
     png = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(face)).save(png, "PNG", optimize=True)
-    return (
-        f"<figure><img src='{_image(png.getvalue())}' width='48' height='48' alt='{escape(truth)} face'>"
-        f"<figcaption><span>{escape(truth)}</span><b>{escape(prediction)}</b><i>{percent(confidence, 1)}</i>"
-        "</figcaption></figure>"
-    )
+    return f"<img src='{image_address(png.getvalue())}' width='48' height='48' alt='{escape(truth)} face'>"
 
 
 def _facts(content: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -146,19 +161,21 @@ def parity_verdict(parity: Mapping[str, Any]) -> str:
 
 def _settings(recipe: Mapping[str, Any]) -> str:
     items = [f"{name.replace('_', ' ')}: {_setting(value)}" for name, value in recipe.items()]
-    return _items([item for item in items if not item.startswith("split:")])
+    return list_items([item for item in items if not item.startswith("split:")])
 
 
 def _setting(value: Any) -> str:
     return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _items(texts: Sequence[str]) -> str:
+def list_items(texts: Sequence[str]) -> str:
+    """Texts as the items of a list, escaped."""
     return "".join(f"<li>{escape(text)}</li>" for text in texts)
 
 
-def _notes(texts: Sequence[str]) -> str:
-    return f"<ul class='notes' aria-label='notes'>{_items(texts)}</ul>" if texts else ""
+def note_list(texts: Sequence[str]) -> str:
+    """Notes as a list that stands out; nothing where there are none."""
+    return f"<ul class='notes' aria-label='notes'>{list_items(texts)}</ul>" if texts else ""
 
 
 def _figure(value: float | None) -> str:
@@ -170,5 +187,6 @@ def _mean(mean: Mapping[str, Any]) -> str:
     return _figure(mean["value"]) + partial
 
 
-def _image(png: bytes) -> str:
+def image_address(png: bytes) -> str:
+    """A PNG as an address that a page can hold."""
     return "data:image/png;base64," + base64.b64encode(png).decode()

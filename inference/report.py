@@ -1,6 +1,7 @@
 """What an evaluation leaves behind: one folder that a person can read and a program can recompute.
 
-`report.json` is written last and removed first, so that a folder which holds one is whole. Version 1 of it:
+`report.json` is written last and removed first, so that a folder which holds one is whole. Version 1 of it, which
+`report.schema.json` beside this module describes as a JSON Schema:
 
 - `report`: 1; `created`: UTC time; `name`: the folder's; `notes`: sentences that qualify the figures
 - `model`: `file` (its name), `bytes`
@@ -8,7 +9,8 @@
 - `evaluated_on`: `source`, `faces` and `fingerprint`, the protocol's settings and the `counts` of its parts,
   as in the manifest's `data`; `part`, `count`, `skipped_rows`; `same_faces`: whether these are the faces that
   the model's own parts were taken from; how many of them it was `trained_on`, was `selected_on`, or knows as
-  `copies` of a training face, and the `accuracy_without_copies`; null where that cannot be known
+  `copies` of a training face, and the `accuracy_without_copies`; null where that cannot be known;
+  `augmentation`: the test-time augmentation, `none`, `flip` or `ten-crop`
 - `figures`: see `inference.metrics.Summary`
 - `engine`: `onnxruntime` (version), `providers`, `threads` (null: onnxruntime's own choice), `seconds`,
   `images_per_second`
@@ -28,12 +30,13 @@ from numpy.typing import NDArray
 from data.faceset import LABELS, NO_USAGE, USAGES, FaceSet
 from data.files import remove_temporaries, write_json, write_text
 from data.splits import Split
-from inference.comparison import scope
+from inference.comparison import model_name, scope
 from inference.exposure import Exposure
 from inference.figures import draw_confusion, draw_reliability, draw_roc, percent
 from inference.manifest import Manifest, data_record
 from inference.metrics import Summary
-from inference.page import render_page
+from inference.page import Mistake, render_page
+from inference.testtime import Augmentation
 
 VERSION = 1
 REPORT_FILE, PREDICTIONS_FILE, PAGE_FILE = "report.json", "predictions.csv", "report.html"
@@ -63,11 +66,17 @@ class Evaluation:
     probabilities: NDArray[np.float32]
     summary: Summary
     speed: Speed
+    augmentation: Augmentation = "none"
 
     @property
     def indices(self) -> NDArray[np.int64]:
         """int64[N]: which faces were evaluated."""
         return self.split.part(self.part)
+
+    @property
+    def answers(self) -> "Answers":
+        """The answers together with the faces they were given to."""
+        return Answers(self.indices, self.faces.records[self.indices], self.probabilities)
 
     @property
     def correct(self) -> NDArray[np.bool_]:
@@ -77,28 +86,60 @@ class Evaluation:
 
     @property
     def name(self) -> str:
-        """The artifact's stem, the protocol where it is not the model's own, the part where not `test`."""
-        protocol = self.split.plan.protocol
-        suffixes = [protocol] if protocol != self.manifest.data.protocol else []
-        return "-".join([self.file.stem, *suffixes, *([self.part] if self.part != "test" else [])])
+        """What the report's folder is called."""
+        return report_name(self.file, self.manifest, self.split, self.part, self.augmentation)
+
+
+def report_name(file: Path, manifest: Manifest, division: Split, part: str, augmentation: Augmentation) -> str:
+    """The artifact's stem with its test-time augmentation if any, a protocol not its own, a part not `test`."""
+    protocol = division.plan.protocol
+    suffixes = [protocol] if protocol != manifest.data.protocol else []
+    stem = file.stem if augmentation == "none" else f"{file.stem}+{augmentation}"
+    return "-".join([stem, *suffixes, *([part] if part != "test" else [])])
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model said to N faces: each one's index in canonical order, record (`RECORD`) and probabilities."""
+
+    indices: NDArray[np.int64]
+    records: NDArray[Any]
+    probabilities: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Draft:
+    """All that a report is written from, small enough to hand to another process."""
+
+    content: dict[str, Any]
+    summary: Summary
+    answers: Answers
+
+    def write(self, out: Path) -> Path:
+        """Write the report's folder into `out`, in place of an older one of the same name, and return it."""
+        folder = out / str(self.content["name"])
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_temporaries(folder)
+        (folder / REPORT_FILE).unlink(missing_ok=True)
+        title = f"{model_name(self.content)}, {scope(self.content['evaluated_on'])}"
+        draw_confusion(self.summary.confusion, folder / "confusion.png", f"Confusion: {title}")
+        draw_roc(self.summary, folder / "roc.png", f"ROC, one against the rest: {title}")
+        draw_reliability(self.summary, folder / "reliability.png", f"Reliability: {title}")
+        write_text(folder / PREDICTIONS_FILE, predictions_table(self.answers))
+        pictures = {name: (folder / f"{name}.png").read_bytes() for name in ("confusion", "roc", "reliability")}
+        write_text(folder / PAGE_FILE, render_page(self.content, pictures, worst_of(self.answers)))
+        write_json(folder / REPORT_FILE, self.content)
+        return folder
+
+
+def draft(evaluation: Evaluation) -> Draft:
+    """What the report of an evaluation is written from."""
+    return Draft(document(evaluation), evaluation.summary, evaluation.answers)
 
 
 def write_report(evaluation: Evaluation, out: Path) -> Path:
     """Write the report's folder into `out`, in place of an older one of the same name, and return it."""
-    folder = out / evaluation.name
-    folder.mkdir(parents=True, exist_ok=True)
-    remove_temporaries(folder)
-    (folder / REPORT_FILE).unlink(missing_ok=True)
-    content, summary = document(evaluation), evaluation.summary
-    title = f"{evaluation.manifest.model}, {scope(content['evaluated_on'])}"
-    draw_confusion(summary.confusion, folder / "confusion.png", f"Confusion: {title}")
-    draw_roc(summary, folder / "roc.png", f"ROC, one against the rest: {title}")
-    draw_reliability(summary, folder / "reliability.png", f"Reliability: {title}")
-    write_text(folder / PREDICTIONS_FILE, predictions_table(evaluation))
-    pictures = {name: (folder / f"{name}.png").read_bytes() for name in ("confusion", "roc", "reliability")}
-    write_text(folder / PAGE_FILE, render_page(content, pictures, worst_mistakes(evaluation)))
-    write_json(folder / REPORT_FILE, content)
-    return folder
+    return draft(evaluation).write(out)
 
 
 def document(evaluation: Evaluation) -> dict[str, Any]:
@@ -141,23 +182,22 @@ def notes(content: Mapping[str, Any]) -> list[str]:
         )
     if on["skipped_rows"]:
         found.append(f"{on['skipped_rows']:,} bad rows of the data were left out on request.")
-    for c in figures["classes"]:
-        if c["support"] == 0:
-            found.append(f"There is no {c['label']} face here: what needs one is undefined.")
-        elif c["precision"] is None:
-            found.append(f"It never answered {c['label']}: that precision and F1 are undefined, not 0.")
+    classes = figures["classes"]
+    if absent := [c["label"] for c in classes if not c["support"]]:
+        found.append(f"There is no {', no '.join(absent)} face here: what needs one is undefined.")
+    if unsaid := [c["label"] for c in classes if c["support"] and c["precision"] is None]:
+        found.append(f"It never answered {', nor '.join(unsaid)}: that precision and F1 are undefined, not 0.")
     return found
 
 
-def predictions_table(evaluation: Evaluation) -> str:
+def predictions_table(answers: Answers) -> str:
     """One line a face, as CSV: its index in canonical order, its row in the source, and the answer."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["index", "row", "usage", "label", "prediction", "correct", *LABELS])
-    records = evaluation.faces.records[evaluation.indices]
-    guesses = evaluation.probabilities.argmax(axis=1)
+    guesses = answers.probabilities.argmax(axis=1)
     for index, record, guess, shares in zip(
-        evaluation.indices.tolist(), records, guesses.tolist(), evaluation.probabilities, strict=True
+        answers.indices.tolist(), answers.records, guesses.tolist(), answers.probabilities, strict=True
     ):
         usage = "" if record["usage"] == NO_USAGE else USAGES[record["usage"]]
         label = int(record["label"])
@@ -167,19 +207,19 @@ def predictions_table(evaluation: Evaluation) -> str:
     return text.getvalue()
 
 
-def worst_mistakes(evaluation: Evaluation, count: int = 18) -> list[tuple[NDArray[np.uint8], str, str, float]]:
+def worst_mistakes(evaluation: Evaluation, count: int = 18) -> list[Mistake]:
     """The most confident mistakes, surest first: face uint8[48, 48], truth, prediction, confidence."""
-    wrong = np.flatnonzero(~evaluation.correct)
-    confidence = evaluation.probabilities.max(axis=1)
+    return worst_of(evaluation.answers, count)
+
+
+def worst_of(answers: Answers, count: int = 18) -> list[Mistake]:
+    """The most confident mistakes of some answers, as `worst_mistakes` gives them."""
+    guesses, labels = answers.probabilities.argmax(axis=1), answers.records["label"]
+    wrong = np.flatnonzero(guesses != labels)
+    confidence = answers.probabilities.max(axis=1)
     surest = wrong[np.argsort(-confidence[wrong], kind="stable")][:count]
-    guesses = evaluation.probabilities.argmax(axis=1)
     return [
-        (
-            evaluation.faces.pixels[evaluation.indices[place]],
-            LABELS[evaluation.faces.labels[evaluation.indices[place]]],
-            LABELS[guesses[place]],
-            float(confidence[place]),
-        )
+        (answers.records["pixels"][place], LABELS[labels[place]], LABELS[guesses[place]], float(confidence[place]))
         for place in surest
     ]
 
@@ -197,6 +237,7 @@ def _evaluated_on(evaluation: Evaluation) -> dict[str, Any]:
         "selected_on": seen.selected_on,
         "copies": copies,
         "accuracy_without_copies": float(rest.mean()) if rest is not None and len(rest) else None,
+        "augmentation": evaluation.augmentation,
     }
 
 

@@ -1,16 +1,22 @@
-"""What many tests need: drawn faces and a small artifact, each made once."""
+"""What many tests need: drawn faces, small artifacts and a comparison of them, each made once."""
 
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from data.draw import draw
 from data.faceset import LABELS, FaceSet
 from data.splits import SplitPlan, split
 from export.contract import seal, wrap
+from inference.compare import Options, compare
+from inference.engine import Engine
+from inference.evaluate import assign
 from inference.manifest import CONTRACT, NO_DIGEST, Manifest, Selection, data_record
 
 
@@ -76,3 +82,67 @@ def tiny_model(
     path = tmp_path_factory.mktemp("models") / "mlp_1.torch.published-official.onnx"
     path.write_bytes(seal(wrap(linear_network), tiny_manifest))
     return path
+
+
+@pytest.fixture(scope="session")
+def portraits() -> FaceSet:
+    """Drawn faces, enough for a test part with every class in it."""
+    return draw(700, seed=5)
+
+
+def least_squares(faces: FaceSet, indices: NDArray[np.int64], noise: float, seed: int) -> NDArray[np.float32]:
+    """Weights float32[2304, 7] that tell drawn faces apart, worse with more noise."""
+    pixels = (faces.pixels[indices].reshape(len(indices), -1) / 127.5 - 1).astype(np.float64)
+    targets = np.eye(7)[faces.labels[indices]] - 1 / 7
+    dual = np.linalg.solve(pixels @ pixels.T + 60 * np.eye(len(pixels)), targets)
+    weights = 12 * pixels.T @ dual
+    return (weights + np.random.default_rng(seed).normal(0, noise * weights.std(), weights.shape)).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def artifacts(
+    portraits: FaceSet,
+    linear_network: onnx.ModelProto,
+    tiny_manifest: Manifest,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, Path]:
+    """Sealed artifacts by stem: twins from three frameworks, two of them the same to the last bit, and others."""
+    folder = tmp_path_factory.mktemp("artifacts")
+    made = {}
+    for model, framework, protocol, noise, seed in (
+        ("cnn_1", "torch", "official", 2.0, 6),
+        ("cnn_1", "tensorflow", "official", 2.0, 6),
+        ("cnn_1", "paddle", "official", 2.0, 26),
+        ("mlp_1", "torch", "official", 4.0, 46),
+        ("mlp_1", "torch", "random", 2.0, 4),
+        ("mlp_2", "torch", "random", 3.0, 5),
+    ):
+        plan = SplitPlan(protocol)
+        division = split(portraits, plan)
+        network = onnx.ModelProto()
+        network.CopyFrom(linear_network)
+        weights = least_squares(portraits, division.train, noise, seed)
+        network.graph.initializer[0].CopyFrom(numpy_helper.from_array(weights, "weight"))
+        stem = f"{model}.{framework}.published-{protocol}"
+        manifest = replace(
+            tiny_manifest,
+            model=model,
+            framework=framework,
+            recipe={"recipe": "published"},
+            data=data_record(portraits.source, portraits.fingerprint, division),
+            selection=Selection(plan.selects_on, 3, 0.3 + seed / 1000, 1.5),
+        )
+        made[stem] = folder / f"{stem}.onnx"
+        made[stem].write_bytes(seal(wrap(network), manifest))
+    return made
+
+
+@pytest.fixture(scope="session")
+def compared(portraits: FaceSet, artifacts: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a comparison of all artifacts, with everything that there is to ask for."""
+    out = tmp_path_factory.mktemp("reports")
+    tasks = [assign(Engine.load(path, provider="cpu", threads=1), portraits) for path in artifacts.values()]
+    tasks.append(replace(tasks[3], augmentation="flip"))
+    options = Options(ensembles=((), (tasks[0].name, tasks[3].name)), latency_seconds=0.05)
+    folder, _ = compare(tasks, out, options, time.perf_counter())
+    return folder

@@ -47,31 +47,18 @@ def changed(network: onnx.ModelProto, name: str, change: object) -> onnx.ModelPr
     return copy
 
 
-def test_a_trained_run_is_published_and_evaluates_to_the_run_s_own_accuracy(drawn: FaceSet, tmp_path: Path) -> None:
+def test_a_run_whose_weights_were_exchanged_is_not_published(drawn: FaceSet, tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="PyTorch is not installed (ferox[torch])")
     table = tmp_path / "fer2013.csv"
     write_csv(drawn, table)
-    trained = run("training", "--model", "mlp_1", "--data", table, "--epochs", 6, "--out", tmp_path / "runs")
+    trained = run("training", "--model", "mlp_4", "--data", table, "--epochs", 1, "--out", tmp_path / "runs")
     folder = Path(trained.stdout.splitlines()[-1])
-    exported = run("export", folder, "--out", tmp_path / "models")
-    assert exported.returncode == 0, exported.stderr
-    model = Path(exported.stdout.splitlines()[-1])
-    assert model.name == "mlp_1.torch.published-official.onnx"
-    assert model.with_suffix(".md").read_text().startswith("# mlp_1")
-    assert json.loads(model.with_suffix(".parity.json").read_text())["passed"] is True
-    report = run("inference", "evaluate", model, "--data", table, "--out", tmp_path / "reports")
-    assert report.returncode == 0, report.stderr
-    found = json.loads((Path(report.stdout.splitlines()[-1]) / "report.json").read_text())
-    record = json.loads((folder / "run.json").read_text())
-    assert found["figures"]["correct"] == record["test"]["correct"]
-    (weights,) = {entry["file"] for entry in record["checkpoints"]} & {
-        max(record["checkpoints"], key=lambda entry: (entry["accuracy"], -entry["epoch"]))["file"]
-    }
-    (folder / weights).write_bytes(b"other")
-    refused = run("export", folder, "--out", tmp_path / "other")
+    (weights,) = folder.glob("weights-*")
+    weights.write_bytes(b"other")
+    refused = run("export", folder, "--out", tmp_path / "models")
     assert refused.returncode == 2
     assert "sha256 differs" in refused.stderr
-    assert not list((tmp_path / "other").glob("*.onnx"))
+    assert not (tmp_path / "models").exists()
 
 
 def test_the_same_network_passes_and_broken_ones_do_not(

@@ -1,19 +1,13 @@
-"""Training in real child processes: the same numbers after a stop, a kill and a resume; wrong settings refused."""
+"""Training's parts: settings, specs, weights, what an epoch shows; a wrong value is refused before data is loaded."""
 
-import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from data.draw import write_csv
 from data.errors import InputError
-from data.faceset import FaceSet
 from training.epoch import AUGMENTATIONS, class_weights, draw_distortion, plan_epoch
 from training.loop import batches
 from training.recipe import recipe, settings_from_record
@@ -25,72 +19,8 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed (ferox[tor
 from training.torch.model import build, distort, get_weights, set_weights  # noqa: E402
 
 
-@pytest.fixture(scope="module")
-def table(drawn: FaceSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("table") / "fer2013.csv"
-    write_csv(drawn, path)
-    return path
-
-
 def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "training", *map(str, arguments)]
-
-
-def train(*arguments: object) -> Path:
-    done = subprocess.run(command(*arguments), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return Path(done.stdout.splitlines()[-1])
-
-
-def figures(run: Path) -> list[dict[str, object]]:
-    timed = {"seconds", "images_per_second"}
-    lines = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
-    return [{key: value for key, value in line.items() if key not in timed} for line in lines]
-
-
-@pytest.fixture(scope="module")
-def options(table: Path) -> list[object]:
-    common = ["--model", "cnn_4_original", "--data", table, "--epochs", 4, "--batch-size", 16, "--threads", 1]
-    return [*common, "--augmentation", "full"]
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(options: list[object], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train(*options, "--out", tmp_path_factory.mktemp("whole"))
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_a_stopped_or_killed_run_resumes_to_the_same_numbers(
-    number: signal.Signals, options: list[object], uninterrupted: Path, tmp_path: Path
-) -> None:
-    process = subprocess.Popen(command(*options, "--out", tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("*/*/*/metrics.jsonl")) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    time.sleep(0.1)
-    os.kill(process.pid, number)
-    _, errors = process.communicate(timeout=60)
-    (run,) = tmp_path.glob("*/*/*")
-    if number != signal.SIGKILL:
-        assert process.returncode == 128 + number
-        assert f"--resume {run}" in errors.decode()
-    (run / ".partial-stale").write_text("half")
-    assert train("--resume", run) == run
-    assert figures(run) == figures(uninterrupted)
-    assert not list(run.glob(".partial-*"))
-    best = json.loads((run / "run.json").read_text())["checkpoints"]
-    assert [entry["sha256"] for entry in best] == [
-        entry["sha256"] for entry in json.loads((uninterrupted / "run.json").read_text())["checkpoints"]
-    ]
-
-
-def test_a_finished_run_has_its_record_and_pictures(uninterrupted: Path) -> None:
-    record = json.loads((uninterrupted / "run.json").read_text())
-    assert record["status"] == "finished"
-    assert record["test"]["faces"] == record["data"]["counts"]["test"]
-    assert {"curves.png", "confusion.png", "roc.png"} <= {file.name for file in uninterrupted.iterdir()}
-    assert len(list(uninterrupted.glob("weights-*"))) <= 2
-    assert not list(uninterrupted.glob("state-*"))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Trains a model: `python -m training --framework torch --model cnn_1 --data fer2013.csv`.
 
-Progress goes to stderr; the run folder is the last line of stdout.
+Progress goes to stderr; the run folder is the last line of stdout. A grid of trainings: `python -m training sweep`.
 """
 
 import argparse
@@ -29,16 +29,22 @@ SPLIT_OPTIONS = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, check every setting, and train."""
-    parser = _parser()
-    args = parser.parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    if given[:1] == ["sweep"]:
+        from training.sweep import main as sweep
+
+        return sweep(given[1:])
+    args = parse(given)
     if args.resume is not None:
-        return _resume(args, arguments if arguments is not None else sys.argv[1:])
+        return _resume(args, given)
     if args.model is None:
         raise InputError(f"--model is missing; expected one of {', '.join(MODELS)}")
-    settings = settings_from(args)
-    if settings.weights != "none":
-        raise InputError("--weights imagenet is not available in this version; train from scratch with --weights none")
-    return _train(settings, args)
+    return _train(settings_from(args), args)
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Parse the options of one training."""
+    return _parser().parse_args(arguments)
 
 
 def settings_from(args: argparse.Namespace) -> Settings:
@@ -58,16 +64,17 @@ def _train(settings: Settings, args: argparse.Namespace) -> int:
     from inference.machine import available_cpus
     from inference.manifest import data_record
     from training.loop import start_record
-    from training.run import create_run, source_commit
+    from training.run import create_run, exclusive, source_commit
     from training.specs import model_spec
-    from training.weights import initial_weights, parameter_count
+    from training.weights import parameter_count
 
     framework = _framework(settings.framework)
+    spec = model_spec(settings.model)
+    initial = _initial(settings)
     machine = {"device": framework.device_name(settings), "threads": settings.threads or available_cpus()}
     faces = load(args.data, skip_bad_rows=args.skip_bad_rows)
     division = split(faces, settings.split)
     print(f"{faces.source}: {division.counts}, protocol {settings.split.protocol}", file=sys.stderr)
-    spec = model_spec(settings.model)
     record = start_record(
         settings,
         parameters=parameter_count(spec),
@@ -79,22 +86,28 @@ def _train(settings: Settings, args: argparse.Namespace) -> int:
         commit=source_commit(),
     )
     folder = create_run(args.out, settings)
-    return _run(folder, record, framework, faces, division, initial_weights(spec, settings.seed))
+    with exclusive(folder):
+        return _run(folder, record, framework, faces, division, initial)
 
 
 def _resume(args: argparse.Namespace, given: list[str]) -> int:
-    from data.load import load
-    from data.splits import split
-    from training.run import prepare_resume
-    from training.specs import model_spec
-    from training.weights import initial_weights
+    from training.run import exclusive
 
     allowed = {"--resume", "--data", "--framework"}
     if odd := [option for option in given if option.startswith("--") and option.split("=")[0] not in allowed]:
         raise InputError(f"--resume goes on with the run's own settings; leave out {' '.join(odd)}")
-    record = prepare_resume(args.resume)
+    with exclusive(args.resume):
+        return _go_on(args.resume, args.data)
+
+
+def _go_on(folder: Path, data: Path | None) -> int:
+    from data.load import load
+    from data.splits import split
+    from training.run import prepare_resume
+
+    record = prepare_resume(folder)
     settings = record.parsed_settings()
-    path = args.data or (Path(record.data_path) if record.data_path else None)
+    path = data or (Path(record.data_path) if record.data_path else None)
     faces = load(path, skip_bad_rows=record.skip_bad_rows)
     division = split(faces, settings.split)
     if division.fingerprint != record.data.fingerprint:
@@ -102,13 +115,25 @@ def _resume(args: argparse.Namespace, given: list[str]) -> int:
             f"{faces.source} has the fingerprint {division.fingerprint[:12]}, the run was trained on "
             f"{record.data.fingerprint[:12]}; give the run's own data with --data"
         )
-    initial = initial_weights(model_spec(settings.model), settings.seed)
-    return _run(args.resume, record, _framework(settings.framework), faces, division, initial)
+    return _run(folder, record, _framework(settings.framework), faces, division, _initial(settings, resumed=True))
+
+
+def _initial(settings: Settings, *, resumed: bool = False) -> Any:
+    from training.imagenet import imagenet_weights
+    from training.specs import model_spec
+    from training.weights import initial_weights
+
+    spec = model_spec(settings.model)
+    weights = initial_weights(spec, settings.seed)
+    # A resumed run takes its weights from its state.
+    return imagenet_weights(spec, weights) if settings.weights == "imagenet" and not resumed else weights
 
 
 def _run(folder: Path, record: Any, framework: Any, faces: Any, division: Any, initial: Any) -> int:
     from training.loop import Trainer
 
+    # Whoever watches has to know the folder before the first epoch is in it.
+    print(f"run folder: {folder}", file=sys.stderr, flush=True)
     records = faces.records[division.train]
     learner = framework.learner(record.parsed_settings(), initial, records["pixels"].copy(), records["label"].copy())
     if record.progress:
@@ -118,12 +143,15 @@ def _run(folder: Path, record: Any, framework: Any, faces: Any, division: Any, i
     return status
 
 
-def _framework(name: str) -> Any:
-    # Only the framework asked for is imported: two of them in one process can crash it.
+def check_framework(name: str) -> None:
+    """Raise an `InputError` unless the framework is installed."""
     if importlib.util.find_spec(name) is None:
         raise InputError(f"--framework is {name!r}, which is not installed; install ferox[{name}]")
-    if importlib.util.find_spec(f"training.{name}") is None:
-        raise InputError(f"--framework is {name!r}, which this version does not train in yet; use --framework torch")
+
+
+def _framework(name: str) -> Any:
+    # Only the framework asked for is imported: two of them in one process can crash it.
+    check_framework(name)
     return importlib.import_module(f"training.{name}.train")
 
 

@@ -31,6 +31,7 @@ from training.run import (
     check_file,
     now,
     read_metrics,
+    write_answers,
     write_metrics,
     write_record,
 )
@@ -89,6 +90,9 @@ class Trainer:
     def run(self) -> int:
         """Train to the end or to a signal; return the exit status: 0, or 128 + the signal's number."""
         with _Signals(self._interrupt):
+            if self.record.progress is None:
+                # So that there is something to go on from, whenever the process is killed.
+                self._commit(_beginning(1), "running")
             first = self.record.progress.epoch if self.record.progress else 1
             for epoch in range(first, self.settings.epochs + 1):
                 if not self._epoch(epoch):
@@ -135,7 +139,7 @@ class Trainer:
         saved = self.record.progress
         if saved and saved.epoch == epoch and saved.step:
             return saved
-        return Progress(epoch, 0, 0.0, 0, 0, 0.0, "", "")
+        return _beginning(epoch)
 
     def _reached(self, before: Progress, epoch: int, step: int, seen: int, seconds: float) -> Progress:
         loss_sum, correct = self.learner.totals()
@@ -173,6 +177,7 @@ class Trainer:
         }
         self.history = [past for past in self.history if past["epoch"] < epoch] + [line]
         write_metrics(self.folder, self.history)
+        write_answers(self.folder, epoch, self.validation[1], softmax(logits))
         print(epoch_text(line), file=sys.stderr, flush=True)
         weights = self.folder / f"weights-{epoch:04d}.npz"
         save_weights(self.learner.weights(), self.spec, weights)
@@ -182,7 +187,7 @@ class Trainer:
             checkpoints=self._kept(checkpoint),
             seconds=self.record.seconds + reached.seconds,
         )
-        self._commit(Progress(epoch + 1, 0, 0.0, 0, 0, 0.0, "", ""), "running")
+        self._commit(_beginning(epoch + 1), "running")
 
     def _kept(self, newest: Checkpoint) -> tuple[Checkpoint, ...]:
         past = tuple(checkpoint for checkpoint in self.record.checkpoints if checkpoint.epoch < newest.epoch)
@@ -277,6 +282,10 @@ def epoch_text(line: dict[str, Any]) -> str:
 def start_record(settings: Settings, **facts: Any) -> RunRecord:
     """Return the record of a run that has not begun."""
     return RunRecord(schema=1, status="running", settings=settings.record(), started=now(), **facts)
+
+
+def _beginning(epoch: int) -> Progress:
+    return Progress(epoch, 0, 0.0, 0, 0, 0.0, "", "")
 
 
 def _part(faces: FaceSet, indices: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -38,7 +38,7 @@ class Settings:
     """All that decides how a model is trained, but for the faces.
 
     `weight_decay` is added to the gradient (L2) by every optimiser but AdamW, which decouples it. `momentum` is
-    SGD's, Nesterov's form under the `best` recipe. `threads` None means all that this process may use.
+    SGD's, in Nesterov's form where `nesterov` says so. `threads` None means all that this process may use.
     """
 
     framework: str
@@ -72,7 +72,7 @@ class Settings:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise InputError(f"{_option(name)} is {value}, expected {low:g} to {high:g}")
-        if self.weights == "imagenet" and not self.model.startswith("resnet_18"):
+        if self.weights == "imagenet" and self.model != "resnet_18":
             raise InputError(f"--weights imagenet is for resnet_18; {self.model} has none")
 
     def record(self) -> dict[str, Any]:

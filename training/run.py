@@ -5,20 +5,27 @@ it is replaced in one step, and only then is what it no longer refers to removed
 it was after its last commit.
 """
 
+import fcntl
 import json
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from data.errors import InputError
-from data.files import remove_temporaries, sha256, write_json, write_text
+from data.files import remove_temporaries, sha256, whole_file, write_json, write_text
 from inference.manifest import DataRecord
 from training.recipe import Settings, settings_from_record
 
 SCHEMA = 1
-RECORD_FILE, METRICS_FILE = "run.json", "metrics.jsonl"
+RECORD_FILE, METRICS_FILE, LOCK_FILE = "run.json", "metrics.jsonl", ".lock"
+ANSWERS_FILE = "answers.npz"
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,33 @@ def create_run(root: Path, settings: Settings) -> Path:
     raise InputError(f"{base} exists 99 times over; choose another --out")
 
 
+@contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Hold a run's folder for this process; an `InputError` if another one trains in it. Ends with the process."""
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder; expected a run that training made")
+    with (folder / LOCK_FILE).open("w") as file:
+        if not _lock(file):
+            raise InputError(f"{folder} is being trained by another process; wait for it, or stop it")
+        yield
+
+
+def is_held(folder: Path) -> bool:
+    """Tell whether some process trains in a run's folder."""
+    if not (folder / LOCK_FILE).exists():
+        return False
+    with (folder / LOCK_FILE).open("a") as file:
+        return not _lock(file)
+
+
+def _lock(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def write_record(folder: Path, record: RunRecord) -> None:
     """Commit `record`, then remove checkpoints and states that it does not refer to."""
     write_json(folder / RECORD_FILE, asdict(record))
@@ -156,6 +190,21 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
 def write_metrics(folder: Path, history: list[dict[str, Any]]) -> None:
     """Write `metrics.jsonl` anew, whole or not at all."""
     write_text(folder / METRICS_FILE, "".join(json.dumps(line, allow_nan=False) + "\n" for line in history))
+
+
+def write_answers(folder: Path, epoch: int, labels: NDArray[np.uint8], probabilities: NDArray[np.float64]) -> None:
+    """Write what the newest epoch said of the part that the best one is picked on, for confusion and ROC meanwhile."""
+    with whole_file(folder / ANSWERS_FILE) as temporary, temporary.open("wb") as file:
+        np.savez(file, epoch=epoch, labels=labels, probabilities=probabilities.astype(np.float32))
+
+
+def read_answers(folder: Path) -> tuple[int, NDArray[np.uint8], NDArray[np.float32]] | None:
+    """Return epoch, labels uint8[N] and probabilities float32[N, 7], or None before the first epoch has ended."""
+    file = folder / ANSWERS_FILE
+    if not file.exists():
+        return None
+    with np.load(file, allow_pickle=False) as content:
+        return int(content["epoch"]), content["labels"], content["probabilities"]
 
 
 def source_commit() -> str | None:

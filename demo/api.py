@@ -1,0 +1,109 @@
+"""What programs may ask for: `/predict`, `/predict_batch` and `/models`, through `gradio_client` or plain HTTP."""
+
+from typing import Any
+
+import gradio as gr
+
+from data.errors import InputError
+from demo.page import ENGINE_QUEUE, Page
+from demo.shelf import title
+from demo.uploads import Upload, upload, uploads
+from inference.faces import Policy
+from inference.pictures import read_picture
+from inference.predict import as_record, predict_files, predict_picture
+
+MOST_FILES = 64
+POLICIES: tuple[Policy, ...] = ("auto", "whole")
+
+
+def build(page: Page) -> None:
+    """Add the three endpoints. Their components are on no tab: they only give the endpoints their types."""
+
+    def predict(picture: Upload | None, model: str | None, faces: str | None) -> dict[str, Any]:
+        """Return the faces of a picture as `python -m inference predict --json` does, for one picture.
+
+        Parameters:
+            picture: an uploaded picture file, at most 10 MB and 25 megapixels
+            model: a name from /models; the first one when empty
+            faces: "auto" finds faces, "whole" takes the whole picture as one
+        Returns:
+            file, notes, error (null), and faces: each with box, label and probabilities, the largest first
+        """
+        try:
+            if picture is None:
+                raise InputError("no picture was given: expected an uploaded file; send one")
+            engine = page.shelf.engine(_model(page, model))
+            read = read_picture(picture.path, picture.name)
+            return as_record(predict_picture(engine, read, page.finder, _policy(faces)))
+        except InputError as error:
+            raise refusal(error) from error
+
+    def predict_batch(pictures: list[Upload], model: str | None, faces: str | None) -> list[dict[str, Any]]:
+        """Return the faces of up to 64 pictures as `python -m inference predict --json` does.
+
+        Parameters:
+            pictures: uploaded picture files, at most 10 MB and 25 megapixels each
+            model: a name from /models; the first one when empty
+            faces: "auto" finds faces, "whole" takes each whole picture as one
+        Returns:
+            one record a picture, in their order; one that cannot be read has its error in its own record
+        """
+        try:
+            if not 1 <= len(pictures) <= MOST_FILES:
+                raise InputError(f"{len(pictures)} pictures were given: expected 1 to {MOST_FILES}; send several times")
+            engine = page.shelf.engine(_model(page, model))
+            paths = [picture.path for picture in pictures]
+            records = map(as_record, predict_files(engine, paths, page.finder, _policy(faces)))
+            named = zip(records, pictures, strict=True)
+            return [record | {"file": picture.name} for record, picture in named]
+        except InputError as error:
+            raise refusal(error) from error
+
+    def models() -> list[dict[str, Any]]:
+        """Return the models on offer.
+
+        Returns:
+            name (as /predict takes it), title, and error: null, or why the file cannot be used; for usable ones
+            model, framework, precision, parameters and digest
+        """
+        return [_description(page, name) for name in page.shelf.names()]
+
+    with gr.Row(visible=False):
+        picture = gr.File(label="picture")
+        pictures = gr.File(label="pictures", file_count="multiple")
+        picture.preprocess = upload  # type: ignore[method-assign, assignment]
+        pictures.preprocess = uploads  # type: ignore[method-assign, assignment]
+        model = gr.Textbox("", label="model")
+        faces = gr.Radio(POLICIES, value="auto", label="faces")
+        answer = gr.JSON(label="answer")
+        ask = gr.Button()
+    shared: dict[str, Any] = {"outputs": answer, "concurrency_id": ENGINE_QUEUE}
+    ask.click(predict, [picture, model, faces], api_name="predict", **shared)
+    ask.click(predict_batch, [pictures, model, faces], api_name="predict_batch", **shared)
+    ask.click(models, None, api_name="models", **shared)
+
+
+def refusal(error: InputError) -> gr.Error:
+    """Return an error that a client is shown, and that leaves no traceback in the server's log."""
+    return gr.Error(str(error), print_exception=False)
+
+
+def _model(page: Page, name: str | None) -> str:
+    names = page.shelf.names()
+    return name or (names[0] if names else "")
+
+
+def _policy(faces: str | None) -> Policy:
+    for policy in POLICIES:
+        if (faces or "auto") == policy:
+            return policy
+    raise InputError(f"faces is {faces!r:.50}, expected {' or '.join(POLICIES)}")
+
+
+def _description(page: Page, name: str) -> dict[str, Any]:
+    try:
+        manifest = page.shelf.engine(name).manifest
+    except InputError as error:
+        return {"name": name, "title": title(name), "error": str(error)}
+    fields = ("model", "framework", "precision", "parameters", "digest")
+    return {"name": name, "title": title(name), "error": None} | {field: getattr(manifest, field) for field in fields}

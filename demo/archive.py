@@ -1,0 +1,106 @@
+"""Many pictures at once: files, and what is in zips, each read alone and only when its turn comes.
+
+A zip is never unpacked to disk, so that the names in it decide nothing; what it claims of its sizes is checked before
+and while it is read.
+"""
+
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from data.errors import InputError
+from demo.uploads import Upload
+from inference.pictures import MAX_BYTES, SUFFIXES, file_name, printable
+
+MOST_PICTURES = 10_000
+MOST_ZIP_BYTES = 200_000_000
+MOST_EXPANDED = 2_000_000_000
+MOST_RATIO = 200  # Bytes out for one byte in; pictures, already compressed, expand by 1 to 10.
+MOST_DIRECTORY = 16_000_000  # Bytes of a zip's table of contents; a file takes about 100.
+# A zip ends with this record and a comment (PKWARE's APPNOTE 4.3.16); a 64-bit one has a locator of 20 bytes before it.
+END_RECORD, ZIP64_LOCATOR = b"PK\5\6", b"PK\6\7"
+END_REACH = 22 + 65_535 + 20
+RATIO_FROM = 1_000_000  # Bytes: below, a picture of one colour may well shrink by more.
+
+
+@dataclass(frozen=True)
+class Source:
+    """A picture to come: its name, and what reads its content, raising an `InputError` where that fails."""
+
+    name: str
+    read: Callable[[], bytes]
+
+
+def sources(files: Sequence[Upload]) -> list[Source]:
+    """Return the pictures among uploaded files, with those in zips in the place of their zip.
+
+    Raises:
+        InputError: a zip is damaged, too large, or holds no pictures; or there are too many pictures.
+    """
+    found: list[Source] = []
+    for file in files:
+        if zipfile.is_zipfile(file.path):
+            found += _in_zip(file)
+        else:
+            found.append(Source(file.name, _reader(file)))
+    if len(found) > MOST_PICTURES:
+        raise InputError(f"there are {len(found):,} pictures: at most {MOST_PICTURES:,} are taken; give fewer")
+    return found
+
+
+def _reader(file: Upload) -> Callable[[], bytes]:
+    def read() -> bytes:
+        with file.path.open("rb") as content:
+            return content.read(MAX_BYTES + 1)
+
+    return read
+
+
+def _in_zip(file: Upload) -> list[Source]:
+    if (size := file.path.stat().st_size) > MOST_ZIP_BYTES:
+        raise InputError(f"{file.name} has {size / 1e6:.0f} MB: at most 200 MB are taken; divide it")
+    try:
+        _check_directory(file)
+        with zipfile.ZipFile(file.path) as archive:
+            members = [member for member in archive.infolist() if _is_picture(member)]
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise InputError(f"{file.name} is a damaged zip: expected a whole one; make it anew") from error
+    if not members:
+        raise InputError(f"{file.name} holds no pictures: expected names ending in {', '.join(SUFFIXES)}; add some")
+    if (expanded := sum(member.file_size for member in members)) > MOST_EXPANDED:
+        raise InputError(f"{file.name} unpacks to {expanded / 1e9:.1f} GB: at most 2 GB are taken; divide it")
+    return [Source(member.filename, _member_reader(file.path, member)) for member in members]
+
+
+def _check_directory(file: Upload) -> None:
+    """Refuse a table of contents that would fill the memory: Python reads all of it on opening."""
+    with file.path.open("rb") as content:
+        content.seek(max(0, file.path.stat().st_size - END_REACH))
+        tail = content.read()
+    place = tail.rfind(END_RECORD)
+    size = int.from_bytes(tail[place + 12 : place + 16], "little")
+    if place < 0 or size > MOST_DIRECTORY or tail[: max(0, place)].endswith(ZIP64_LOCATOR, 0, max(0, place - 16)):
+        raise InputError(f"{file.name} lists too many files: at most {MOST_PICTURES:,} are taken; divide it")
+
+
+def _is_picture(member: zipfile.ZipInfo) -> bool:
+    name = PurePosixPath(member.filename)
+    hidden = any(part.startswith((".", "__MACOSX")) for part in name.parts)
+    return not member.is_dir() and not hidden and name.suffix.lower() in SUFFIXES
+
+
+def _member_reader(path: Path, member: zipfile.ZipInfo) -> Callable[[], bytes]:
+    def read() -> bytes:
+        name = printable(file_name(member.filename))
+        if member.file_size > RATIO_FROM and member.file_size > MOST_RATIO * member.compress_size:
+            raise InputError(f"{name} expands {MOST_RATIO} times and more: it is not opened; save it anew")
+        try:
+            with zipfile.ZipFile(path) as archive, archive.open(member) as content:
+                # One byte more than is allowed says that there is too much, whatever the zip claims.
+                return content.read(MAX_BYTES + 1)
+        except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
+            raise InputError(f"{name} cannot be unpacked: expected a whole, open zip; make it anew") from error
+
+    return read

@@ -1,0 +1,175 @@
+"""The Folder tab: many pictures or a zip, a row for each face, and one unreadable file that stops no other."""
+
+import io
+import time
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from html import escape
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from PIL import Image
+
+from data.errors import InputError
+from data.faceset import LABELS
+from demo.annotate import numbered
+from demo.archive import Source, sources
+from demo.cards import COLOURS, Reading, as_csv, link, notice
+from demo.page import Page, browser_language, model_choice
+from demo.shelf import title
+from demo.uploads import Upload, uploads
+from demo.words import Language, emotion, say
+from inference.engine import Engine
+from inference.faces import FaceBox, Finder
+from inference.pictures import Picture, file_name, read_picture
+from inference.predict import FacePrediction, PicturePrediction, predict_picture
+
+SHOWN = 300  # Tiles and rows on the page.
+THUMBNAIL = 200  # Pixels.
+EVERY = 0.4  # Seconds between two signs of progress.
+
+
+def build(page: Page, _: gr.Tab) -> None:
+    """Lay out the tab and wire it up."""
+    text = page.text
+    with gr.Row(equal_height=False, elem_classes="fx-columns"):
+        with gr.Column(scale=4, min_width=300):
+            files = gr.File(label=text("files"), file_count="multiple", elem_id="folder-files", height=260)
+            # As in the Photo tab, no event may update this component's settings.
+            files.preprocess = uploads  # type: ignore[method-assign, assignment]
+            model = model_choice(page, "folder-model", several=False)
+            with gr.Row():
+                run = gr.Button(text("run"), variant="primary", elem_id="folder-run")
+                halt = gr.Button(text("stop"), elem_id="folder-stop")
+        with gr.Column(scale=8, min_width=320):
+            answer = gr.HTML(f"<div class='fx-notice fx-empty'>{text('folder_empty')}</div>", elem_id="folder-answer")
+
+    def read_all(sent: list[Upload], name: str, request: gr.Request) -> Iterator[str]:
+        yield from answered(page, sent, name, browser_language(request))
+
+    # A line of its own: a folder takes minutes, and a photo must not wait for it.
+    shared: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    going = run.click(read_all, [files, model], answer, concurrency_limit=1, **shared)
+    halt.click(None, cancels=[going], **shared)
+
+
+def answered(page: Page, sent: Sequence[Upload], name: str, lang: Language) -> Iterator[str]:
+    """Yield what the tab shows: how far it is, and at the end gallery, table and CSV."""
+    began = shown = time.perf_counter()
+    predictions: list[PicturePrediction] = []
+    tiles: list[str] = []
+    try:
+        if not sent:
+            raise InputError(say(lang, "folder_empty"))
+        engine, waiting = page.shelf.engine(name), sources(sent)
+        yield progress_bar(0, len(waiting), lang)
+        for source in waiting:
+            prediction, tile = read_one(engine, source, page.finder, lang, draw=len(tiles) < SHOWN)
+            predictions.append(prediction)
+            tiles += [tile] if tile else []
+            if time.perf_counter() - shown > EVERY:
+                shown = time.perf_counter()
+                yield progress_bar(len(predictions), len(waiting), lang)
+    except InputError as error:
+        yield notice(str(error), "error")
+        return
+    yield _finished(name, predictions, tiles, time.perf_counter() - began, lang)
+
+
+def read_one(
+    engine: Engine, source: Source, finder: Finder, lang: Language, *, draw: bool
+) -> tuple[PicturePrediction, str]:
+    """Return what the model sees in one picture, and its tile if `draw`; an unreadable one has its error in both."""
+    try:
+        picture = read_picture(source.read(), file_name(source.name))
+    except InputError as error:
+        broken = PicturePrediction(source.name, (), (), str(error))
+        return broken, _tile(source.name, "", notice(str(error), "error")) if draw else ""
+    seen = predict_picture(engine, picture, finder, "auto")
+    named = PicturePrediction(source.name, seen.notes, seen.faces)
+    return named, _picture_tile(named, picture, lang) if draw else ""
+
+
+def progress_bar(done: int, total: int, lang: Language) -> str:
+    """Return how far something is, in words and as a bar."""
+    share = 100 * done / total if total else 0
+    sentence = say(lang, "progress", done=f"{done:,}", total=f"{total:,}")
+    return (
+        f"<div class='fx-progress' role='status'><p>{sentence}</p>"
+        f"<span class='fx-track'><i style='width:{share:.1f}%'></i></span></div>"
+    )
+
+
+def _finished(
+    name: str, predictions: Sequence[PicturePrediction], tiles: Sequence[str], seconds: float, lang: Language
+) -> str:
+    head = say(
+        lang,
+        "folder_done",
+        pictures=f"{len(predictions):,}",
+        faces=f"{sum(len(prediction.faces) for prediction in predictions):,}",
+        refused=sum(prediction.error is not None for prediction in predictions),
+        seconds=f"{seconds:.1f}",
+    )
+    table = as_csv([Reading(name, title(name), prediction) for prediction in predictions])
+    links = f"<span class='fx-links'>{link(say(lang, 'download_csv'), 'faces.csv', 'text/csv', table)}</span>"
+    rows = [row for prediction in predictions[:SHOWN] for row in _rows(prediction, lang)]
+    cut = len(predictions) > SHOWN or len(rows) > SHOWN
+    return (
+        f"<div class='fx-head'><span>{head}</span>{links}</div><div class='fx-tiles'>{''.join(tiles)}</div>"
+        f"{notice(say(lang, 'only_first', count=SHOWN)) if cut else ''}{_table(rows[:SHOWN], lang)}"
+    )
+
+
+def _picture_tile(prediction: PicturePrediction, picture: Picture, lang: Language) -> str:
+    labels = "".join(_chip(number, face, lang) for number, face in enumerate(prediction.faces, 1))
+    return _tile(
+        prediction.name, _thumbnail(picture, prediction.faces), labels or f"<em>{say(lang, 'no_face_short')}</em>"
+    )
+
+
+def _tile(name: str, image: str, below: str) -> str:
+    shown = f"<img src='{image}' alt='' loading='lazy'>" if image else "<span class='fx-broken'>!</span>"
+    return f"<figure>{shown}<figcaption><span>{escape(name)}</span>{below}</figcaption></figure>"
+
+
+def _chip(number: int, face: FacePrediction, lang: Language) -> str:
+    share = float(face.probabilities.max())
+    return f"<b style='--tone:{COLOURS[face.label]}'>{number} {emotion(lang, face.label)} {share:.0%}</b>"
+
+
+def _thumbnail(picture: Picture, faces: Sequence[FacePrediction]) -> str:
+    image = Image.fromarray(picture.pixels)
+    image.thumbnail((2 * THUMBNAIL, 2 * THUMBNAIL), reducing_gap=2.0)
+    factor = image.width / picture.pixels.shape[1]
+    boxes = [
+        FaceBox(*(round(side * factor) for side in (face.box.x, face.box.y, face.box.width, face.box.height)))
+        for face in faces
+    ]
+    whole = len(boxes) == 1 and boxes[0].width == image.width
+    drawn = Image.fromarray(numbered(np.asarray(image), [] if whole else boxes))
+    content = io.BytesIO()
+    drawn.resize((max(1, image.width // 2), max(1, image.height // 2))).save(content, "JPEG", quality=82)
+    return "data:image/jpeg;base64," + b64encode(content.getvalue()).decode()
+
+
+def _table(rows: Sequence[str], lang: Language) -> str:
+    names = ("column_file", "column_face", "column_label", "column_share", "column_second")
+    head = "".join(f"<th>{say(lang, name)}</th>" for name in names)
+    return f"<div class='fx-table'><table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+
+
+def _rows(prediction: PicturePrediction, lang: Language) -> Iterator[str]:
+    name = escape(prediction.name)
+    if prediction.error is not None:
+        yield f"<tr class='fx-bad'><td>{name}</td><td>–</td><td colspan='3'>{escape(prediction.error)}</td></tr>"
+    elif not prediction.faces:
+        yield f"<tr><td>{name}</td><td>–</td><td colspan='3'>{say(lang, 'no_face_short')}</td></tr>"
+    for number, face in enumerate(prediction.faces, 1):
+        first, second = np.argsort(-face.probabilities, kind="stable")[:2]
+        shares = face.probabilities[first], face.probabilities[second]
+        yield (
+            f"<tr><td>{name}</td><td>{number}</td><td>{emotion(lang, face.label)}</td><td>{shares[0]:.1%}</td>"
+            f"<td>{emotion(lang, LABELS[second])} {shares[1]:.1%}</td></tr>"
+        )

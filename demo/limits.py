@@ -1,0 +1,102 @@
+"""What a request may be, checked before Gradio reads it: how large its body is, and that its files were uploaded.
+
+Gradio reads JSON bodies of any size into memory, and fetches what a payload names by URL.
+"""
+
+import json
+from typing import Any
+
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+JSON_BYTES = 1_000_000  # A webcam's frame is the largest thing that comes as JSON.
+UPLOAD_BYTES = 210_000_000  # A zip of 200 MB and what is around it.
+UPLOAD_PATH = "/upload"
+
+
+class RequestLimits:
+    """ASGI middleware that answers 413 to a body too large, and 400 to a file named by URL."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection; only HTTP requests with a body are looked at."""
+        if scope["type"] != "http" or scope["method"] not in ("POST", "PUT", "PATCH"):
+            await self.app(scope, receive, send)
+            return
+        upload = scope["path"].endswith(UPLOAD_PATH)
+        limit = UPLOAD_BYTES if upload else JSON_BYTES
+        if _declared(scope) > limit:
+            await _refuse(413, f"the request is over {limit} bytes", scope, receive, send)
+        elif upload:
+            await self.app(scope, _counted(receive, limit), send)
+        else:
+            await self._checked(limit, scope, receive, send)
+
+    async def _checked(self, limit: int, scope: Scope, receive: Receive, send: Send) -> None:
+        body = b""
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] != "http.request":
+                return
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > limit:
+                await _refuse(413, f"the request is over {limit} bytes", scope, receive, send)
+                return
+        if _names_remote_file(body):
+            await _refuse(400, "files are taken from uploads alone, not from addresses", scope, receive, send)
+            return
+        await self.app(scope, _replayed(body, receive), send)
+
+
+def _declared(scope: Scope) -> int:
+    value = dict(scope["headers"]).get(b"content-length", b"0")
+    return int(value) if value.isdigit() else 0
+
+
+def _counted(receive: Receive, limit: int) -> Receive:
+    seen = 0
+
+    async def counted() -> Message:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        # A body without a declared length: the connection is ended where it passes the limit.
+        return {"type": "http.disconnect"} if seen > limit else message
+
+    return counted
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    sent = False
+
+    async def replayed() -> Message:
+        nonlocal sent
+        if sent:
+            return await receive()
+        sent = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replayed
+
+
+def _names_remote_file(body: bytes) -> bool:
+    try:
+        return _remote(json.loads(body))
+    except (ValueError, RecursionError):
+        return False
+
+
+def _remote(value: Any) -> bool:
+    if isinstance(value, dict):
+        path = value.get("path")
+        named = "meta" in value and isinstance(path, str) and "://" in path
+        return named or any(map(_remote, value.values()))
+    return isinstance(value, list) and any(map(_remote, value))
+
+
+async def _refuse(status: int, sentence: str, scope: Scope, receive: Receive, send: Send) -> None:
+    await JSONResponse({"error": sentence, "detail": sentence}, status)(scope, receive, send)

@@ -1,0 +1,122 @@
+"""The Photo tab: every face of a picture, numbered in it, with what each model makes of it."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from numpy.typing import NDArray
+
+from data.errors import InputError
+from demo.annotate import numbered
+from demo.cards import Reading, cards, notice
+from demo.examples import draw_examples
+from demo.page import ENGINE_QUEUE, Page, browser_language, model_choice
+from demo.shelf import title
+from demo.uploads import Upload, upload
+from demo.words import say
+from inference.engine import Engine
+from inference.faces import FaceBox, Finder, Policy, face_crops
+from inference.pictures import Picture, read_picture
+from inference.predict import predict_picture
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A search that has been made, so that several models answer about one and the same."""
+
+    boxes: tuple[FaceBox, ...]
+    margin: float
+
+    def find(self, pixels: Pixels) -> list[FaceBox]:
+        """Return the faces found before, whatever `pixels` are."""
+        return list(self.boxes)
+
+
+def build(page: Page, _: gr.Tab) -> None:
+    """Lay out the tab and wire it up."""
+    text = page.text
+    with gr.Row(equal_height=False, elem_classes="fx-columns"):
+        with gr.Column(scale=5, min_width=320):
+            picture = gr.Image(
+                label=text("picture"),
+                sources=["upload", "clipboard", "webcam"],
+                type="filepath",
+                height=380,
+                elem_id="photo-picture",
+                buttons=["fullscreen"],
+            )
+            # Gradio decodes pictures by their name and at any size; here they are read by inference.pictures. No event
+            # may update this component's settings: Gradio would build it anew for that visitor, without this.
+            picture.preprocess = upload  # type: ignore[method-assign, assignment]
+            model = model_choice(page, "photo-model", several=True)
+            drawn = [str(path) for path in draw_examples(page.scratch / "examples")]
+            examples = gr.Dataset(
+                components=["image"],
+                samples=[[path] for path in drawn],
+                type="index",
+                label=text("examples"),
+                elem_id="photo-examples",
+            )
+        with gr.Column(scale=7, min_width=320):
+            seen = gr.Image(
+                label=text("seen"),
+                show_label=False,
+                interactive=False,
+                visible=False,
+                format="jpeg",
+                elem_id="photo-seen",
+                buttons=["download", "fullscreen"],
+            )
+            answer = gr.HTML(f"<div class='fx-notice fx-empty'>{text('photo_empty')}</div>", elem_id="photo-answer")
+            whole = gr.Button(text("whole_button"), visible=False, elem_id="photo-whole")
+
+    def automatic(sent: Upload | None, name: str, request: gr.Request) -> tuple[Any, str, Any]:
+        return answered(page, sent, name, "auto", request)
+
+    def as_one_face(sent: Upload | None, name: str, request: gr.Request) -> tuple[Any, str, Any]:
+        return answered(page, sent, name, "whole", request)
+
+    def example(place: int) -> str:
+        return drawn[place]
+
+    outputs = [seen, answer, whole]
+    examples.click(example, examples, picture, queue=False, show_progress="hidden", api_visibility="private")
+    shared: dict[str, Any] = {"api_visibility": "private", "concurrency_id": ENGINE_QUEUE, "show_progress": "minimal"}
+    gr.on([picture.change, model.change], automatic, [picture, model], outputs, trigger_mode="always_last", **shared)
+    whole.click(as_one_face, [picture, model], outputs, **shared)
+
+
+def answered(
+    page: Page, sent: Upload | None, name: str, policy: Policy, request: gr.Request
+) -> tuple[dict[str, Any], str, dict[str, Any]]:
+    """Return what the tab shows for a picture: the picture with boxes, the cards, and whether to offer all of it."""
+    lang = browser_language(request)
+    if sent is None:
+        return gr.update(visible=False), notice(say(lang, "photo_empty"), "empty"), gr.update(visible=False)
+    try:
+        picture = read_picture(sent.path, sent.name)
+        engines = page.shelf.engines(name)
+        began = time.perf_counter()
+        readings = read_faces(engines, picture, page.finder, policy)
+    except InputError as error:
+        sentence = notice(say(lang, "not_taken", reason=error), "error")
+        return gr.update(visible=False), sentence, gr.update(visible=False)
+    milliseconds = 1000 * (time.perf_counter() - began)
+    boxes = [face.box for face in readings[0].prediction.faces]
+    shown = numbered(picture.pixels, boxes if policy == "auto" else [])
+    body = cards(readings, lang, milliseconds)
+    return gr.update(value=shown, visible=True), body, gr.update(visible=not boxes)
+
+
+def read_faces(engines: Sequence[Engine], picture: Picture, finder: Finder, policy: Policy) -> list[Reading]:
+    """Return what each model sees in a picture, whose faces are searched for once."""
+    found = Found(tuple(face.box for face in face_crops(picture.pixels, finder, policy)), finder.margin)
+    return [
+        Reading(engine.path.stem, title(engine.path.stem), predict_picture(engine, picture, found, policy))
+        for engine in engines
+    ]

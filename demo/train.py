@@ -1,0 +1,237 @@
+"""The Train tab: choose, load, start, pause, resume, stop, watch, export. The work is done by other processes."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from data.errors import InputError
+from demo.cards import notice
+from demo.choices import PROTOCOLS, Wish, installed_frameworks
+from demo.page import Page, browser_language
+from demo.shelf import title as shelf_title
+from demo.trainer import Current, Trainer
+from demo.training_view import layers, view
+from demo.words import Language, say
+from training.recipe import CHOICES, recipe
+from training.specs import MODELS, model_spec
+
+LOOK_SECONDS = 2.0
+FIRST_MODEL = "cnn_1"
+
+
+@dataclass(frozen=True)
+class Handlers:
+    """What happens when something is pressed or time has passed."""
+
+    page: Page
+    trainer: Trainer
+
+    def look(self, request: gr.Request, before: Any) -> list[Any]:
+        """Show how the training stands, if that is new."""
+        return _board(self.trainer, browser_language(request), before)
+
+    def describe(self, model: str, request: gr.Request) -> list[Any]:
+        """Show a model's layers, and fill in what its recipe says."""
+        base = recipe("published", "torch", model)
+        drawn = layers(model_spec(model), browser_language(request))
+        return [drawn, base.batch_size, base.learning_rate, base.optimizer]
+
+    def load(self, request: gr.Request, *values: Any) -> list[Any]:
+        """Lock the fields if they hold what can be trained; else say what is wrong."""
+        try:
+            settings = Wish(*values).settings()
+        except InputError as error:
+            return _fields_state(notice(str(error), "error"), locked=False)
+        name = _title(settings.model, settings.framework)
+        return _fields_state(notice(say(browser_language(request), "loaded", title=name)), locked=True)
+
+    def change(self) -> list[Any]:
+        """Unlock the fields."""
+        return _fields_state("", locked=False)
+
+    def start(self, request: gr.Request, *values: Any) -> list[Any]:
+        """Start a training, or ask first where another one is there."""
+        lang, now = browser_language(request), self.trainer.current()
+        if not now.alive and now.status != "paused":
+            return self.begin(values, lang)
+        sentence = notice(say(lang, "asks", title=now.title))
+        return [sentence, gr.update(visible=True), *_board(self.trainer, lang, None)]
+
+    def replace(self, request: gr.Request, *values: Any) -> list[Any]:
+        """Pause the training that is there, wait until its state is saved, and start another one."""
+        lang = browser_language(request)
+        try:
+            if self.trainer.current().alive:
+                self.trainer.pause()
+                self.trainer.wait()
+        except InputError as error:
+            return [notice(str(error), "error"), gr.update(visible=False), *_board(self.trainer, lang, None)]
+        return self.begin(values, lang)
+
+    def begin(self, values: Sequence[Any], lang: Language) -> list[Any]:
+        """Start a training."""
+        wish = Wish(*values)
+        try:
+            settings = wish.settings()
+            self.trainer.start(_title(settings.model, settings.framework), wish.arguments())
+            sentence = ""
+        except InputError as error:
+            sentence = notice(str(error), "error")
+        return [sentence, gr.update(visible=False), *_board(self.trainer, lang, None)]
+
+    def pause(self, request: gr.Request) -> list[Any]:
+        """Pause the training."""
+        return self.act(self.trainer.pause, request)
+
+    def resume(self, request: gr.Request) -> list[Any]:
+        """Go on with the training."""
+        return self.act(self.trainer.resume, request)
+
+    def stop(self, request: gr.Request) -> list[Any]:
+        """Stop the training for good."""
+        return self.act(self.trainer.stop, request)
+
+    def act(self, action: Callable[[], None], request: gr.Request) -> list[Any]:
+        """Do something to the training, and show how it stands or why that was not possible."""
+        try:
+            action()
+            sentence = ""
+        except InputError as error:
+            sentence = notice(str(error), "error")
+        return [sentence, *_board(self.trainer, browser_language(request), None)]
+
+    def export(self, request: gr.Request) -> Iterator[str]:
+        """Export the training's best checkpoint."""
+        yield from publish(self.page, self.trainer.current(), browser_language(request))
+
+
+def build(page: Page, tab: gr.Tab) -> None:
+    """Lay out the tab and wire it up."""
+    text = page.text
+    with gr.Row(equal_height=False, elem_classes="fx-columns"):
+        with gr.Column(scale=4, min_width=320):
+            inputs = _fields(page)
+            spec = gr.HTML(layers(model_spec(FIRST_MODEL), "en"), elem_id="train-layers")
+            with gr.Row():
+                load = gr.Button(text("load"), variant="primary", elem_id="train-load")
+                change = gr.Button(text("change"), visible=False, elem_id="train-change")
+                start = gr.Button(text("start"), variant="primary", interactive=False, elem_id="train-start")
+            said = gr.HTML(elem_id="train-said")
+            with gr.Row(visible=False) as question:
+                instead = gr.Button(text("replace"), variant="stop", elem_id="train-replace")
+                leave = gr.Button(text("leave"), elem_id="train-leave")
+        with gr.Column(scale=8, min_width=320):
+            with gr.Row():
+                actions = {name: _action(page, name) for name in ("pause", "resume", "stop", "export")}
+            exported = gr.HTML(elem_id="train-exported")
+            shown = gr.HTML(f"<div class='fx-notice fx-empty'>{text('train_empty')}</div>", elem_id="train-shown")
+    known = gr.State(None)
+    board = [known, shown, *actions.values()]
+
+    do = Handlers(page, Trainer(page.runs))
+    shared: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    lock = [said, load, change, start, question, *inputs]
+    inputs[0].change(do.describe, inputs[0], [spec, *inputs[6:9]], **shared)
+    load.click(do.load, inputs, lock, **shared)
+    change.click(do.change, None, lock, **shared)
+    start.click(do.start, inputs, [said, question, *board], **shared)
+    instead.click(do.replace, inputs, [said, question, *board], **shared)
+    leave.click(lambda: ("", gr.update(visible=False)), None, [said, question], **shared)
+    for name in ("pause", "resume", "stop"):
+        actions[name].click(getattr(do, name), None, [said, *board], **shared)
+    actions["export"].click(do.export, None, exported, concurrency_limit=1, **shared)
+    tab.select(do.look, known, board, **shared)
+    gr.Timer(LOOK_SECONDS).tick(do.look, known, board, queue=False, **shared)
+
+
+def publish(page: Page, now: Current, lang: Language) -> Iterator[str]:
+    """Yield what is said while and after the training's best checkpoint is exported through the parity gate."""
+    if now.folder is None or now.record is None or now.record.best is None:
+        yield notice(say(lang, "nothing_to_export"), "error")
+        return
+    yield notice(say(lang, "exporting"))
+    command = [sys.executable, "-m", "export", str(now.folder), "--out", str(page.shelf.folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        yield notice(say(lang, "exported", name=shelf_title(Path(done.stdout.strip()).stem)))
+        return
+    lines = [line for line in done.stderr.splitlines() if line.strip()] or [f"exit status {done.returncode}"]
+    yield notice(say(lang, "not_exported", reason=lines[-1].removeprefix("error: ")), "error")
+
+
+def _fields(page: Page) -> list[Any]:
+    """Lay out one field for each of `Wish`'s, in their order."""
+    text, base = page.text, recipe("published", "torch", FIRST_MODEL)
+    frameworks = installed_frameworks()
+    if not frameworks:
+        gr.HTML(f"<div class='fx-notice fx-error'>{text('no_framework')}</div>")
+    faces = [(say("en", "drawn_faces"), ""), *([(page.data.name, str(page.data))] if page.data else [])]
+    with gr.Group(elem_id="train-fields"):
+        with gr.Row():
+            model = gr.Dropdown(list(MODELS), value=FIRST_MODEL, label=text("architecture"), elem_id="train-model")
+            framework = gr.Dropdown(
+                frameworks, value=next(iter(frameworks), None), label=text("framework"), elem_id="train-framework"
+            )
+        with gr.Row():
+            data = gr.Dropdown(faces, value=faces[-1][1], label=text("dataset"), elem_id="train-data")
+            protocol = gr.Dropdown(list(PROTOCOLS), value="official", label=text("protocol"), elem_id="train-protocol")
+        with gr.Row():
+            share = gr.Number(0.2, label=text("test_share"), elem_id="train-share")
+            epochs = gr.Number(30, label=text("epochs"), elem_id="train-epochs")
+        with gr.Row():
+            batch = gr.Number(base.batch_size, label=text("batch_size"), elem_id="train-batch")
+            rate = gr.Number(base.learning_rate, label=text("learning_rate"), elem_id="train-rate", step=0.0001)
+        with gr.Row():
+            optimizer = gr.Dropdown(
+                list(CHOICES["optimizer"]), value=base.optimizer, label=text("optimizer"), elem_id="train-optimizer"
+            )
+            balance = gr.Dropdown(
+                list(CHOICES["balance"]), value=base.balance, label=text("balance"), elem_id="train-balance"
+            )
+        keep = gr.Checkbox(False, label=text("keep_all"), elem_id="train-keep")
+    found = [model, framework, data, protocol, share, epochs, batch, rate, optimizer, balance, keep]
+    assert len(found) == len(fields(Wish))
+    return found
+
+
+def _action(page: Page, name: str) -> gr.Button:
+    return gr.Button(page.text(name), interactive=False, size="md", min_width=90, elem_id=f"train-{name}")
+
+
+def _board(trainer: Trainer, lang: Language, before: Any) -> list[Any]:
+    """Return what is known now, how it looks, and which buttons can be pressed; nothing where nothing is new."""
+    now = trainer.current()
+    epochs = len(now.record.checkpoints) and now.record.checkpoints[-1].epoch if now.record else 0
+    state = [now.status, str(now.folder), epochs, now.record.test is not None if now.record else False]
+    if state == before:
+        return [gr.skip() for _ in range(6)]
+    best = now.record is not None and now.record.best is not None
+    return [
+        state,
+        view(now, lang),
+        gr.update(interactive=now.status in ("starting", "running")),
+        gr.update(interactive=now.status in ("paused", "stopped", "failed") and now.record is not None),
+        gr.update(interactive=now.alive or now.status == "paused"),
+        gr.update(interactive=best and not now.alive),
+    ]
+
+
+def _fields_state(sentence: str, *, locked: bool) -> list[Any]:
+    """Return updates for what is said, Load, Change, Start, the question, and every field."""
+    return [
+        sentence,
+        gr.update(visible=not locked),
+        gr.update(visible=locked),
+        gr.update(interactive=locked),
+        gr.update(visible=False),
+        *(gr.update(interactive=not locked) for _ in fields(Wish)),
+    ]
+
+
+def _title(model: str, framework: str) -> str:
+    return shelf_title(f"{model}.{framework}")

@@ -1,0 +1,190 @@
+"""One training at a time, in a process of its own that outlives the page and even this server.
+
+The run folder is the state. What it cannot say is in `current.json` beside the runs: which one is shown, and whether
+it was stopped for good. A training holds a lock on a file for as long as it lives, so that its process id, written into
+that file, is never another's.
+"""
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from data.errors import InputError
+from data.files import write_json
+from training.run import RECORD_FILE, RunRecord, read_record
+
+Status = Literal["none", "starting", "running", "pausing", "paused", "stopped", "finished", "failed"]
+
+FOLDER_LINE = "run folder: "
+END_WAIT = 120.0  # Seconds that a step and the saving of a state may take.
+
+
+@dataclass(frozen=True)
+class Current:
+    """The training that is shown: how it stands, its folder and record once it has them, and why it failed."""
+
+    status: Status
+    title: str = ""
+    folder: Path | None = None
+    record: RunRecord | None = None
+    reason: str = ""
+
+    @property
+    def alive(self) -> bool:
+        """Whether its process is there."""
+        return self.status in ("starting", "running", "pausing")
+
+
+class Trainer:
+    """The training below a folder of runs. Safe to use from several threads."""
+
+    def __init__(self, runs: Path) -> None:
+        self.runs = runs
+        self._state = runs / ".demo" / "current.json"
+        self._lock = runs / ".demo" / "lock"
+        self._log = runs / ".demo" / "training.log"
+        self._own = threading.RLock()
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def current(self) -> Current:
+        """Return how the training stands."""
+        with self._own:
+            state = self._read()
+            if not state:
+                return Current("none")
+            alive = self._process() is not None
+            folder = self._folder(state)
+            record = read_record(folder) if folder and (folder / RECORD_FILE).exists() else None
+            status = _status(alive, record, str(state["wish"]))
+            reason = self._reason() if status == "failed" else ""
+            return Current(status, str(state["title"]), folder, record, reason)
+
+    def start(self, title: str, arguments: Sequence[str]) -> None:
+        """Start `python -m training` with these arguments; an `InputError` while another one runs."""
+        with self._own:
+            self._launch(["--out", str(self.runs), *arguments], {"title": title, "folder": None, "wish": "run"})
+
+    def resume(self) -> None:
+        """Go on with the training that was paused."""
+        with self._own:
+            now = self.current()
+            if now.status not in ("paused", "stopped", "failed") or now.folder is None or now.record is None:
+                raise InputError(f"the training is {now.status}: expected a paused one; start a new one")
+            state = {"title": now.title, "folder": str(now.folder), "wish": "run"}
+            self._launch(["--resume", str(now.folder)], state)
+
+    def pause(self) -> None:
+        """Ask the training to save its state and end."""
+        self._end("pause")
+
+    def stop(self) -> None:
+        """End the training for good; what it has learned stays in its run folder."""
+        self._end("stop")
+
+    def wait(self, seconds: float = END_WAIT) -> None:
+        """Wait until no training runs; an `InputError` if that takes too long."""
+        deadline = time.monotonic() + seconds
+        while self._process() is not None:
+            if time.monotonic() > deadline:
+                raise InputError("the training has not ended yet: expected it to save its state; try again in a while")
+            time.sleep(0.1)
+
+    def _end(self, wish: str) -> None:
+        with self._own:
+            state = self._read()
+            if not state:
+                raise InputError("there is no training: expected one to pause or stop; start one")
+            write_json(self._state, state | {"folder": _text(self._folder(state)), "wish": wish})
+            if (process := self._process()) is not None:
+                os.kill(process, signal.SIGTERM)
+
+    def _launch(self, arguments: Sequence[str], state: dict[str, Any]) -> None:
+        with self._locked() as handle:
+            if handle is None:
+                raise InputError("a training is running already: expected none; pause or stop it first")
+            write_json(self._state, state)
+            command = [sys.executable, "-m", "training", *arguments]
+            with self._log.open("wb") as log:
+                # The lock goes with the process; it is given back when that ends, however it ends.
+                self._child = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, pass_fds=[handle]
+                )
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, str(self._child.pid).encode(), 0)
+
+    def _process(self) -> int | None:
+        """Return the training's process id, or None where none runs."""
+        with self._own, self._locked() as handle:
+            if self._child is not None:
+                self._child.poll()
+            if handle is not None:
+                return None
+            return int(self._lock.read_text() or 0) or None
+
+    @contextmanager
+    def _locked(self) -> Iterator[int | None]:
+        """Yield the lock's file handle, or None where a training holds it."""
+        self._lock.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            yield None
+            return
+        try:
+            yield handle
+        finally:
+            os.close(handle)
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            content: dict[str, Any] = json.loads(self._state.read_text())
+        except (OSError, ValueError):
+            return {}
+        return content
+
+    def _folder(self, state: dict[str, Any]) -> Path | None:
+        if state["folder"]:
+            return Path(state["folder"])
+        for line in self._lines():
+            if line.startswith(FOLDER_LINE):
+                return Path(line.removeprefix(FOLDER_LINE))
+        return None
+
+    def _reason(self) -> str:
+        lines = [line for line in self._lines() if line.strip()]
+        errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+        return (errors or lines or ["it ended without a word"])[-1]
+
+    def _lines(self) -> list[str]:
+        try:
+            return self._log.read_text(errors="replace").splitlines()
+        except OSError:
+            return []
+
+
+def _status(alive: bool, record: RunRecord | None, wish: str) -> Status:
+    if alive:
+        return "pausing" if wish != "run" else "running" if record else "starting"
+    if record is not None and record.status == "finished":
+        return "finished"
+    if wish == "stop":
+        return "stopped"
+    if wish == "pause" and record is not None:
+        return "paused"
+    return "none" if wish == "pause" else "failed"
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)

@@ -1,0 +1,143 @@
+"""A training as HTML: its layers before, and its curves, classes, confusion and ROC while it runs."""
+
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from functools import lru_cache
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from demo.cards import notice, png_address
+from demo.trainer import Current
+from demo.words import Language, emotion, say
+from inference.figures import draw_confusion, draw_curves, draw_roc, percent
+from inference.metrics import confusion_matrix, summarise
+from training.run import RunRecord, read_answers, read_metrics
+from training.specs import ModelSpec
+from training.weights import STATISTICS, named_layers, output_shape, parameter_count, shapes
+
+# Matplotlib draws one figure at a time.
+_DRAWING = threading.Lock()
+
+
+def layers(spec: ModelSpec, lang: Language) -> str:
+    """Return a model's layers with their output shapes and parameters, from its spec alone."""
+    weights = shapes(spec)
+    rows = []
+    for named in named_layers(spec):
+        values = {field.name: getattr(named.layer, field.name) for field in fields(named.layer)}
+        options = ", ".join(f"{name} {value:g}" for name, value in values.items() if type(value) in (int, float))
+        shape = " x ".join(map(str, output_shape(named.layer, named.inputs)))
+        count = sum(int(np.prod(size)) for name, size in weights.items() if _belongs(name, named.name))
+        rows.append(
+            f"<tr><td>{type(named.layer).__name__}</td><td>{escape(options)}</td><td>{shape}</td>"
+            f"<td>{f'{count:,}' if count else ''}</td></tr>"
+        )
+    head = "".join(f"<th>{say(lang, f'column_{name}')}</th>" for name in ("layer", "output", "weights"))
+    total = say(lang, "parameters", count=f"{parameter_count(spec):,}")
+    return (
+        f"<details class='fx-layers'><summary><b>{escape(spec.name)}</b> · {total}</summary><div class='fx-table'>"
+        f"<table><thead><tr>{head.replace('</th>', '</th><th></th>', 1)}</tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table></div></details>"
+    )
+
+
+def _belongs(weight: str, layer: str) -> bool:
+    return weight.startswith(f"{layer}.") and not weight.endswith(STATISTICS)
+
+
+def view(current: Current, lang: Language) -> str:
+    """Return all that is shown of a training."""
+    if current.status == "none":
+        return notice(say(lang, "train_empty"), "empty")
+    history = read_metrics(current.folder) if current.folder and current.record else []
+    head = _head(current, history, lang)
+    failed = notice(current.reason, "error") if current.status == "failed" else ""
+    if not history or current.folder is None:
+        return head + failed
+    return head + failed + _figures(current.folder, history) + _classes(history[-1], lang)
+
+
+def _head(current: Current, history: Sequence[dict[str, Any]], lang: Language) -> str:
+    status = say(lang, f"status_{current.status}")
+    record = current.record
+    epochs = int(record.settings["epochs"]) if record else 0
+    share = 100 * len(history) / epochs if epochs else 0
+    where = say(lang, "epoch_of", epoch=len(history), epochs=epochs) if record else ""
+    tiles = _tiles(record, history, lang) if record and history else ""
+    return (
+        f"<div class='fx-run' data-status='{current.status}' data-epochs='{len(history)}'>"
+        f"<p><b>{escape(current.title)}</b>"
+        f"<span class='fx-status fx-{current.status}'>{status}</span><span>{where}</span></p>"
+        f"<span class='fx-track'><i style='width:{share:.1f}%'></i></span>{tiles}</div>"
+    )
+
+
+def _tiles(record: RunRecord, history: Sequence[dict[str, Any]], lang: Language) -> str:
+    last, best = history[-1], record.best
+    part = last["validation_part"]
+    tiles = [
+        (say(lang, "training_accuracy"), percent(last["train_accuracy"], 2)),
+        (say(lang, "held_accuracy", part=part), percent(last["validation_accuracy"], 2)),
+        (say(lang, "epoch_seconds"), f"{last['seconds']:.1f}"),
+        (say(lang, "kept_epochs"), f"{len(record.checkpoints)}"),
+    ]
+    if best:
+        tiles.append((say(lang, "best_epoch", epoch=best.epoch), percent(best.accuracy, 2)))
+    if record.test:
+        tiles.append((say(lang, "test_accuracy", epoch=record.test["epoch"]), percent(record.test["accuracy"], 2)))
+    return "<dl>" + "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in tiles) + "</dl>"
+
+
+def _figures(folder: Path, history: Sequence[dict[str, Any]]) -> str:
+    pictures = [_curves(folder, len(history)), *_answers(folder, len(history))]
+    shown = "".join(f"<img src='{picture}' alt=''>" for picture in pictures)
+    return f"<div class='fx-figures fx-training'>{shown}</div>"
+
+
+@lru_cache(maxsize=8)
+def _curves(folder: Path, epochs: int) -> str:
+    history = read_metrics(folder)[:epochs]
+    return _drawn(lambda path: draw_curves(history, path, "Loss and accuracy"))
+
+
+@lru_cache(maxsize=8)
+def _answers(folder: Path, epochs: int) -> tuple[str, ...]:
+    found = read_answers(folder)
+    if found is None:
+        return ()
+    epoch, labels, probabilities = found
+    confusion = confusion_matrix(labels, probabilities.argmax(axis=1))
+    summary = summarise(labels, probabilities)
+    return (
+        _drawn(lambda path: draw_confusion(confusion, path, f"Confusion, epoch {epoch}")),
+        _drawn(lambda path: draw_roc(summary, path, f"ROC, one against the rest, epoch {epoch}")),
+    )
+
+
+def _drawn(draw: Callable[[Path], None]) -> str:
+    with _DRAWING, tempfile.TemporaryDirectory(prefix="ferox-figure-") as folder:
+        path = Path(folder) / "figure.png"
+        draw(path)
+        return png_address(path.read_bytes())
+
+
+def _classes(last: dict[str, Any], lang: Language) -> str:
+    names = [say(lang, f"column_{name}") for name in ("class", "precision", "recall", "class_f1")]
+    head = "".join(f"<th>{name}</th>" for name in (names[0], "TP", "FP", "TN", "FN", *names[1:]))
+    rows = []
+    for figures in last["classes"]:
+        counts = "".join(f"<td>{figures[name]:,}</td>" for name in ("tp", "fp", "tn", "fn"))
+        shares = "".join(
+            f"<td>{'–' if figures[name] is None else format(figures[name], '.4f')}</td>"
+            for name in ("precision", "recall", "f1")
+        )
+        rows.append(f"<tr><td>{emotion(lang, figures['label'])}</td>{counts}{shares}</tr>")
+    return (
+        f"<div class='fx-table fx-numbers fx-classes'><table><thead><tr>{head}</tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )

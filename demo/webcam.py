@@ -1,0 +1,139 @@
+"""The Webcam tab: the camera's frames read one after another, with steady labels and the last half minute."""
+
+import io
+import time
+from base64 import b64decode, b64encode
+from binascii import Error as NoBase64
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from data.errors import InputError
+from demo.annotate import numbered
+from demo.cards import COLOURS, bars, notice
+from demo.page import Page, browser_language, model_choice
+from demo.tracking import KEPT, Scene, Track, follow
+from demo.uploads import upload
+from demo.words import Language, emotion, say
+from inference.pictures import Picture, read_picture
+from inference.predict import predict_picture
+
+EVERY = 0.2  # Seconds between two frames.
+CAMERAS = 4  # At once.
+CONSTRAINTS = {"video": {"width": {"ideal": 640}, "height": {"ideal": 480}}}
+STRIP_WIDTH, STRIP_HEIGHT = 600, 46
+
+
+def build(page: Page, _: gr.Tab) -> None:
+    """Lay out the tab and wire it up."""
+    text = page.text
+    with gr.Row(equal_height=False, elem_classes="fx-columns"):
+        with gr.Column(scale=5, min_width=320):
+            camera = gr.Image(
+                label=text("camera"),
+                sources=["webcam"],
+                streaming=True,
+                type="filepath",
+                height=380,
+                webcam_options=gr.WebcamOptions(mirror=True, constraints=CONSTRAINTS),
+                elem_id="webcam-camera",
+            )
+            # As in the Photo tab, no event may update this component's settings.
+            camera.preprocess = frame  # type: ignore[method-assign, assignment]
+            model = model_choice(page, "webcam-model", several=False)
+        with gr.Column(scale=7, min_width=320):
+            answer = gr.HTML(f"<div class='fx-notice fx-empty'>{text('camera_empty')}</div>", elem_id="webcam-answer")
+    scene = gr.State(Scene())
+
+    def look(picture: Picture | None, name: str, before: Scene, request: gr.Request) -> tuple[Any, Any]:
+        return seen(page, picture, name, before, browser_language(request))
+
+    camera.stream(
+        look,
+        [camera, model, scene],
+        [answer, scene],
+        stream_every=EVERY,
+        time_limit=None,
+        concurrency_limit=CAMERAS,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+
+
+def frame(payload: Any) -> Picture | None:
+    """Return a camera's frame, or None for one that is empty or cannot be read: the next one follows at once."""
+    address = getattr(payload, "url", None) or ""
+    try:
+        if address.startswith("data:"):
+            return read_picture(b64decode(address.partition(",")[2]), "frame")
+        found = upload(payload)
+        return None if found is None else read_picture(found.path, "frame")
+    except (InputError, NoBase64):
+        return None
+
+
+def seen(page: Page, picture: Picture | None, name: str, before: Scene, lang: Language) -> tuple[Any, Any]:
+    """Return what the tab shows after a frame, and what it remembers."""
+    if picture is None:
+        return gr.skip(), gr.skip()
+    began = time.perf_counter()
+    try:
+        prediction = predict_picture(page.shelf.engine(name), picture, page.finder, "auto")
+    except InputError as error:
+        return notice(str(error), "error"), before
+    now = time.monotonic()
+    scene = follow(before, prediction.faces, now)
+    return view(picture, scene, now, 1000 * (time.perf_counter() - began), lang), scene
+
+
+def view(picture: Picture, scene: Scene, now: float, milliseconds: float, lang: Language) -> str:
+    """Return a frame with its boxes, a card for each face, the strip, and what a frame costs."""
+    tracks = scene.present(now)
+    shown = numbered(picture.pixels, [track.box for track in tracks], [str(track.number) for track in tracks])
+    content = io.BytesIO()
+    Image.fromarray(shown).save(content, "JPEG", quality=80)
+    address = "data:image/jpeg;base64," + b64encode(content.getvalue()).decode()
+    faces = "".join(_face(track, lang) for track in tracks) or notice(say(lang, "camera_nobody"))
+    latency = say(lang, "camera_latency", milliseconds=f"{milliseconds:.0f}", rate=f"{_rate(scene):.1f}")
+    return (
+        f"<div class='fx-live'><img src='{address}' alt=''><p class='fx-latency'>{latency}</p>"
+        f"{_strip(scene, now, lang)}<div class='fx-cards'>{faces}</div></div>"
+    )
+
+
+def _face(track: Track, lang: Language) -> str:
+    share = f"<span>{float(track.probabilities.max()):.0%}</span>"
+    return (
+        f"<article class='fx-card'><div class='fx-answers'><section><p class='fx-label' "
+        f"style='--tone:{COLOURS[track.label]}'>{track.number} {emotion(lang, track.label)} {share}</p>"
+        f"{bars(track.probabilities, lang)}</section></div></article>"
+    )
+
+
+def _rate(scene: Scene) -> float:
+    recent = scene.moments[-11:]
+    seconds = recent[-1].time - recent[0].time
+    return (len(recent) - 1) / seconds if seconds > 0 else 0.0
+
+
+def _strip(scene: Scene, now: float, lang: Language) -> str:
+    """Return the last 30 seconds of the first face: a bar a frame, as high as it was sure, in its emotion's colour."""
+    moments, bodies, shown = scene.moments, [], []
+    for moment, after in zip(moments, [*(each.time for each in moments[1:]), now + EVERY], strict=True):
+        if moment.label is None:
+            continue
+        left = STRIP_WIDTH * (1 - (now - moment.time) / KEPT)
+        # A camera that paused leaves a gap, and not a long bar.
+        width = STRIP_WIDTH * min(after - moment.time, 5 * EVERY) / KEPT + 0.5
+        high = STRIP_HEIGHT * moment.share
+        bodies.append(
+            f"<rect x='{left:.1f}' y='{STRIP_HEIGHT - high:.1f}' width='{width:.1f}' height='{high:.1f}' "
+            f"fill='{COLOURS[moment.label]}'/>"
+        )
+        shown.append(moment.label)
+    keys = "".join(f"<b style='--tone:{COLOURS[label]}'>{emotion(lang, label)}</b>" for label in dict.fromkeys(shown))
+    return (
+        f"<figure class='fx-strip'><figcaption><span>{say(lang, 'camera_strip')}</span>{keys}</figcaption>"
+        f"<svg viewBox='0 0 {STRIP_WIDTH} {STRIP_HEIGHT}' preserveAspectRatio='none'>{''.join(bodies)}</svg></figure>"
+    )

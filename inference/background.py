@@ -1,0 +1,40 @@
+"""Writes reports in other processes, while this one goes on running models.
+
+matplotlib holds Python's lock for most of a second per report; in threads it would stop the engine for as long.
+"""
+
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from inference.machine import available_cpus
+from inference.report import Draft
+
+MAX_WORKERS = 4
+
+
+@contextmanager
+def report_writer(out: Path) -> Iterator[Callable[[Draft], None]]:
+    """Yield a function that has a report written into `out`; at the end of the block all of them are.
+
+    The first error of a writer is raised at the end of the block.
+    """
+    workers = max(1, min(MAX_WORKERS, available_cpus() // 2))
+    # A fork would copy locks that onnxruntime's threads may hold.
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=_ignore_interrupts)
+    written: list[Future[Path]] = []
+    try:
+        yield lambda draft: written.append(pool.submit(draft.write, out))
+        for future in written:
+            future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _ignore_interrupts() -> None:
+    # Ctrl-C is for the process that people started, which ends this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

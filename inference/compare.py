@@ -1,0 +1,153 @@
+"""Settles which model to ship: `python -m inference compare MODEL... --data PATH`.
+
+Every model is evaluated as by `evaluate`; what only a comparison can tell is written beside those reports, into
+`comparison/`: `report.json` (see `docs/report-schema.md`), `compare.html`, and what each ensemble said.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from data.load import load
+from inference.background import report_writer
+from inference.comparison import summary_table
+from inference.comparison_page import render_comparison
+from inference.comparison_record import comparison, write_comparison
+from inference.contenders import Table, contender, tables
+from inference.engine import BATCH, Engine
+from inference.evaluate import Assignment, assign, measure, refuse_same_names
+from inference.latency import Plan
+from inference.measurements import Measured, measure_latency, measure_robustness
+from inference.progress import Meter
+from inference.report import document, draft
+from inference.robustness import CONDITIONS, FACES
+from inference.selection import check_ensembles, with_ensembles
+
+FOLDER = "comparison"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to compare beyond the evaluations.
+
+    `ensembles` holds the names of each ensemble's models, none for a greedy pick; `latency_seconds` is the least time
+    that each model is timed for, one face at a time.
+    """
+
+    ensembles: tuple[tuple[str, ...], ...] = ()
+    robustness: bool = True
+    latency: bool = True
+    latency_seconds: float = 2.0
+
+    @property
+    def latency_plans(self) -> tuple[Plan, Plan]:
+        """One face at a time, and full batches."""
+        return (
+            Plan(batch=1, warm_up=10, runs=100, seconds=self.latency_seconds),
+            Plan(batch=BATCH, warm_up=2, runs=10, seconds=self.latency_seconds / 2),
+        )
+
+
+def main(args: argparse.Namespace) -> int:
+    """Compare `args.models`; the table goes to stderr, the comparison's folder to stdout.
+
+    Args:
+        args: as for `inference.evaluate.main`, but tta (list[str]); and ensemble (list[list[str]]), no_robustness
+            (bool), no_latency (bool), latency_seconds (float).
+
+    Raises:
+        InputError: the data or a model cannot be used, or a model may not be measured on these faces.
+    """
+    refuse_same_names(args.models)
+    faces = load(args.data, skip_bad_rows=args.skip_bad_rows)
+    began = time.perf_counter()
+    options = Options(
+        tuple(map(tuple, args.ensemble)), not args.no_robustness, not args.no_latency, args.latency_seconds
+    )
+    engines = [Engine.load(path, provider=args.provider, threads=args.threads) for path in args.models]
+    tasks = [
+        assign(engine, faces, args.part, protocol=args.protocol, allow_seen=args.allow_seen, augmentation=augmentation)
+        for engine in engines
+        for augmentation in dict.fromkeys(args.tta)
+    ]
+    folder, found = compare(tasks, args.out, options, began)
+    models = [document(one.members[0]) for table in found for one in table.contenders if not one.is_ensemble]
+    print(summary_table(models), file=sys.stderr)
+    print(folder)
+    return 0
+
+
+def compare(tasks: Sequence[Assignment], out: Path, options: Options, began: float) -> tuple[Path, list[Table]]:
+    """Evaluate, compare and write reports into `out`.
+
+    Args:
+        tasks: the models, each with its faces.
+        out: gets a folder for each model, and `comparison`.
+        options: what to compare.
+        began: when the work began, by `time.perf_counter`.
+
+    Returns:
+        The folder `comparison` and the tables in it.
+
+    Raises:
+        InputError: an ensemble cannot be made, or a model answers with anything but probabilities.
+    """
+    wanted = check_ensembles(tasks, options.ensembles)
+    costs = [_seconds_a_face(task) for task in tasks]
+    meter = Meter(_expected(tasks, costs, options))
+    found, measured = _evaluate(tasks, costs, out, meter)
+    measured.evaluation_seconds = time.perf_counter() - began
+    found = with_ensembles(found, measured.tasks, measured.costs, wanted, meter)
+    if options.robustness:
+        measure_robustness(found, measured, meter)
+    if options.latency:
+        measure_latency(found, measured, options.latency_plans, meter)
+    meter.stage("comparing")
+    content = comparison(found, measured)
+    folder = write_comparison(content, found, render_comparison(content, found), out / FOLDER)
+    meter.close()
+    return folder, found
+
+
+def _evaluate(
+    tasks: Sequence[Assignment], costs: Sequence[float], out: Path, meter: Meter
+) -> tuple[list[Table], Measured]:
+    measured, contenders = Measured(), []
+    with report_writer(out) as write:
+        for task, cost in zip(tasks, costs, strict=True):
+            meter.stage(f"evaluating {task.engine.path.stem}")
+            answers, seconds = measure(task.predictor, task.faces.pixels, task.indices, meter.counter(cost))
+            evaluation = task.conclude(answers, seconds)
+            write(draft(evaluation))
+            contenders.append(contender(evaluation, task.predictor))
+            measured.tasks[evaluation.name] = task
+            measured.costs[evaluation.name] = cost
+            measured.engine_seconds += seconds
+        meter.stage("writing reports")
+    return tables(contenders), measured
+
+
+def _seconds_a_face(task: Assignment) -> float:
+    faces = np.ascontiguousarray(task.faces.pixels[task.indices[:BATCH]])
+    task.predictor.predict(faces)
+    began = time.perf_counter()
+    task.predictor.predict(faces)
+    return (time.perf_counter() - began) / len(faces)
+
+
+def _expected(tasks: Sequence[Assignment], costs: Sequence[float], options: Options) -> float:
+    seconds = 0.0
+    for task, cost in zip(tasks, costs, strict=True):
+        seconds += cost * len(task.indices)
+        if options.robustness:
+            seconds += cost * min(FACES, len(task.indices)) * (1 + len(CONDITIONS))
+        if options.latency:
+            seconds += sum(max(plan.seconds, plan.runs * plan.batch * cost) for plan in options.latency_plans)
+        if () in options.ensembles:
+            seconds += cost * len(task.split.validation)
+    return seconds

@@ -1,0 +1,182 @@
+"""What a comparison leaves behind for programs; `docs/report-schema.md` and `comparison.schema.json` describe it."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from data.faceset import LABELS
+from data.files import remove_temporaries, write_json, write_text
+from inference.comparison import model_name
+from inference.comparison_row import row
+from inference.contenders import Contender, Table, twins
+from inference.corruptions import STRENGTHS, UNITS
+from inference.machine import available_cpus, processor_name
+from inference.measurements import Measured
+from inference.paired import Pair, pairs
+from inference.report import PREDICTIONS_FILE, REPORT_FILE, document, predictions_table
+from inference.robustness import CONDITIONS, SEED
+
+VERSION = 1
+PAGE_FILE = "compare.html"
+
+
+def comparison(tables: Sequence[Table], measured: Measured) -> dict[str, Any]:
+    """The content of a comparison's `report.json`."""
+    first = document(tables[0].contenders[0].members[0])["engine"]
+    return {
+        "comparison": VERSION,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": {
+            "processor": processor_name(),
+            "processors": available_cpus(),
+            "threads": first["threads"],
+            "providers": first["providers"],
+            "onnxruntime": first["onnxruntime"],
+            "load": measured.load,
+        },
+        "seconds": {"evaluation": measured.evaluation_seconds, "engines": measured.engine_seconds},
+        "tables": [_table(table, measured, number) for number, table in enumerate(tables, 1)],
+    }
+
+
+def write_comparison(content: Mapping[str, Any], tables: Sequence[Table], page: str, folder: Path) -> Path:
+    """Write a comparison's folder, its `report.json` last, and return it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    remove_temporaries(folder)
+    (folder / REPORT_FILE).unlink(missing_ok=True)
+    for table, record in zip(tables, content["tables"], strict=True):
+        for one in (one for one in table.contenders if one.is_ensemble):
+            write_text(folder / one.name / PREDICTIONS_FILE, predictions_table(one.answers))
+        for group, found in zip(twins(table), record["twins"], strict=True):
+            write_text(folder / found["file"], disagreements_table(table, group))
+    write_text(folder / PAGE_FILE, page)
+    write_json(folder / REPORT_FILE, content)
+    return folder
+
+
+def disagreements_table(table: Table, group: Sequence[int]) -> str:
+    """The faces on which twins disagree, as CSV: index, row, truth, and what each answered."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["index", "row", "label", *(table.contenders[place].name for place in group)])
+    answers, predictions = table.answers, table.predictions[list(group)]
+    for place in (predictions != predictions[0]).any(axis=0).nonzero()[0].tolist():
+        said = [LABELS[guess] for guess in predictions[:, place].tolist()]
+        record = answers.records[place]
+        rows.writerow([answers.indices[place], record["row"], LABELS[record["label"]], *said])
+    return text.getvalue()
+
+
+def _table(table: Table, measured: Measured, number: int) -> dict[str, Any]:
+    first = document(table.contenders[0].members[0])
+    on, own = first["evaluated_on"], first["manifest"]["data"]
+    compared = pairs(table.labels, table.predictions)
+    names = [one.name for one in table.contenders]
+    return {
+        "heading": table.heading,
+        "protocol": on["protocol"],
+        "part": on["part"],
+        "source": on["source"],
+        "faces": on["count"],
+        "fingerprint": on["fingerprint"],
+        "trained_protocol": own["protocol"],
+        "trained_fingerprint": own["fingerprint"],
+        "notes": list(table.notes),
+        "pick": pick(table, compared),
+        "rows": [row(one, measured) for one in table.contenders],
+        "pairs": [_pair(names, pair) for pair in compared],
+        "twins": [
+            _twins(table, group, compared, f"disagreements-{number}-{place}.csv")
+            for place, group in enumerate(twins(table), 1)
+        ],
+        "robustness": _conditions(measured.robust_faces.get(table.heading)),
+    }
+
+
+def pick(table: Table, compared: Sequence[Pair]) -> dict[str, Any] | None:
+    """The contender with the best accuracy on the validation part, and those that the test part cannot tell from it.
+
+    None where no contender was selected on a part other than the one it is tested on. Models of lower precision and
+    under test-time augmentation have no validation figure of their own.
+    """
+    validated = {place: _validated(one) for place, one in enumerate(table.contenders)}
+    figures = {place: accuracy for place, accuracy in validated.items() if accuracy is not None}
+    if not figures:
+        return None
+    best = max(figures, key=lambda place: figures[place])
+    alike = [
+        pair.second if pair.first == best else pair.first
+        for pair in compared
+        if best in (pair.first, pair.second) and not pair.differs
+    ]
+    names = [one.name for one in table.contenders]
+    return {
+        "name": names[best],
+        "validation_accuracy": figures[best],
+        "not_told_apart": [names[place] for place in sorted(alike)],
+    }
+
+
+def _validated(one: Contender) -> float | None:
+    if one.choice is not None:
+        return one.choice.accuracies[-1]
+    evaluation = one.members[0]
+    manifest, selection = evaluation.manifest, evaluation.manifest.selection
+    plain = manifest.precision == "fp32" and evaluation.augmentation == "none" and not one.is_ensemble
+    untouched = selection.part == "validation" and not evaluation.seen.selected_on
+    return selection.accuracy if plain and untouched else None
+
+
+def _pair(names: Sequence[str], pair: Pair) -> dict[str, Any]:
+    return {
+        "first": names[pair.first],
+        "second": names[pair.second],
+        "difference": pair.difference,
+        "interval": list(pair.interval),
+        **asdict(pair.mcnemar),
+        "holm": pair.holm,
+        "differs": pair.differs,
+        "agreement": pair.agreement,
+        "kappa": pair.kappa,
+    }
+
+
+def _twins(table: Table, group: Sequence[int], compared: Sequence[Pair], file: str) -> dict[str, Any]:
+    names = [one.name for one in table.contenders]
+    predictions = table.predictions[list(group)]
+    return {
+        "model": model_name(document(table.contenders[group[0]].members[0])),
+        "members": [names[place] for place in group],
+        "frameworks": [table.contenders[place].members[0].manifest.framework for place in group],
+        "pairs": [
+            {
+                "first": names[pair.first],
+                "second": names[pair.second],
+                "kappa": pair.kappa,
+                "agreement": pair.agreement,
+                "identical": _identical(table.contenders[pair.first], table.contenders[pair.second]),
+            }
+            for pair in compared
+            if pair.first in group and pair.second in group
+        ],
+        "disagreements": int((predictions != predictions[0]).any(axis=0).sum()),
+        "file": file,
+    }
+
+
+def _identical(first: Contender, second: Contender) -> bool:
+    return first.probabilities.tobytes() == second.probabilities.tobytes()
+
+
+def _conditions(faces: int | None) -> dict[str, Any] | None:
+    if faces is None:
+        return None
+    conditions = [
+        {"kind": kind, "level": level, "strength": STRENGTHS[kind][level - 1], "unit": UNITS[kind]}
+        for kind, level in CONDITIONS
+    ]
+    return {"faces": faces, "seed": SEED, "conditions": conditions}

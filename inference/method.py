@@ -1,0 +1,53 @@
+"""How a comparison was measured, in words, for the foot of its page."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from inference.corruptions import UNITS
+from inference.markup import threads
+from inference.paired import REPLICATES
+
+
+def method(content: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Headings and what each says of a comparison, given its `report.json`."""
+    found = [
+        (
+            "Accuracy",
+            "has Wilson's 95 % interval; calibration error has 15 bins of equal width (Guo et al. 2017); log loss is "
+            "in nats; averages leave out what is 0/0.",
+        ),
+        (
+            "Pairs",
+            "are compared on the same faces by McNemar's mid-p (Fagerland et al. 2013), corrected for all pairs of "
+            f"the table by Holm's method; intervals of differences come from {REPLICATES:,} bootstrap samples.",
+        ),
+        (
+            "Selection",
+            "never looks at the test part, but where a protocol has no other: the last column says on what a model's "
+            "epoch, or an ensemble's members, were selected. Ensembles are means of probabilities.",
+        ),
+    ]
+    first, seconds = content["tables"][0], content["seconds"]
+    if first["rows"][0]["latency"]:
+        found.append(("Latency", _latency(content["machine"], first["rows"][0])))
+    if first["robustness"]:
+        units = "; ".join(f"{kind}: {unit}" for kind, unit in UNITS.items())
+        found.append(("Spoiled faces", f"are the same for every model. Strengths: {units}."))
+    share = seconds["evaluation"] / seconds["engines"]
+    cost = f"{seconds['evaluation']:.1f} s, {share:.2f} times the {seconds['engines']:.1f} s that the engines ran"
+    return [*found, ("Cost", f"of evaluating and writing the reports: {cost}.")]
+
+
+def _latency(machine: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+    single, batch = row["latency"], row["throughput"]
+    load = "" if machine["load"] is None else f" Before it, {machine['load']:.1f} processes wanted a processor."
+    return (
+        "is that of a whole prediction, from uint8 faces to checked probabilities, the models by turns: of one face, "
+        f"{_runs(single)}; for images a second, of {batch['batch']} faces, {_runs(batch)}. {machine['processor']}, "
+        f"{machine['processors']} processors, {threads(machine)}.{load}"
+    )
+
+
+def _runs(timing: Mapping[str, Any]) -> str:
+    least = f"at least {timing['least_runs']} runs and {timing['least_seconds']:g} s"
+    return f"{timing['warm_up']} runs to warm up, then {least}"

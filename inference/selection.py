@@ -1,0 +1,106 @@
+"""Which ensembles join a comparison: those that people name, and those picked on the validation part alone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from data.errors import InputError
+from inference.contenders import Contender, Table, ensemble, ranked
+from inference.ensemble import pick_greedily
+from inference.evaluate import Assignment, measure
+from inference.exposure import exposure
+from inference.progress import Meter
+
+MIN_MEMBERS = 2
+
+
+def check_ensembles(tasks: Sequence[Assignment], wanted: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+    """Return the wanted ensembles by the names of their models' reports; file names are understood.
+
+    Raises:
+        InputError: a name is unknown or twice, there is only one, or they may not be compared.
+    """
+    tables = {task.name: (task.engine.manifest.data.fingerprint, task.split.fingerprint, task.part) for task in tasks}
+    found = []
+    for given in wanted:
+        names = tuple(name.rsplit("/", 1)[-1].removesuffix(".onnx") for name in given)
+        for name in names:
+            if name not in tables:
+                raise InputError(f"--ensemble names {name!r}, expected some of the models given: {', '.join(tables)}")
+        if names and (len(names) < MIN_MEMBERS or len(set(names)) < len(names)):
+            raise InputError(f"--ensemble names {', '.join(names)}; expected two or more models, each once")
+        if len({tables[name] for name in names}) > 1:
+            raise InputError(
+                f"--ensemble {' '.join(names)} mixes models of different protocols or data, whose figures say nothing "
+                "about each other; name models of one table"
+            )
+        found.append(names)
+    return found
+
+
+def with_ensembles(
+    tables: Sequence[Table],
+    tasks: Mapping[str, Assignment],
+    costs: Mapping[str, float],
+    wanted: Sequence[Sequence[str]],
+    meter: Meter,
+) -> list[Table]:
+    """Add to each table its ensembles.
+
+    Args:
+        tables: the models, side by side.
+        tasks: what each model was measured on, by its name.
+        costs: the seconds that a face costs each.
+        wanted: the names of each ensemble's models; none for a greedy pick in every table.
+        meter: is told what is done.
+    """
+    models = {one.name: one for table in tables for one in table.contenders}
+    by_hand = enumerate((names for names in wanted if names), 1)
+    together = [ensemble(f"ensemble-{number}", [models[name] for name in names]) for number, names in by_hand]
+    found = []
+    for number, table in enumerate(tables, 1):
+        own = {one.name for one in table.contenders}
+        added = [one for one in together if one.members[0].name in own]
+        notes: tuple[str, ...] = ()
+        if any(not names for names in wanted):
+            picked, note = _picked(table, tasks, costs, f"ensemble-picked-{number}", meter)
+            added, notes = added + picked, (note,)
+        found.append(replace(table, contenders=ranked([*table.contenders, *added]), notes=notes))
+    return found
+
+
+def _picked(
+    table: Table, tasks: Mapping[str, Assignment], costs: Mapping[str, float], name: str, meter: Meter
+) -> tuple[list[Contender], str]:
+    """The greedy ensemble, none where there may not or need not be one, and what is to be said of it."""
+    own = [tasks[one.name] for one in table.contenders]
+    if (reason := _no_validation(own)) is not None:
+        return [], f"No ensemble was picked: {reason}"
+    answers = []
+    for task in own:
+        meter.stage(f"validating {task.engine.path.stem}")
+        count = meter.counter(costs[task.name])
+        answers.append(measure(task.predictor, task.faces.pixels, task.split.validation, count)[0])
+    labels = own[0].faces.labels[own[0].split.validation].astype(np.int64)
+    choice = pick_greedily(labels, answers)
+    members = [table.contenders[place] for place in choice.places]
+    if len(members) < MIN_MEMBERS:
+        return [], f"No ensemble was picked: on the validation part nothing improves on {members[0].name} alone."
+    words = " + ".join(member.name for member in members)
+    return [ensemble(name, members, choice)], f"Picked on the validation part, in this order: {words}."
+
+
+def _no_validation(tasks: Sequence[Assignment]) -> str | None:
+    """Why there is no part to pick on that is neither the test part nor known to a model; None where there is one."""
+    plan, part = tasks[0].split.plan, tasks[0].part
+    if len(tasks) < MIN_MEMBERS:
+        return "there is only one model."
+    if plan.selects_on != "validation":
+        return f"the {plan.protocol} protocol has no validation part besides its test part."
+    if part == "validation":
+        return "the models are measured on the validation part itself."
+    for task in tasks:
+        if exposure(task.engine.manifest, task.faces, task.split.validation).trained_on:
+            return f"{task.engine.path.stem} was trained on faces of the validation part."
+    return None

@@ -1,0 +1,321 @@
+"""A whole comparison of real artifacts: every figure is recomputed from what each model said to each face."""
+
+import csv
+import json
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from referencing import Registry, Resource
+from scipy.stats import binomtest
+from sklearn.metrics import accuracy_score, cohen_kappa_score, confusion_matrix, f1_score, log_loss, roc_auc_score
+
+import inference.comparison_record
+from data.errors import InputError
+from data.faceset import LABELS, FaceSet
+from data.splits import SplitPlan, split
+from inference.compare import Options, compare
+from inference.comparison import summary_table
+from inference.contenders import contender, tables
+from inference.engine import Engine
+from inference.evaluate import assign, measure
+from inference.progress import Meter
+from inference.robustness import CONDITIONS
+from inference.selection import with_ensembles
+from inference.testtime import Augmented
+
+Content = dict[str, Any]
+HAND = ("cnn_1.torch.published-official", "mlp_1.torch.published-official")
+
+
+@pytest.fixture(scope="session")
+def content(compared: Path) -> Content:
+    """The comparison's report.json."""
+    found: Content = json.loads((compared / "report.json").read_text())
+    return found
+
+
+def said(compared: Path, row: Content) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Truth int[N] and probabilities float32[N, 7] of a row's predictions.csv."""
+    with (compared / row["predictions"]).open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    labels = np.array([LABELS.index(line["label"]) for line in lines])
+    return labels, np.array([[line[label] for label in LABELS] for line in lines], np.float32)
+
+
+def rows(content: Content) -> list[Content]:
+    return [row for table in content["tables"] for row in table["rows"]]
+
+
+def calibration_error(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> float:
+    confidence, right = probabilities.max(axis=1).astype(float), probabilities.argmax(axis=1) == labels
+    bins = np.ceil(confidence * 15).clip(1, 15)
+    gaps = [abs((confidence - right)[bins == number].sum()) for number in range(1, 16)]
+    return float(sum(gaps) / len(labels))
+
+
+def test_every_figure_of_the_table_can_be_recomputed_from_the_predictions(compared: Path, content: Content) -> None:
+    assert len(rows(content)) == 9
+    for row in rows(content):
+        labels, probabilities = said(compared, row)
+        shares = probabilities.astype(float) / probabilities.astype(float).sum(axis=1, keepdims=True)
+        guesses, figures = probabilities.argmax(axis=1), row["figures"]
+        right = int((guesses == labels).sum())
+        interval = binomtest(right, len(labels)).proportion_ci(0.95, method="wilson")
+        defined = [label for label in range(7) if (guesses == label).any() and (labels == label).any()]
+        assert figures["accuracy"] == pytest.approx(accuracy_score(labels, guesses))
+        assert figures["interval"] == pytest.approx([interval.low, interval.high])
+        assert figures["macro"]["f1"]["classes"] == len(defined)
+        assert figures["macro"]["f1"]["value"] == pytest.approx(
+            f1_score(labels, guesses, labels=defined, average="macro")
+        )
+        assert figures["macro_roc"]["auc"] == pytest.approx(roc_auc_score(labels, shares, multi_class="ovr"))
+        assert figures["log_loss"] == pytest.approx(log_loss(labels, shares))
+        assert figures["calibration_error"] == pytest.approx(calibration_error(labels, probabilities))
+        assert figures["confusion"] == confusion_matrix(labels, guesses, labels=range(7)).tolist()
+        for step in row["coverage"]:
+            answered = probabilities.max(axis=1) >= step["threshold"]
+            assert step["coverage"] == pytest.approx(answered.mean())
+            assert step["accuracy"] == (pytest.approx((guesses == labels)[answered].mean()) if answered.any() else None)
+
+
+def test_every_pair_can_be_recomputed_from_the_predictions(compared: Path, content: Content) -> None:
+    for table in content["tables"]:
+        answers = {row["name"]: said(compared, row) for row in table["rows"]}
+        count = len(table["rows"])
+        assert len(table["pairs"]) == count * (count - 1) // 2
+        for pair in table["pairs"]:
+            (labels, first), (_, second) = answers[pair["first"]], answers[pair["second"]]
+            one, other = first.argmax(axis=1), second.argmax(axis=1)
+            only_one = int(((one == labels) & (other != labels)).sum())
+            only_other = int(((other == labels) & (one != labels)).sum())
+            assert (pair["only_first"], pair["only_second"]) == (only_one, only_other)
+            p_value = binomtest(only_one, only_one + only_other).pvalue if only_one + only_other else 1
+            assert pair["exact"] == pytest.approx(p_value)
+            assert pair["kappa"] == pytest.approx(cohen_kappa_score(one, other))
+            assert pair["agreement"] == pytest.approx((one == other).mean())
+            assert pair["difference"] == pytest.approx((one == labels).mean() - (other == labels).mean())
+
+
+class Table(HTMLParser):
+    """The cells of the page's sortable tables: the number behind each, or its text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.inside = False
+        self.rows: list[list[str]] = []
+        self.addresses: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "action")]
+        if tag == "table":
+            self.inside = "sortable" in (found.get("class") or "")
+        if self.inside and tag == "tr":
+            self.rows.append([])
+        if self.inside and tag in ("td", "th"):
+            self.rows[-1].append(found.get("data-value") or "")
+
+
+def test_page_shows_the_figures_of_the_report(compared: Path, content: Content) -> None:
+    page = Table((compared / "compare.html").read_text())
+    shown = [row for row in page.rows if row and row[0]]
+    assert len(shown) == len(rows(content))
+    for cells, row in zip(shown, rows(content), strict=True):
+        figures = row["figures"]
+        expected = [
+            100 * figures["accuracy"],
+            figures["macro"]["f1"]["value"],
+            figures["macro_roc"]["auc"],
+            figures["log_loss"],
+            figures["calibration_error"],
+            row["parameters"],
+            row["bytes"] / 1e6,
+            row["latency"]["p50"],
+            row["latency"]["p99"],
+            row["throughput"]["images_per_second"],
+        ]
+        assert cells[0] == row["label"]
+        assert [float(cell) for cell in cells[2:12]] == pytest.approx(expected)
+
+
+def test_page_needs_nothing_else(compared: Path) -> None:
+    text = (compared / "compare.html").read_text()
+    addresses = Table(text).addresses
+    assert all(address.startswith(("data:image/png;base64,", "#")) for address in addresses)
+    assert "http" not in text.replace("http-equiv", "")
+    assert "$" not in text
+
+
+def test_protocols_have_a_table_each_the_official_one_first(content: Content) -> None:
+    assert [table["protocol"] for table in content["tables"]] == ["official", "random"]
+    assert {row["protocol"] for row in content["tables"][0]["rows"]} == {"official"}
+    assert {row["protocol"] for row in content["tables"][1]["rows"]} == {"random"}
+
+
+def test_reports_follow_their_schemas(compared: Path, content: Content) -> None:
+    folder = Path(inference.comparison_record.__file__).parent
+    schemas = [json.loads((folder / f"{name}.schema.json").read_text()) for name in ("report", "comparison")]
+    registry: Any = Registry().with_resources([(schema["$id"], Resource.from_contents(schema)) for schema in schemas])
+    single, whole = (jsonschema.Draft202012Validator(schema, registry=registry) for schema in schemas)
+    whole.validate(content)
+    reports = [path for path in compared.parent.glob("*/report.json") if path.parent != compared]
+    assert len(reports) == 7
+    for path in reports:
+        single.validate(json.loads(path.read_text()))
+    broken = json.loads(json.dumps(content))
+    broken["tables"][0]["rows"][0]["figures"]["accuracy"] = 61.0
+    assert not whole.is_valid(broken)
+
+
+def test_ensemble_named_by_hand_is_the_mean_of_its_members(compared: Path, content: Content) -> None:
+    row = next(row for row in rows(content) if row["name"] == "ensemble-1")
+    assert row["members"] == list(HAND)
+    labels, together = said(compared, row)
+    members = [said(compared, {"predictions": f"../{name}/predictions.csv"})[1] for name in HAND]
+    np.testing.assert_allclose(together, np.mean(members, axis=0), atol=1e-7)
+    assert row["selection"]["how"] == "named by hand"
+    assert row["figures"]["faces"] == len(labels)
+
+
+def test_ensemble_is_picked_on_the_validation_part(
+    portraits: FaceSet, artifacts: dict[str, Path], content: Content
+) -> None:
+    row = next(row for row in rows(content) if row["name"] == "ensemble-picked-1")
+    validation = split(portraits, SplitPlan()).validation
+    answers = []
+    for member in row["members"]:
+        engine = Engine.load(artifacts[member.removesuffix("+flip")], provider="cpu", threads=1)
+        answers.append(Augmented(engine, "flip" if "+" in member else "none").predict(portraits.pixels[validation]))
+    accuracy = (np.mean(answers, axis=0).argmax(axis=1) == portraits.labels[validation]).mean()
+    assert row["selection"] == {
+        "how": "picked greedily",
+        "part": "validation",
+        "epoch": None,
+        "accuracy": pytest.approx(accuracy),
+        "loss": None,
+    }
+    assert f"in this order: {' + '.join(row['members'])}" in content["tables"][0]["notes"][0]
+
+
+def picked(faces: FaceSet, engines: list[Engine]) -> list[str]:
+    tasks = [assign(engine, faces) for engine in engines]
+    evaluations = [task.conclude(*measure(task.predictor, faces.pixels, task.indices)) for task in tasks]
+    contenders = [contender(done, task.predictor) for done, task in zip(evaluations, tasks, strict=True)]
+    by_name = {one.name: task for one, task in zip(contenders, tasks, strict=True)}
+    (table,) = with_ensembles(tables(contenders), by_name, dict.fromkeys(by_name, 0.0), [()], Meter(1))
+    (together,) = (one for one in table.contenders if one.is_ensemble)
+    return [member.name for member in together.members]
+
+
+def test_the_test_part_has_no_say_in_what_is_picked(portraits: FaceSet, artifacts: dict[str, Path]) -> None:
+    official = [path for stem, path in artifacts.items() if stem.endswith("official")]
+    engines = [Engine.load(path, provider="cpu", threads=1) for path in official]
+    others = portraits.records.copy()
+    test = split(portraits, SplitPlan()).test
+    others["label"][test] = np.random.default_rng(0).permutation(others["label"][test])
+    assert picked(FaceSet(others, "other.csv"), engines) == picked(portraits, engines)
+
+
+def test_nothing_is_picked_where_the_protocol_has_only_its_test_part(content: Content) -> None:
+    table = content["tables"][1]
+    assert {row["kind"] for row in table["rows"]} == {"model"}
+    assert table["pick"] is None
+    assert "no validation part" in table["notes"][0]
+
+
+def test_the_pick_is_the_best_on_the_validation_part(content: Content) -> None:
+    table = content["tables"][0]
+    plain = [row for row in table["rows"] if row["augmentation"] == "none" and row["selection"]["accuracy"] is not None]
+    best = max(plain, key=lambda row: float(row["selection"]["accuracy"]))
+    assert (table["pick"]["name"], table["pick"]["validation_accuracy"]) == (
+        best["name"],
+        best["selection"]["accuracy"],
+    )
+    open_pairs = [
+        pair for pair in table["pairs"] if not pair["differs"] and best["name"] in (pair["first"], pair["second"])
+    ]
+    assert len(table["pick"]["not_told_apart"]) == len(open_pairs)
+
+
+def test_twins_are_those_of_one_model_and_their_disagreements_are_listed(compared: Path, content: Content) -> None:
+    (group,) = content["tables"][0]["twins"]
+    assert set(group["frameworks"]) == {"torch", "tensorflow", "paddle"}
+    identical = {frozenset((pair["first"], pair["second"])): pair["identical"] for pair in group["pairs"]}
+    torch, tensorflow, paddle = (f"cnn_1.{name}.published-official" for name in ("torch", "tensorflow", "paddle"))
+    assert identical == {
+        frozenset((torch, tensorflow)): True,
+        frozenset((torch, paddle)): False,
+        frozenset((tensorflow, paddle)): False,
+    }
+    with (compared / group["file"]).open(newline="") as file:
+        listed = list(csv.DictReader(file))
+    assert len(listed) == group["disagreements"] > 0
+    assert all(len({line[name] for name in group["members"]}) > 1 for line in listed)
+    assert content["tables"][1]["twins"] == []
+
+
+def test_identical_twins_are_run_on_spoiled_faces_once(content: Content) -> None:
+    same = {row["name"]: row["robustness"]["same_as"] for row in rows(content)}
+    first, second = (f"cnn_1.{framework}.published-official" for framework in ("torch", "tensorflow"))
+    assert {name: twin for name, twin in same.items() if twin} == {second: first}
+    assert all(len(row["robustness"]["accuracies"]) == len(CONDITIONS) for row in rows(content))
+
+
+def test_latency_says_how_it_was_measured(content: Content) -> None:
+    for row in rows(content):
+        single, batch = row["latency"], row["throughput"]
+        assert (single["batch"], single["warm_up"]) == (1, 10)
+        assert single["runs"] >= 100
+        assert single["seconds"] >= 0.05
+        assert 0 < single["p50"] <= single["p95"] <= single["p99"]
+        assert batch["batch"] == 64
+    assert content["machine"]["threads"] == 1
+
+
+def test_test_time_augmentation_is_marked_everywhere(compared: Path, content: Content) -> None:
+    row = next(row for row in rows(content) if row["augmentation"] == "flip")
+    assert row["name"] == "mlp_1.torch.published-official+flip"
+    assert row["label"] == "mlp_1 + flip"
+    report = json.loads((compared.parent / row["name"] / "report.json").read_text())
+    assert report["evaluated_on"]["augmentation"] == "flip"
+    assert "mlp_1 + flip" in summary_table([report])
+    assert "flip test-time augmentation" in (compared.parent / row["name"] / "report.html").read_text()
+
+
+def test_seconds_of_the_engines_are_part_of_those_of_the_evaluation(content: Content) -> None:
+    assert 0 < content["seconds"]["engines"] < content["seconds"]["evaluation"]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("cnn_1.torch.published-official", "cnn_9"), "names 'cnn_9', expected some of the models given"),
+        (("cnn_1.torch.published-official",), "expected two or more models"),
+        (("cnn_1.torch.published-official", "mlp_1.torch.published-random"), "mixes models of different protocols"),
+    ],
+)
+def test_ensembles_that_cannot_be_are_refused(
+    portraits: FaceSet, artifacts: dict[str, Path], tmp_path: Path, names: tuple[str, ...], message: str
+) -> None:
+    chosen = [artifacts[name] for name in ("cnn_1.torch.published-official", "mlp_1.torch.published-random")]
+    tasks = [assign(Engine.load(path, provider="cpu", threads=1), portraits) for path in chosen]
+    with pytest.raises(InputError, match=message):
+        compare(tasks, tmp_path, Options(ensembles=(names,)), time.perf_counter())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_model_without_measurements_still_makes_a_page(
+    portraits: FaceSet, artifacts: dict[str, Path], tmp_path: Path
+) -> None:
+    tasks = [assign(Engine.load(artifacts[HAND[0]], provider="cpu", threads=1), portraits)]
+    folder, _ = compare(tasks, tmp_path, Options(robustness=False, latency=False), time.perf_counter())
+    (row,) = json.loads((folder / "report.json").read_text())["tables"][0]["rows"]
+    assert (row["latency"], row["robustness"]) == (None, None)
+    assert "There is nothing to compare it with" in (folder / "compare.html").read_text()

@@ -1,0 +1,153 @@
+"""One suite that every framework joins by its name: train, stop, be killed, resume, export, prove, evaluate.
+
+Every training is a real child process on drawn faces, with one thread, so that numbers repeat to the last bit.
+"""
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from data.draw import write_csv
+from data.faceset import FaceSet
+from training.recipe import FRAMEWORKS
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(
+            name,
+            marks=pytest.mark.skipif(
+                importlib.util.find_spec(name) is None, reason=f"{name} is not installed (ferox[{name}])"
+            ),
+        )
+        for name in FRAMEWORKS
+    ],
+)
+def framework(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def data_file(drawn: FaceSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("table") / "fer2013.csv"
+    write_csv(drawn, path)
+    return path
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def last_line(done: subprocess.CompletedProcess[str]) -> Path:
+    assert done.returncode == 0, done.stderr[-2000:]
+    return Path(done.stdout.splitlines()[-1])
+
+
+def figures(folder: Path) -> list[dict[str, object]]:
+    timed = {"seconds", "images_per_second"}
+    lines = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+    return [{key: value for key, value in line.items() if key not in timed} for line in lines]
+
+
+def weights(folder: Path) -> list[str]:
+    return [entry["sha256"] for entry in json.loads((folder / "run.json").read_text())["checkpoints"]]
+
+
+@pytest.fixture(scope="module")
+def options(framework: str, data_file: Path) -> list[object]:
+    """Dropout, shuffling, distortions and an optimiser with state, all of which a resumed run has to repeat."""
+    model = ["--framework", framework, "--model", "cnn_4_original", "--augmentation", "full"]
+    return [*model, "--data", data_file, "--epochs", 3, "--batch-size", 16, "--threads", 1]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(options: list[object], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return last_line(run("training", *options, "--out", tmp_path_factory.mktemp("whole")))
+
+
+def interrupted(options: list[object], out: Path, number: signal.Signals, when: str) -> tuple[Path, int, str]:
+    """Train, and send a signal as soon as the run folder holds a file that matches `when`."""
+    command = [sys.executable, "-m", "training", *map(str, [*options, "--out", out])]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 200
+    while not list(out.glob(f"*/*/*/{when}")) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.001)
+    os.kill(process.pid, number)
+    _, errors = process.communicate(timeout=100)
+    (folder,) = out.glob("*/*/*")
+    return folder, process.returncode, errors
+
+
+def test_a_stopped_run_says_how_to_go_on_and_does_so_to_the_same_numbers(
+    options: list[object], uninterrupted: Path, tmp_path: Path
+) -> None:
+    folder, status, errors = interrupted(options, tmp_path, signal.SIGTERM, "metrics.jsonl")
+    assert status == 128 + signal.SIGTERM
+    assert f"--resume {folder}" in errors
+    assert last_line(run("training", "--resume", folder)) == folder
+    assert figures(folder) == figures(uninterrupted)
+    assert weights(folder) == weights(uninterrupted)
+
+
+def test_a_run_killed_in_the_middle_of_a_save_resumes_to_the_same_numbers(
+    options: list[object], uninterrupted: Path, tmp_path: Path
+) -> None:
+    folder, status, _ = interrupted(options, tmp_path, signal.SIGKILL, "weights-0001.npz")
+    assert status == -signal.SIGKILL
+    assert last_line(run("training", "--resume", folder)) == folder
+    assert figures(folder) == figures(uninterrupted)
+    assert weights(folder) == weights(uninterrupted)
+    assert not list(folder.glob(".partial-*"))
+
+
+def test_a_damaged_state_is_refused(framework: str, options: list[object], tmp_path: Path) -> None:
+    folder, _, _ = interrupted(options, tmp_path, signal.SIGKILL, "run.json")
+    (state,) = folder.glob("state-*")
+    state.write_bytes(state.read_bytes()[:-10])
+    refused = run("training", "--resume", folder)
+    assert refused.returncode == 2
+    assert "sha256 differs" in refused.stderr
+
+
+def test_a_finished_run_has_its_record_and_pictures(framework: str, uninterrupted: Path) -> None:
+    record = json.loads((uninterrupted / "run.json").read_text())
+    assert record["status"] == "finished"
+    assert record["settings"]["framework"] == framework
+    assert framework in record["versions"]
+    assert record["test"]["faces"] == record["data"]["counts"]["test"]
+    assert {"curves.png", "confusion.png", "roc.png"} <= {file.name for file in uninterrupted.iterdir()}
+    assert len(list(uninterrupted.glob("weights-*"))) <= 2
+    assert not list(uninterrupted.glob("state-*"))
+
+
+def test_a_trained_run_is_published_and_evaluates_to_the_run_s_own_accuracy(
+    framework: str, data_file: Path, tmp_path: Path
+) -> None:
+    common = ["--framework", framework, "--model", "mlp_1", "--data", data_file, "--epochs", 6, "--threads", 1]
+    folder = last_line(run("training", *common, "--out", tmp_path / "runs"))
+    model = last_line(run("export", folder, "--out", tmp_path / "models"))
+    assert model.name == f"mlp_1.{framework}.published-official.onnx"
+    assert model.with_suffix(".md").read_text().startswith("# mlp_1")
+    assert json.loads(model.with_suffix(".parity.json").read_text())["passed"] is True
+    report = last_line(run("inference", "evaluate", model, "--data", data_file, "--out", tmp_path / "reports"))
+    found = json.loads((report / "report.json").read_text())
+    record = json.loads((folder / "run.json").read_text())
+    assert found["figures"]["correct"] == record["test"]["correct"]
+
+
+def test_a_device_that_is_not_there_is_refused(framework: str, data_file: Path, tmp_path: Path) -> None:
+    refused = run("training", "--framework", framework, "--model", "mlp_1", "--device", "cuda", "--out", tmp_path)
+    if refused.returncode == 0:
+        pytest.skip("this machine has a GPU")
+    assert refused.returncode == 2
+    assert "--device is cuda" in refused.stderr
+    assert not list(tmp_path.iterdir())

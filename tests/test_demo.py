@@ -1,0 +1,345 @@
+"""The page's server, asked as a program asks it: real Gradio, real onnxruntime, a child process."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from data.errors import InputError
+from demo.__main__ import account_from, is_loopback
+from demo.cards import safe_cell
+from demo.sentences import SENTENCES
+from demo.shelf import ALL, Shelf, title
+from demo.words import language, say
+
+gradio_client = pytest.importorskip("gradio_client", reason="the page needs Gradio: install ferox[demo]")
+
+
+@pytest.fixture(scope="module")
+def models(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one model under two names, and one file that only looks like a model."""
+    folder = tmp_path_factory.mktemp("shelf")
+    shutil.copy(tiny_model, folder / "mlp_1.torch.published-official.onnx")
+    shutil.copy(tiny_model, folder / "cnn_1.paddle.best-official.onnx")
+    (folder / "broken.torch.published-official.onnx").write_bytes(b"not a model")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(models: Path) -> Iterator[str]:
+    """The address of a page that serves `models`."""
+    process, address = serve("--models", str(models))
+    yield address
+    stop(process)
+
+
+@pytest.fixture(scope="module")
+def client(server: str) -> Any:
+    return gradio_client.Client(server, verbose=False)
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the page's own drawn pictures."""
+    from demo.examples import draw_examples
+
+    folder = tmp_path_factory.mktemp("examples")
+    draw_examples(folder)
+    return folder
+
+
+def serve(*arguments: str, **variables: str) -> tuple[subprocess.Popen[str], str]:
+    """Start `python -m demo` on a free port and wait until it answers."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "demo", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"} | variables,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if found := re.search(r"http://127\.0\.0\.1:\d+", line):
+            return process, found.group()
+    raise AssertionError("the page did not start")
+
+
+def stop(process: subprocess.Popen[str]) -> None:
+    process.terminate()
+    process.wait(timeout=30)
+    assert process.stdout is not None
+    process.stdout.close()
+
+
+def post(url: str, body: bytes, headers: dict[str, str]) -> tuple[int, str]:
+    request = urllib.request.Request(url, body, headers)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def command_line(model: Path, *pictures: Path) -> Any:
+    command = [sys.executable, "-m", "inference", "predict", str(model), *map(str, pictures), "--json"]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=False).stdout)
+
+
+# --- the endpoints
+
+
+def test_predict_answers_exactly_what_the_command_line_answers(client: Any, models: Path, examples: Path) -> None:
+    name = "mlp_1.torch.published-official"
+    for picture in (examples / "group.jpg", examples / "crop.png", examples / "nobody.jpg"):
+        answer = client.predict(gradio_client.handle_file(picture), name, "auto", api_name="/predict")
+        (expected,) = command_line(models / f"{name}.onnx", picture)
+        assert answer == expected | {"file": picture.name}
+    assert (
+        len(client.predict(gradio_client.handle_file(examples / "group.jpg"), name, api_name="/predict")["faces"]) == 4
+    )
+
+
+def test_predict_batch_answers_what_the_command_line_answers_and_an_unreadable_file_spoils_no_other(
+    client: Any, models: Path, examples: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "text.png").write_text("hello")
+    pictures = [examples / "portrait.jpg", tmp_path / "text.png", examples / "crop.png"]
+    name = "mlp_1.torch.published-official"
+    answers = client.predict(list(map(gradio_client.handle_file, pictures)), name, "auto", api_name="/predict_batch")
+    expected = command_line(models / f"{name}.onnx", *pictures)
+    assert answers == [record | {"file": path.name} for record, path in zip(expected, pictures, strict=True)]
+    assert "is not a picture" in answers[1]["error"]
+    assert answers[0]["faces"]
+    assert answers[2]["faces"]
+
+
+def test_models_lists_what_is_there_and_says_what_is_wrong_with_the_rest(client: Any) -> None:
+    found = {record["name"]: record for record in client.predict(api_name="/models")}
+    assert found["mlp_1.torch.published-official"]["model"] == "mlp_1"
+    assert found["mlp_1.torch.published-official"]["parameters"] == 16135
+    assert found["cnn_1.paddle.best-official"]["title"] == "CNN-1 · paddle · best, official"
+    assert "no digest" in found["broken.torch.published-official"]["error"]
+
+
+def test_only_the_three_endpoints_are_named(client: Any) -> None:
+    described = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    assert set(described) == {"/predict", "/predict_batch", "/models"}
+    assert [parameter["parameter_name"] for parameter in described["/predict"]["parameters"]] == [
+        "picture",
+        "model",
+        "faces",
+    ]
+
+
+# --- what must be refused, and the next request served
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("empty.png", b"", "is empty"),
+        ("text.png", b"hello, I am text", "is not a picture"),
+        ("drawing.svg", b"<svg xmlns='http://www.w3.org/2000/svg'><script>1</script></svg>", "is not a picture"),
+        ("cut.jpg", None, "damaged or truncated"),
+        ("bomb.png", "bomb", "at most 25 megapixels"),
+    ],
+)
+def test_a_bad_picture_gets_one_sentence_without_a_path_and_the_server_lives(
+    client: Any, examples: Path, tmp_path: Path, name: str, content: bytes | str | None, sentence: str
+) -> None:
+    path = tmp_path / name
+    if content == "bomb":
+        Image.new("1", (20_000, 20_000)).save(path)
+    else:
+        path.write_bytes((examples / "portrait.jpg").read_bytes()[:3000] if content is None else str_bytes(content))
+    with pytest.raises(Exception, match=sentence) as refused:
+        client.predict(gradio_client.handle_file(path), api_name="/predict", model="mlp_1.torch.published-official")
+    assert "/" not in str(refused.value).replace("http://", "")
+    good = client.predict(
+        gradio_client.handle_file(examples / "crop.png"), "mlp_1.torch.published-official", api_name="/predict"
+    )
+    assert len(good["faces"]) == 1
+
+
+def str_bytes(content: bytes | str) -> bytes:
+    return content.encode() if isinstance(content, str) else content
+
+
+def test_a_file_that_was_not_uploaded_is_refused(server: str, client: Any) -> None:
+    for path in ("/etc/hostname", "../../../../etc/hostname", "http://127.0.0.1:9/x.png", "data:image/png;base64,AAAA"):
+        payload = {"data": [{"path": path, "meta": {"_type": "gradio.FileData"}}, "", "auto"]}
+        answer = call(server, "predict", payload)
+        assert "error" in answer.lower()
+        assert "faces" not in answer
+    assert client.predict(api_name="/models")
+
+
+def call(server: str, name: str, payload: Any) -> str:
+    """Ask an endpoint by plain HTTP and return everything that comes back."""
+    headers = {"Content-Type": "application/json"}
+    status, text = post(f"{server}/gradio_api/call/{name}", json.dumps(payload).encode(), headers)
+    if status != 200:
+        return f"error {status}: {text}"
+    event = json.loads(text)["event_id"]
+    with urllib.request.urlopen(f"{server}/gradio_api/call/{name}/{event}", timeout=30) as stream:
+        return str(stream.read().decode())
+
+
+def test_bodies_are_limited_whether_or_not_they_state_their_length(server: str) -> None:
+    headers = {"Content-Type": "application/json"}
+    status, text = post(f"{server}/gradio_api/call/models", b'{"data": ["' + b"x" * 2_000_000 + b'"]}', headers)
+    assert status == 413
+    assert "bytes" in text
+    chunks = (b"x" * 100_000 for _ in range(40))
+    request = urllib.request.Request(f"{server}/gradio_api/call/models", chunks, headers, method="POST")
+    with pytest.raises((urllib.error.HTTPError, urllib.error.URLError, ConnectionError)) as refused:
+        urllib.request.urlopen(request, timeout=30)
+    assert getattr(refused.value, "code", 413) == 413
+
+
+def test_an_upload_cannot_leave_its_folder(server: str, tmp_path: Path) -> None:
+    body = (
+        b'--b\r\nContent-Disposition: form-data; name="files"; filename="../../../../../../tmp/ferox-escape.png"\r\n'
+        b"Content-Type: image/png\r\n\r\nx\r\n--b--\r\n"
+    )
+    status, text = post(f"{server}/gradio_api/upload", body, {"Content-Type": "multipart/form-data; boundary=b"})
+    assert status in (200, 400)
+    assert ".." not in text
+    assert not Path("/tmp/ferox-escape.png").exists()
+
+
+def test_an_unknown_model_is_named_with_those_there_are(client: Any, examples: Path) -> None:
+    with pytest.raises(Exception, match=r"the model is '\.\./secret', expected one of .*mlp_1"):
+        client.predict(gradio_client.handle_file(examples / "crop.png"), "../secret", "auto", api_name="/predict")
+
+
+# --- the command
+
+
+def test_the_page_imports_no_training_framework() -> None:
+    code = (
+        "import sys, demo.app; "
+        "print([name for name in ('torch', 'tensorflow', 'keras', 'paddle') if name in sys.modules])"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+def test_without_models_the_page_starts_and_offers_one_as_soon_as_it_appears(tmp_path: Path, tiny_model: Path) -> None:
+    folder = tmp_path / "models"
+    process, address = serve("--models", str(folder))
+    try:
+        own = gradio_client.Client(address, verbose=False)
+        assert own.predict(api_name="/models") == []
+        folder.mkdir()
+        shutil.copy(tiny_model, folder / "mlp_1.torch.published-official.onnx")
+        assert [record["error"] for record in own.predict(api_name="/models")] == [None]
+    finally:
+        stop(process)
+
+
+def test_a_public_address_without_a_password_is_warned_of(tmp_path: Path) -> None:
+    def first_lines(*arguments: str) -> str:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "demo", "--models", str(tmp_path), "--host", "0.0.0.0", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=os.environ | {"PYTHONUNBUFFERED": "1", "FEROX_YUNET": str(tmp_path / "no-such-model")},
+        )
+        # The face finder asked for is missing, so that nothing ever listens on the public address.
+        return process.communicate(timeout=60)[0]
+
+    assert "--auth USER:PASSWORD" in first_lines()
+    assert "--auth" not in first_lines("--auth", "me:secret")
+
+
+def test_an_account_needs_a_user_and_a_password() -> None:
+    assert account_from("me:a:b") == ("me", "a:b")
+    assert account_from(None) is None
+    for text in ("me", "me:", ":secret", ""):
+        with pytest.raises(InputError, match="USER:PASSWORD"):
+            account_from(text)
+
+
+def test_loopback_addresses_are_told_from_others() -> None:
+    assert [is_loopback(host) for host in ("127.0.0.1", "::1", "localhost")] == [True, True, True]
+    assert [is_loopback(host) for host in ("0.0.0.0", "::", "192.168.1.5", "example.org")] == [False] * 4
+
+
+def test_help_answers_without_importing_anything_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['demo', '--help']\n"
+        "try:\n    import runpy; runpy.run_module('demo', run_name='__main__')\n"
+        "except SystemExit: print([n for n in ('gradio', 'numpy', 'cv2', 'onnxruntime') if n in sys.modules])"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).splitlines()[-1] == "[]"
+
+
+# --- the shelf
+
+
+def test_the_shelf_loads_a_model_again_only_where_its_file_changed(tmp_path: Path, tiny_model: Path) -> None:
+    file = tmp_path / "mlp_1.torch.published-official.onnx"
+    shutil.copy(tiny_model, file)
+    shelf = Shelf(tmp_path)
+    first = shelf.engine(file.stem)
+    assert shelf.engine(file.stem) is first
+    os.utime(file, (time.time() + 5, time.time() + 5))
+    assert shelf.engine(file.stem) is not first
+    file.unlink()
+    with pytest.raises(InputError, match="make run"):
+        shelf.engine(file.stem)
+    with pytest.raises(InputError, match="make run"):
+        shelf.engines(ALL)
+
+
+def test_titles_say_model_framework_recipe_protocol_and_precision() -> None:
+    assert title("cnn_4_original.torch.best-official.int8") == "CNN-4 original · torch · best, official · int8"
+    assert title("resnet_18.paddle.published-random") == "ResNet-18 · paddle · published, random"
+
+
+# --- words and tables
+
+
+def test_the_first_of_the_two_languages_decides() -> None:
+    assert language("zh-CN,zh;q=0.9,en;q=0.8") == "zh"
+    assert language("en-US,en;q=0.9,zh;q=0.8") == "en"
+    assert language("fr-FR,zh-TW;q=0.5") == "zh"
+    assert language(None) == language("") == language("de") == "en"
+
+
+def test_both_languages_fill_in_the_same_values() -> None:
+    def places(sentence: str) -> set[str]:
+        return set(re.findall(r"\{(\w+)\}", sentence))
+
+    assert [key for key, (en, zh) in SENTENCES.items() if places(en) != places(zh)] == []
+    assert [key for key, (en, zh) in SENTENCES.items() if not en.strip() or not zh.strip()] == []
+    assert say("zh", "face", number=3) == "人脸 3"
+
+
+def test_no_name_of_a_file_becomes_a_formula_in_a_spreadsheet() -> None:
+    assert safe_cell("=HYPERLINK(1)") == "'=HYPERLINK(1)"
+    assert safe_cell("@x") == "'@x"
+    assert safe_cell("face.png") == "face.png"
+
+
+def test_examples_are_the_same_every_time_and_their_faces_are_found(examples: Path, tmp_path: Path) -> None:
+    from demo.examples import draw_examples
+    from inference.faces import HaarFinder, face_crops
+    from inference.pictures import read_picture
+
+    again = draw_examples(tmp_path)
+    assert [path.read_bytes() for path in again] == [(examples / path.name).read_bytes() for path in again]
+    counts = {path.name: len(face_crops(read_picture(path).pixels, HaarFinder())) for path in again}
+    assert counts == {"group.jpg": 4, "portrait.jpg": 1, "crop.png": 1, "nobody.jpg": 0}

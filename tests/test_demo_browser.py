@@ -1,0 +1,390 @@
+"""The page in a real browser: Debian's Chromium, driven by Playwright. Nothing may leave the machine."""
+
+import csv
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data.faceset import LABELS
+from demo.words import EMOTIONS_ZH
+
+pytest.importorskip("gradio", reason="the page needs Gradio: install ferox[demo]")
+playwright = pytest.importorskip("playwright.sync_api", reason="driving a browser needs playwright: install ferox[dev]")
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no browser: install Debian's package chromium")
+
+# The camera is Chromium's own test picture; the rest keeps the browser from asking for updates.
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+]
+NAME = "mlp_4.torch.published-official"
+OTHER = "cnn_1.torch.published-official"
+SLOW = 60_000  # Milliseconds: the machine that runs this may be busy.
+
+
+@pytest.fixture(scope="module")
+def models(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    for name in (NAME, OTHER):
+        shutil.copy(tiny_model, folder / f"{name}.onnx")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def reports(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("reports")
+    command = [sys.executable, "-m", "inference", "evaluate", *map(str, sorted(models.glob("*.onnx")))]
+    subprocess.run([*command, "--out", str(folder)], check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(models: Path, reports: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    runs = tmp_path_factory.mktemp("runs")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "demo", "--models", str(models), "--runs", str(runs), "--reports", str(reports)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stdout is not None
+    yield next(found.group() for line in process.stdout if (found := re.search(r"http://127\.0\.0\.1:\d+", line)))
+    process.terminate()
+    process.wait(timeout=30)
+    process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def visit(browser: Any, server: str) -> Iterator[Callable[..., Any]]:
+    """Open the page; afterwards no error may have been logged, and no request may have gone elsewhere."""
+    errors: list[str] = []
+    elsewhere: list[str] = []
+    contexts = []
+
+    def opened(locale: str = "en-US", width: int = 1280, **options: Any) -> Any:
+        context = browser.new_context(
+            locale=locale, viewport={"width": width, "height": 900}, permissions=["camera"], **options
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(SLOW)
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on(
+            "request",
+            lambda request: (
+                None if request.url.startswith((server, "data:", "blob:")) else elsewhere.append(request.url)
+            ),
+        )
+        page.goto(server)
+        page.wait_for_selector("#tabs")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert errors == []
+    assert elsewhere == []
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from demo.examples import draw_examples
+
+    folder = tmp_path_factory.mktemp("examples")
+    draw_examples(folder)
+    return folder
+
+
+def give(page: Any, picture: Path) -> None:
+    page.set_input_files("#photo-picture input[type=file]", picture)
+
+
+def choose(page: Any, chooser: str, text: str) -> None:
+    page.click(f"{chooser} input")
+    page.click(f"{chooser} [role=option]:has-text('{text}')")
+
+
+def expected_labels(model: Path, picture: Path) -> list[str]:
+    command = [sys.executable, "-m", "inference", "predict", str(model), str(picture), "--json"]
+    (record,) = json.loads(subprocess.check_output(command, text=True))
+    return [face["label"] for face in record["faces"]]
+
+
+# --- Photo
+
+
+def test_every_face_of_a_photo_gets_a_card_with_the_label_that_the_command_line_gives(
+    visit: Callable[..., Any], models: Path, examples: Path
+) -> None:
+    page = visit()
+    give(page, examples / "group.jpg")
+    page.wait_for_selector("#photo-answer .fx-card >> nth=3")
+    shown = page.eval_on_selector_all("#photo-answer .fx-card", "cards => cards.map(card => card.dataset.label)")
+    assert shown == expected_labels(models / f"{NAME}.onnx", examples / "group.jpg")
+    first = page.locator("#photo-answer .fx-card").first
+    shares = [float(text.rstrip("%")) for text in first.locator(".fx-share").all_inner_texts()]
+    assert len(shares) == 7
+    assert shares == sorted(shares, reverse=True)
+    assert sum(shares) == pytest.approx(100, abs=0.5)
+    assert page.locator("#photo-seen img").count() == 1
+
+
+def test_all_models_stand_side_by_side_on_the_same_face(visit: Callable[..., Any], examples: Path) -> None:
+    page = visit()
+    give(page, examples / "portrait.jpg")
+    page.wait_for_selector("#photo-answer .fx-card")
+    assert page.locator("#photo-answer section").count() == 1
+    choose(page, "#photo-model", "All models")
+    page.wait_for_selector("#photo-answer .fx-card section >> nth=1")
+    shown = page.eval_on_selector_all("#photo-answer section", "all => all.map(each => each.dataset.model)")
+    assert shown == [OTHER, NAME]
+
+
+def test_answers_download_as_json_and_csv(visit: Callable[..., Any], examples: Path) -> None:
+    page = visit()
+    give(page, examples / "group.jpg")
+    page.wait_for_selector("#photo-answer .fx-card")
+
+    def saved(name: str) -> str:
+        with page.expect_download() as download:
+            page.click(f"#photo-answer a[download='{name}']")
+        return Path(download.value.path()).read_text()
+
+    (record,) = json.loads(saved("faces.json"))
+    assert record["file"] == "group.jpg"
+    assert len(record["faces"]) == 4
+    rows = list(csv.DictReader(io.StringIO(saved("faces.csv"))))
+    assert [row["label"] for row in rows] == [face["label"] for face in record["faces"]]
+    assert [float(rows[0][label]) for label in LABELS] == pytest.approx(
+        list(record["faces"][0]["probabilities"].values())
+    )
+
+
+def test_without_a_face_the_whole_picture_can_be_taken(visit: Callable[..., Any], examples: Path) -> None:
+    page = visit()
+    give(page, examples / "nobody.jpg")
+    page.wait_for_selector("text=No face was found")
+    page.click("#photo-whole")
+    page.wait_for_selector("#photo-answer .fx-card")
+    assert page.locator("#photo-answer .fx-card").count() == 1
+
+
+def test_a_file_that_is_no_picture_is_refused_in_one_sentence_and_the_next_one_is_taken(
+    visit: Callable[..., Any], examples: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "text.png").write_text("hello")
+    page = visit()
+    give(page, tmp_path / "text.png")
+    sentence = page.wait_for_selector("#photo-answer .fx-error").inner_text()
+    assert "text.png is not a picture" in sentence
+    page.click("#photo-picture [aria-label='Remove Image']")
+    give(page, examples / "crop.png")
+    page.wait_for_selector("#photo-answer .fx-card")
+
+
+def test_an_example_is_read_when_it_is_clicked(visit: Callable[..., Any]) -> None:
+    page = visit()
+    page.click("#photo-examples button >> nth=1")
+    page.wait_for_selector("#photo-answer .fx-card")
+
+
+def test_a_new_model_appears_by_itself(visit: Callable[..., Any], models: Path, tiny_model: Path) -> None:
+    page = visit()
+    assert len(offered(page, "#photo-model")) == 3
+    added = models / "mlp_2.torch.best-official.onnx"
+    shutil.copy(tiny_model, added)
+    try:
+        for _ in range(60):
+            if len(titles := offered(page, "#photo-model")) == 4:
+                break
+            page.wait_for_timeout(1000)
+        assert "MLP-2 · torch · best, official" in titles
+    finally:
+        added.unlink()
+
+
+def offered(page: Any, chooser: str) -> list[str]:
+    """Return the titles that a chooser offers, without choosing one."""
+    page.click(f"{chooser} input")
+    page.wait_for_selector(f"{chooser} [role=option]")
+    titles = [
+        str(text).removeprefix("✓").strip() for text in page.locator(f"{chooser} [role=option]").all_inner_texts()
+    ]
+    page.press(f"{chooser} input", "Tab")
+    return titles
+
+
+# --- Folder
+
+
+def test_a_zip_becomes_a_gallery_a_table_and_a_csv(visit: Callable[..., Any], examples: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "to_be_predicted.zip", "w") as archive:
+        for name in ("group.jpg", "crop.png", "nobody.jpg"):
+            archive.write(examples / name, f"to_be_predicted/{name}")
+        archive.writestr("to_be_predicted/broken.jpg", b"no picture")
+    page = visit()
+    page.click("role=tab[name='Folder']")
+    page.set_input_files("#folder-files input[type=file]", tmp_path / "to_be_predicted.zip")
+    page.wait_for_selector("#folder-files >> text=to_be_predicted")
+    page.click("#folder-run")
+    page.wait_for_selector("#folder-answer .fx-tiles")
+    assert page.locator("#folder-answer figure").count() == 4
+    rows = page.locator("#folder-answer tbody tr")
+    assert rows.count() == 4 + 1 + 1 + 1
+    assert "is not a picture" in page.locator("#folder-answer tr.fx-bad").inner_text()
+    with page.expect_download() as download:
+        page.click("#folder-answer a[download]")
+    assert len(Path(download.value.path()).read_text().splitlines()) == 1 + 7
+
+
+# --- Webcam
+
+
+def test_the_camera_is_read_until_it_is_stopped(visit: Callable[..., Any]) -> None:
+    page = visit()
+    page.click("role=tab[name='Webcam']")
+    page.click("text=Click to Access Webcam")
+    page.click("#webcam-camera [aria-label='capture photo']")
+    first = page.wait_for_selector("#webcam-answer .fx-latency").inner_text()
+    assert re.fullmatch(r"\d+ ms a frame on the server · [\d.]+ frames a second", first)
+    page.wait_for_function(
+        "before => document.querySelector('#webcam-answer .fx-latency').innerText !== before", arg=first
+    )
+    page.click("#webcam-camera [aria-label='capture photo']")
+    page.wait_for_selector("#webcam-camera [title='start recording']")
+
+
+# --- Compare
+
+
+def test_reports_stand_side_by_side_with_their_pictures(visit: Callable[..., Any], reports: Path) -> None:
+    page = visit()
+    page.click("role=tab[name='Compare']")
+    page.wait_for_selector("#compare-answer tbody tr >> nth=1")
+    assert page.locator("#compare-answer img").count() == 4
+    accuracies = [float(row["accuracy"]) for row in figures(reports)]
+    shown = page.locator("#compare-answer tbody tr td:nth-child(3)").all_inner_texts()
+    assert shown == [f"{100 * accuracy:.2f} %" for accuracy in sorted(accuracies, reverse=True)]
+    page.click("#compare-chosen [aria-label*='Remove'], #compare-chosen .token-remove >> nth=0")
+    page.wait_for_function("document.querySelectorAll('#compare-answer tbody tr').length === 1")
+    page.click("#compare-pages button")
+    assert page.frame_locator("#compare-whole iframe").locator("h1").first.inner_text()
+
+
+def figures(reports: Path) -> list[dict[str, Any]]:
+    return [json.loads(path.read_text())["figures"] for path in sorted(reports.glob("*/report.json"))]
+
+
+# --- Train
+
+
+def open_train(visit: Callable[..., Any], epochs: int) -> Any:
+    """Open the Train tab, choose the smallest model, and load it."""
+    page = visit()
+    page.click("role=tab[name='Train']")
+    choose(page, "#train-model", "mlp_1")
+    page.wait_for_selector("#train-layers >> text=1,246,727 parameters")
+    page.fill("#train-epochs input", str(epochs))
+    page.click("#train-load")
+    return page
+
+
+@pytest.mark.timeout(600)
+def test_a_training_is_loaded_paused_resumed_exported_and_used(visit: Callable[..., Any], examples: Path) -> None:
+    pytest.importorskip("onnxscript", reason="exporting needs ferox[export]")
+    page = open_train(visit, 20_000)
+    assert "expected 1 to 10000" in page.wait_for_selector("#train-said .fx-error").inner_text()
+    page.fill("#train-epochs input", "12")
+    page.click("#train-load")
+    page.wait_for_selector("#train-said >> text=Loaded and locked")
+    assert page.is_disabled("#train-epochs input")
+    page.click("#train-start")
+    page.wait_for_selector(".fx-run[data-status=running] >> text=/epoch [1-9]/")
+    page.click("#train-pause")
+    page.wait_for_selector(".fx-run[data-status=paused]")
+
+    again = visit()
+    again.click("role=tab[name='Train']")
+    again.wait_for_selector(".fx-run[data-status=paused]")
+    again.click("#train-resume")
+    page.wait_for_selector(".fx-run[data-status=finished][data-epochs='12']", timeout=5 * SLOW)
+    assert page.locator("#train-shown .fx-figures img").count() == 3
+    assert page.locator("#train-shown .fx-classes tbody tr").count() == 7
+    page.click("#train-export")
+    page.wait_for_selector("#train-exported >> text=is published", timeout=5 * SLOW)
+
+    page.click("role=tab[name='Photo']")
+    give(page, examples / "portrait.jpg")
+    page.wait_for_selector("#photo-answer .fx-card")
+    for _ in range(60):
+        if "MLP-1 · torch · published, official" in offered(page, "#photo-model"):
+            break
+        page.wait_for_timeout(1000)
+    choose(page, "#photo-model", "MLP-1 · torch · published, official")
+    page.wait_for_selector("#photo-answer section[data-model='mlp_1.torch.published-official']")
+
+
+@pytest.mark.timeout(600)
+def test_a_second_training_asks_and_a_stopped_one_frees_the_page(visit: Callable[..., Any]) -> None:
+    first = open_train(visit, 5000)
+    first.wait_for_selector("#train-said >> text=Loaded and locked")
+    first.click("#train-start")
+    first.wait_for_selector(".fx-run[data-status=running]")
+    second = open_train(visit, 4000)
+    second.wait_for_selector("#train-said >> text=Loaded and locked")
+    second.click("#train-start")
+    second.wait_for_selector("text=Only one runs at a time")
+    second.click("#train-replace")
+    second.wait_for_selector(".fx-run >> text=of 4000", timeout=3 * SLOW)
+    second.click("#train-stop")
+    second.wait_for_selector(".fx-run[data-status=stopped]", timeout=3 * SLOW)
+    first.wait_for_selector(".fx-run[data-status=stopped]")
+
+
+# --- Languages and widths
+
+
+def test_a_chinese_browser_gets_chinese(visit: Callable[..., Any], examples: Path) -> None:
+    page = visit("zh-CN")
+    page.wait_for_selector("text=照片")
+    give(page, examples / "portrait.jpg")
+    label = page.wait_for_selector("#photo-answer .fx-label").inner_text()
+    assert any(name in label for name in EMOTIONS_ZH.values())
+    assert "__i18n__" not in page.inner_text("body")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_page_fits_its_width(visit: Callable[..., Any], examples: Path, width: int) -> None:
+    page = visit(width=width)
+    give(page, examples / "group.jpg")
+    page.wait_for_selector("#photo-answer .fx-card")
+    choose(page, "#photo-model", "All models")
+    page.wait_for_selector("#photo-answer section + section")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width

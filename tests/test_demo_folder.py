@@ -1,0 +1,165 @@
+"""Many pictures at once: what zips may hold, and what becomes of what they hold."""
+
+import csv
+import io
+import re
+import zipfile
+from base64 import b64decode
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from data.errors import InputError
+from data.faceset import FaceSet
+
+pytest.importorskip("gradio", reason="the page needs Gradio: install ferox[demo]")
+
+from demo.archive import sources
+from demo.folder import answered
+from demo.page import Page
+from demo.shelf import Shelf
+from demo.uploads import Upload
+from inference.faces import HaarFinder
+from inference.pictures import MAX_BYTES
+from inference.predict import PicturePrediction
+
+
+@pytest.fixture(scope="module")
+def page(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Page:
+    folder = tmp_path_factory.mktemp("empty")
+    return Page(Shelf(tiny_model.parent), HaarFinder(), folder, folder, None, folder, str)
+
+
+def png(pixels: Any) -> bytes:
+    content = io.BytesIO()
+    Image.fromarray(np.asarray(pixels)).save(content, "PNG")
+    return content.getvalue()
+
+
+def zipped(path: Path, members: dict[str, bytes]) -> Upload:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return Upload(path, path.name)
+
+
+def table(html: str) -> list[dict[str, str]]:
+    found = re.search(r"data:text/csv;base64,([^']+)'", html)
+    assert found is not None
+    return list(csv.DictReader(io.StringIO(b64decode(found.group(1)).decode())))
+
+
+def test_each_crop_of_a_zip_is_one_face_and_an_unreadable_file_has_its_own_row(
+    page: Page, drawn: FaceSet, tmp_path: Path, tiny_model: Path
+) -> None:
+    faces = {f"a/{number}.png": png(drawn.pixels[number]) for number in range(5)}
+    sent = zipped(tmp_path / "faces.zip", faces | {"b/broken.png": b"no picture", "readme.txt": b"hello"})
+    *progress, html = answered(page, [sent], tiny_model.stem, "en")
+    assert "0 of 6 pictures" in progress[0]
+    assert "6 pictures · 5 faces · 1 not read" in html
+    rows = table(html)
+    assert [row["file"] for row in rows] == [*faces, "b/broken.png"]
+    expected = page.shelf.engine(tiny_model.stem).predict(drawn.pixels[:5])
+    for row, probabilities in zip(rows, expected, strict=False):
+        assert float(row["happy"]) == pytest.approx(float(probabilities[3]), abs=1e-6)
+    assert "is not a picture" in rows[-1]["error"]
+
+
+def test_files_and_zips_mix_and_names_cannot_inject_markup(
+    page: Page, drawn: FaceSet, tmp_path: Path, tiny_model: Path
+) -> None:
+    plain = tmp_path / "one.png"
+    plain.write_bytes(png(drawn.pixels[0]))
+    sent = [Upload(plain, "<b>one.png"), zipped(tmp_path / "two.zip", {"<img src=x>.png": png(drawn.pixels[1])})]
+    *_, html = answered(page, sent, tiny_model.stem, "en")
+    assert "<b>one" not in html
+    assert "<img src=x>" not in html
+    assert [row["file"] for row in table(html)] == ["<b>one.png", "<img src=x>.png"]
+
+
+def test_names_that_climb_out_of_a_zip_write_nothing(drawn: FaceSet, tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    names = (str(tmp_path / "escaped.png"), "a/../../escaped.png", "..\\escaped.png")
+    found = sources([zipped(tmp_path / "deep" / "x.zip", dict.fromkeys(names, png(drawn.pixels[0])))])
+    assert [source.read() for source in found] == [png(drawn.pixels[0])]
+    assert list(tmp_path.rglob("*escaped.png")) == []
+
+
+def test_a_member_that_expands_too_far_is_refused_unread(tmp_path: Path) -> None:
+    sent = zipped(tmp_path / "bomb.zip", {"bomb.png": bytes(50_000_000), "ok.bmp": b"BM"})
+    bomb, fine = sources([sent])
+    with pytest.raises(InputError, match="expands 200 times"):
+        bomb.read()
+    assert fine.read() == b"BM"
+
+
+def test_a_zip_that_unpacks_to_too_much_altogether_is_refused(tmp_path: Path) -> None:
+    sent = zipped(tmp_path / "large.zip", {"a.png": b"x"})
+    content = bytearray(sent.path.read_bytes())
+    place = content.rfind(b"PK\1\2")
+    content[place + 24 : place + 28] = (3_000_000_000).to_bytes(4, "little")
+    sent.path.write_bytes(content)
+    with pytest.raises(InputError, match=r"unpacks to 3\.0 GB"):
+        sources([sent])
+
+
+def test_a_table_of_contents_too_long_to_hold_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    sent = zipped(tmp_path / "many.zip", {"a.png": b"x"})
+    content = bytearray(sent.path.read_bytes())
+    place = content.rfind(b"PK\5\6")
+    content[place + 12 : place + 16] = (100_000_000).to_bytes(4, "little")
+    sent.path.write_bytes(content)
+    with pytest.raises(InputError, match="lists too many files"):
+        sources([sent])
+    locator = b"PK\6\7" + bytes(16)
+    sent.path.write_bytes(
+        bytes(zipped(tmp_path / "b.zip", {"a.png": b"x"}).path.read_bytes()).replace(b"PK\5\6", locator + b"PK\5\6")
+    )
+    with pytest.raises(InputError, match="lists too many files"):
+        sources([sent])
+
+
+def test_a_zip_without_pictures_and_a_damaged_one_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"texts\.zip holds no pictures"):
+        sources([zipped(tmp_path / "texts.zip", {"a.txt": b"x", ".hidden.png": b"x", "__MACOSX/a.png": b"x"})])
+    cut = zipped(tmp_path / "cut.zip", {"a.png": b"x" * 1000})
+    content = cut.path.read_bytes()
+    cut.path.write_bytes(content.replace(b"PK\1\2", b"PK\1\\9"))
+    with pytest.raises(InputError, match=r"cut\.zip is a damaged zip"):
+        sources([cut])
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.integers(0, 400), value=st.binary(min_size=1, max_size=4))
+def test_a_zip_with_any_bytes_changed_is_read_or_refused_but_never_breaks(
+    tmp_path: Path, place: int, value: bytes
+) -> None:
+    sent = zipped(tmp_path / "changed.zip", {"a.png": b"x" * 200, "b/b.png": bytes(range(256))})
+    content = bytearray(sent.path.read_bytes())
+    content[place % len(content) : place % len(content) + len(value)] = value
+    sent.path.write_bytes(content)
+    # Whatever else is raised fails the test.
+    with suppress(InputError):
+        for source in sources([sent]):
+            assert len(source.read()) <= MAX_BYTES + 1
+
+
+def test_no_files_and_no_model_are_said(page: Page, tmp_path: Path) -> None:
+    assert "Give pictures" in "".join(answered(page, [], "x", "en"))
+    path = tmp_path / "a.png"
+    path.write_bytes(b"x")
+    assert "expected one of" in "".join(answered(page, [Upload(path, "a.png")], "x", "en"))
+
+
+def test_predictions_without_faces_keep_their_row() -> None:
+    from demo.cards import Reading, as_csv
+
+    blank = Reading("m", "M", PicturePrediction("x.png", (), ()))
+    (row,) = csv.DictReader(io.StringIO(as_csv([blank])))
+    assert (row["file"], row["face"], row["label"], row["error"]) == ("x.png", "", "", "")

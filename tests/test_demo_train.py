@@ -1,0 +1,151 @@
+"""The training behind the page: one at a time, in a process that outlives whoever started it."""
+
+import os
+import re
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from data.errors import InputError
+from demo.choices import Wish, installed_frameworks
+from demo.trainer import Trainer
+from demo.training_view import layers, view
+from training.specs import MODELS, model_spec
+from training.weights import parameter_count
+
+WISH = Wish(
+    model="mlp_1",
+    framework="torch",
+    data="",
+    protocol="official",
+    test_share=None,
+    epochs=3,
+    batch_size=64,
+    learning_rate=0.001,
+    optimizer="adam",
+    balance="none",
+    keep_all=False,
+)
+needs_torch = pytest.mark.skipif("torch" not in installed_frameworks(), reason="training needs ferox[torch]")
+
+
+def until(trainer: Trainer, *statuses: str) -> None:
+    deadline = time.monotonic() + 200
+    while (now := trainer.current()).status not in statuses:
+        assert time.monotonic() < deadline, f"{now.status} and not {statuses}"
+        time.sleep(0.1)
+
+
+def until_learned(trainer: Trainer) -> None:
+    """Wait for the first whole epoch."""
+    deadline = time.monotonic() + 200
+    while (record := trainer.current().record) is None or record.best is None:
+        assert time.monotonic() < deadline, trainer.current()
+        time.sleep(0.1)
+
+
+@needs_torch
+def test_a_training_outlives_its_starter_and_is_paused_resumed_and_finished_by_others(tmp_path: Path) -> None:
+    Trainer(tmp_path).start("MLP-1", [*replace(WISH, epochs=1000).arguments(), "--threads", "1"])
+    until_learned(Trainer(tmp_path))
+    with pytest.raises(InputError, match="running already"):
+        Trainer(tmp_path).start("another", WISH.arguments())
+    Trainer(tmp_path).pause()
+    until(Trainer(tmp_path), "paused")
+    paused = Trainer(tmp_path).current()
+    assert paused.record is not None
+    assert paused.record.status == "stopped"
+    html = view(paused, "en")
+    assert "paused" in html
+    assert html.count("data:image/png") == 3
+    Trainer(tmp_path).resume()
+    until(Trainer(tmp_path), "running")
+    Trainer(tmp_path).stop()
+    until(Trainer(tmp_path), "stopped")
+    stopped = Trainer(tmp_path).current()
+    assert stopped.folder == paused.folder
+    assert stopped.record is not None
+    assert stopped.record.best is not None
+
+
+@needs_torch
+def test_a_training_that_cannot_start_says_why(tmp_path: Path) -> None:
+    trainer = Trainer(tmp_path)
+    trainer.start("MLP-1", replace(WISH, data=str(tmp_path / "missing.csv")).arguments())
+    until(trainer, "failed")
+    now = trainer.current()
+    assert "missing.csv" in now.reason
+    assert "missing.csv" in view(now, "zh")
+
+
+@needs_torch
+def test_a_killed_training_has_failed_and_can_be_resumed(tmp_path: Path) -> None:
+    trainer = Trainer(tmp_path)
+    trainer.start("MLP-1", [*replace(WISH, epochs=1000).arguments(), "--threads", "1"])
+    until_learned(trainer)
+    os.kill(int((tmp_path / ".demo" / "lock").read_text()), signal.SIGKILL)
+    until(trainer, "failed")
+    trainer.resume()
+    until(trainer, "running")
+    trainer.stop()
+    until(trainer, "stopped")
+
+
+def test_without_a_training_there_is_nothing_to_pause_or_resume(tmp_path: Path) -> None:
+    trainer = Trainer(tmp_path)
+    assert trainer.current().status == "none"
+    for act in (trainer.pause, trainer.stop, trainer.resume):
+        with pytest.raises(InputError):
+            act()
+    assert "Closing this page" in view(trainer.current(), "en")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("epochs", 0, "--epochs is 0"),
+        ("epochs", 2.5, "expected a whole number"),
+        ("epochs", None, "expected a number"),
+        ("batch_size", 1, "--batch-size is 1"),
+        ("learning_rate", -1, "--learning-rate is -1"),
+        ("learning_rate", float("nan"), "expected a number"),
+        ("learning_rate", "a lot", "expected a number"),
+        ("optimizer", "lbfgs", "--optimizer is 'lbfgs'"),
+        ("balance", "magic", "--balance is 'magic'"),
+        ("model", "cnn_9", "the model is 'cnn_9'"),
+        ("framework", "jax", "--framework is 'jax'"),
+        ("framework", None, "no framework"),
+        ("protocol", "mine", "--protocol is 'mine'"),
+    ],
+)
+def test_wrong_values_are_refused_in_words(field: str, value: object, sentence: str) -> None:
+    with pytest.raises(InputError, match=re.escape(sentence)):
+        replace(WISH, **{field: value}).settings()
+
+
+def test_the_test_share_counts_under_the_random_protocol_alone() -> None:
+    assert replace(WISH, test_share=5).settings().split.protocol == "official"
+    with pytest.raises(InputError, match="--test-share is 5"):
+        replace(WISH, protocol="random", test_share=5).settings()
+    assert "--test-share" in replace(WISH, protocol="random", test_share=0.3).arguments()
+
+
+def test_the_command_line_gives_the_same_settings_as_the_fields() -> None:
+    from training.__main__ import _parser, settings_from
+
+    for wish in (
+        WISH,
+        replace(WISH, protocol="random", test_share=0.35, keep_all=True, optimizer="sgd", learning_rate=1e-5),
+        replace(WISH, model="cnn_4", balance="class-weights", batch_size=128),
+    ):
+        assert settings_from(_parser().parse_args(wish.arguments())) == wish.settings()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_layers_are_listed_with_all_of_their_parameters(name: str) -> None:
+    html = layers(model_spec(name), "en")
+    counts = [int(text.replace(",", "")) for text in re.findall(r"<td>([\d,]+)</td></tr>", html)]
+    assert sum(counts) == parameter_count(model_spec(name))

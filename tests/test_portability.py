@@ -1,0 +1,107 @@
+"""The same artifact in other runtimes: onnxruntime, OpenVINO, OpenCV's dnn module and onnxruntime-web agree."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from data.faceset import FaceSet
+from export.canonical import canonical
+from export.contract import seal, wrap
+from inference.engine import Engine
+from inference.manifest import Manifest
+
+WEB = Path(os.environ.get("FEROX_ORT_WEB", Path(__file__).parents[1] / ".venv" / "web"))
+
+
+def written(path: Path, manifest: Manifest, *, resized: bool) -> Path:
+    """An artifact with every operator of the ten networks but ResNet's Add, with seeded weights."""
+    random = np.random.default_rng(2)
+    side = 64 if resized else 48
+    constants = {
+        "conv": random.normal(0, 0.3, (8, 1, 3, 3)),
+        "bias": random.normal(0, 0.1, 8),
+        "deep": random.normal(0, 0.1, (16, 8, 3, 3)),
+        "dense": random.normal(0, 0.05, (12, 16 * (side // 4) ** 2)),
+        "last": random.normal(0, 0.5, (7, 12)),
+        "sides": np.array([side, side]),
+    }
+    resize = helper.make_node(
+        "Resize", ["x", "", "", "sides"], ["r"], mode="linear", axes=[2, 3], coordinate_transformation_mode="half_pixel"
+    )
+    nodes = [
+        resize if resized else helper.make_node("Identity", ["x"], ["r"]),
+        helper.make_node("Conv", ["r", "conv", "bias"], ["c"], pads=[1] * 4),
+        helper.make_node("LeakyRelu", ["c"], ["l"], alpha=0.1),
+        helper.make_node("MaxPool", ["l"], ["p"], kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("Conv", ["p", "deep"], ["d"], pads=[1] * 4, strides=[2, 2]),
+        helper.make_node("Relu", ["d"], ["e"]),
+        helper.make_node("Flatten", ["e"], ["f"]),
+        helper.make_node("Gemm", ["f", "dense"], ["g"], transB=1),
+        helper.make_node("Relu", ["g"], ["h"]),
+        helper.make_node("Gemm", ["h", "last"], ["y"], transB=1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "all",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 1, 48, 48])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 7])],
+        [
+            numpy_helper.from_array(array if array.dtype == np.int64 else array.astype(np.float32), name)
+            for name, array in constants.items()
+        ],
+    )
+    network = canonical(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]))
+    path.write_bytes(seal(wrap(network), manifest))
+    return path
+
+
+@pytest.fixture(scope="module")
+def artifact(tiny_manifest: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written(tmp_path_factory.mktemp("portable") / "model.onnx", tiny_manifest, resized=True)
+
+
+@pytest.fixture(scope="module")
+def expected(artifact: Path, drawn: FaceSet) -> np.ndarray:
+    return Engine.load(artifact, provider="cpu", threads=1).predict(drawn.pixels[:9])
+
+
+def test_openvino_agrees(artifact: Path, expected: np.ndarray, drawn: FaceSet) -> None:
+    openvino = pytest.importorskip("openvino", reason="OpenVINO is not installed (ferox[dev])")
+    model = openvino.Core().compile_model(str(artifact), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    assert np.abs(model({"pixels": drawn.pixels[:9]})["probabilities"] - expected).max() < 1e-4
+
+
+def test_opencv_agrees_with_a_batch_of_one(tiny_manifest: Manifest, drawn: FaceSet, tmp_path: Path) -> None:
+    # OpenCV 4.14 takes no open batch ("getMemoryShapes() post validation failed" at the first convolution), and no
+    # Resize of rows and columns alone ("HCHW layout is expected"), which only ResNet-18 has.
+    path = written(tmp_path / "model.onnx", tiny_manifest, resized=False)
+    expected = Engine.load(path, provider="cpu", threads=1).predict(drawn.pixels[:9])
+    model = onnx.load(path)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = 1
+    onnx.save(model, tmp_path / "one.onnx")
+    network = cv2.dnn.readNetFromONNX(str(tmp_path / "one.onnx"))
+    for face, probabilities in zip(drawn.pixels[:9], expected, strict=True):
+        network.setInput(face, "pixels")
+        assert np.abs(network.forward("probabilities")[0] - probabilities).max() < 1e-4
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed")
+@pytest.mark.skipif(
+    not (WEB / "node_modules").is_dir(), reason=f"no onnxruntime-web: npm install --prefix {WEB} onnxruntime-web"
+)
+def test_onnxruntime_web_agrees(artifact: Path, expected: np.ndarray, drawn: FaceSet, tmp_path: Path) -> None:
+    drawn.pixels[:9].tofile(tmp_path / "pixels")
+    script = Path(__file__).with_name("portability.mjs")
+    command = ["node", script, WEB, artifact, tmp_path / "pixels", 9, tmp_path / "answer"]
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    answer = np.fromfile(tmp_path / "answer", np.float32).reshape(9, 7)
+    assert np.abs(answer - expected).max() < 1e-4

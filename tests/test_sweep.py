@@ -1,0 +1,115 @@
+"""Sweeps in real child processes: killed and continued, with a training that fails among others, and over folds."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from data.draw import write_csv
+from data.errors import InputError
+from data.faceset import FaceSet
+from training.grid import Job, State, grid, summary, table
+
+pytest.importorskip("torch", reason="PyTorch is not installed (ferox[torch])")
+
+
+@pytest.fixture(scope="module")
+def data_file(drawn: FaceSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("table") / "fer2013.csv"
+    write_csv(drawn, path)
+    return path
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "training", "sweep", "--frameworks", "torch", *map(str, arguments)]
+
+
+def rows(done: subprocess.CompletedProcess[str], place: int = 0) -> list[dict[str, str]]:
+    with Path(done.stdout.splitlines()[place]).open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_killed_sweep_goes_on_and_a_failed_training_does_not_end_it(data_file: Path, tmp_path: Path) -> None:
+    # At this rate SGD's loss is not finite soon, and Adam's stays so.
+    common = [
+        "--models",
+        "mlp_4",
+        "--optimizers",
+        "adam",
+        "sgd",
+        "adagrad",
+        "--data",
+        data_file,
+        "--epochs",
+        3,
+        "--threads",
+        1,
+    ]
+    line = command(*common, "--learning-rate", 5, "--out", tmp_path)
+    process = subprocess.Popen(line, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("torch-mlp_4-adam/*/*/*/run.json")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    found = {row["optimizer"]: row for row in rows(done)}
+    assert done.returncode == 1
+    assert (found["adam"]["status"], found["sgd"]["status"], found["adagrad"]["status"]) == (
+        "finished",
+        "failed",
+        "finished",
+    )
+    assert "lower --learning-rate" in found["sgd"]["note"]
+    # The first training was not begun anew.
+    assert len(list(tmp_path.glob("torch-mlp_4-adam/*/*/*"))) == 1
+    other = subprocess.run([*line, "--seed", "1"], capture_output=True, text=True, check=False)
+    assert other.returncode == 2
+    assert "another sweep" in other.stderr
+
+
+def test_folds_give_mean_and_deviation(data_file: Path, tmp_path: Path) -> None:
+    line = command(
+        "--models", "mlp_4", "--folds", 2, "--data", data_file, "--epochs", 1, "--threads", 1, "--out", tmp_path
+    )
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    accuracies = [float(row["accuracy"]) for row in rows(done)]
+    (line_of_folds,) = rows(done, 1)
+    assert line_of_folds["folds"] == "2"
+    assert float(line_of_folds["mean"]) == pytest.approx(sum(accuracies) / 2)
+    assert float(line_of_folds["deviation"]) == pytest.approx(abs(accuracies[0] - accuracies[1]) / 2**0.5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--models", "mlp_9"], "--models has 'mlp_9'"),
+        (["--epochs", "0"], "--epochs is 0"),
+        (["--fold", "2"], "--fold belongs to one training"),
+    ],
+)
+def test_wrong_values_are_refused_before_the_first_training(arguments: list[str], words: str, tmp_path: Path) -> None:
+    done = subprocess.run(command(*arguments, "--out", tmp_path), capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_published_grid_has_120_combinations() -> None:
+    jobs = grid(["published"], ["all"], ["all"], None)
+    assert len(set(jobs)) == len({job.name for job in jobs}) == 120
+    with pytest.raises(InputError, match="--optimizers has 'lion'"):
+        grid(["all"], ["all"], ["lion"], None)
+
+
+def test_the_table_says_why_a_training_failed() -> None:
+    job = Job("torch", "mlp_1", "sgd", 2)
+    text = table({job: State("failed", note="error: the loss is nan")})
+    assert "error: the loss is nan" in text
+    assert summary({job: State("failed")}) == []

@@ -1,0 +1,116 @@
+"""The same model in every framework: equal logits, equal learning, and after export the same bytes."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from data.faceset import FaceSet
+from export.canonical import canonical
+from export.contract import network_bytes, seal, wrap
+from inference.engine import Engine
+from inference.manifest import Manifest
+from training.recipe import FRAMEWORKS
+from training.specs import MODELS
+from training.weights import STATISTICS, Weights, initial_weights, save_weights, shapes
+
+INSTALLED = [name for name in FRAMEWORKS if importlib.util.find_spec(name)]
+WORKER = Path(__file__).with_name("framework_worker.py")
+worker = importlib.util.module_from_spec(importlib.util.spec_from_file_location("framework_worker", WORKER))
+worker.__spec__.loader.exec_module(worker)
+SPECS = MODELS | {worker.ELEVENTH.name: worker.ELEVENTH}
+OTHERS = [name for name in INSTALLED if name != "torch"]
+
+pytestmark = pytest.mark.skipif(
+    "torch" not in INSTALLED or not OTHERS, reason="fewer than two frameworks are installed (ferox[all])"
+)
+
+
+def lived_in(name: str) -> Weights:
+    """Weights as after a training: BatchNorm's scale, shift and statistics are not what they begin with."""
+    spec, random = SPECS[name], np.random.default_rng(7)
+    weights = initial_weights(spec, seed=7)
+    for key, shape in shapes(spec).items():
+        if len(shape) == 1:
+            positive = key.endswith("running_var") or key.endswith(".weight")
+            drawn = random.uniform(0.5, 1.5, shape) if positive else random.normal(0, 0.1, shape)
+            weights[key] = drawn.astype(np.float32)
+    # CNN_4's own initial weights give logits of over 10, whose gradients amplify rounding a hundredfold a step.
+    last = [key for key in weights if key.startswith("dense")][-2]
+    weights[last] = random.uniform(-0.05, 0.05, weights[last].shape).astype(np.float32)
+    return weights
+
+
+def work(folder: Path, task: str, names: list[str], pixels: np.ndarray) -> Path:
+    np.save(folder / "pixels.npy", pixels)
+    (folder / "models.json").write_text(json.dumps(names))
+    for name in names:
+        save_weights(lived_in(name), SPECS[name], folder / f"{name}.weights.npz")
+    for framework in INSTALLED:
+        command = [sys.executable, str(WORKER), framework, task, str(folder)]
+        # One thread: two that wait for each other on a busy machine take many times as long.
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1"}
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        assert done.returncode == 0, f"{framework}: {done.stderr[-2000:]}"
+    return folder
+
+
+@pytest.fixture(scope="module")
+def answered(drawn: FaceSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return work(tmp_path_factory.mktemp("answered"), "answer", list(SPECS), drawn.pixels[:12])
+
+
+@pytest.fixture(scope="module")
+def learned(drawn: FaceSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return work(tmp_path_factory.mktemp("learned"), "learn", list(SPECS), drawn.pixels[:40])
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_one_set_of_weights_answers_alike_in_every_framework(name: str, answered: Path) -> None:
+    logits = {framework: np.load(answered / f"{name}.{framework}.npy") for framework in INSTALLED}
+    assert logits["torch"].std() > 1e-3
+    for framework in OTHERS:
+        assert np.abs(logits[framework] - logits["torch"]).max() < 1e-4, framework
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_exported_twins_are_the_same_bytes_and_answer_bit_for_bit(
+    name: str, answered: Path, tiny_manifest: Manifest, drawn: FaceSet
+) -> None:
+    content, logits = {}, {}
+    for framework in INSTALLED:
+        network = canonical(onnx.load(answered / f"{name}.{framework}.onnx"))
+        path = answered / f"{name}.{framework}.sealed.onnx"
+        path.write_bytes(seal(wrap(network), tiny_manifest))
+        content[framework] = network_bytes(path.read_bytes())
+        logits[framework] = Engine.load(path, provider="cpu", threads=1).run(drawn.pixels[:12])[0]
+    reference = np.load(answered / f"{name}.torch.npy")
+    assert np.abs(logits["torch"] - reference).max() < 1e-4
+    for framework in OTHERS:
+        assert np.array_equal(logits[framework], logits["torch"]), framework
+        assert content[framework] == content["torch"], framework
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_ten_steps_of_sgd_lead_to_the_same_weights(name: str, learned: Path) -> None:
+    before = lived_in(name)
+    trained = [key for key in before if not key.endswith(STATISTICS)]
+
+    def step(framework: str, number: int) -> np.ndarray:
+        after = np.load(learned / f"{name}.{framework}.after_{number}.npz")
+        return np.concatenate([(after[key] - before[key]).ravel() for key in trained])
+
+    assert np.linalg.norm(step("torch", 10)) > 1.5 * np.linalg.norm(step("torch", 1)) > 0
+    for framework in OTHERS:
+        losses = [np.load(learned / f"{name}.{each}.losses.npy") for each in (framework, "torch")]
+        assert np.allclose(*losses, rtol=1e-3), framework
+        assert np.abs(step(framework, 10) - step("torch", 10)).max() < 1e-3, framework
+        # The first step is the gradient itself: equal in direction and length, not merely small.
+        first = step("torch", 1)
+        assert np.linalg.norm(step(framework, 1) - first) < 0.05 * np.linalg.norm(first), framework

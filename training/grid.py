@@ -1,0 +1,177 @@
+"""The grid of a sweep: its jobs, what each has reached, and the tables over them.
+
+What a job has reached is read from its own folder, never remembered elsewhere.
+"""
+
+import csv
+import io
+import json
+import statistics
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from data.errors import InputError
+from data.files import write_text
+from training.recipe import CHOICES, FRAMEWORKS
+from training.run import RECORD_FILE, read_metrics
+from training.specs import MODELS
+
+PUBLISHED = tuple(f"{kind}_{number}" for kind in ("mlp", "cnn") for number in range(1, 5))
+GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
+    "models": {"all": tuple(MODELS), "published": PUBLISHED},
+    "frameworks": {"all": FRAMEWORKS},
+    "optimizers": {"all": CHOICES["optimizer"]},
+}
+FAILURE_FILE = "failed"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training of the grid; `fold` is None without cross-validation."""
+
+    framework: str
+    model: str
+    optimizer: str
+    fold: int | None
+
+    @property
+    def name(self) -> str:
+        """The job's folder below the sweep's."""
+        parts = (self.framework, self.model, self.optimizer)
+        return "-".join(parts) + (f"-fold{self.fold}" if self.fold else "")
+
+    def options(self, folds: int | None) -> list[str]:
+        """Return the training options that make this job."""
+        own = ["--framework", self.framework, "--model", self.model, "--optimizer", self.optimizer]
+        return (
+            own if self.fold is None else [*own, "--protocol", "kfold", "--folds", str(folds), "--fold", str(self.fold)]
+        )
+
+
+@dataclass(frozen=True)
+class State:
+    """What a job has reached: `waiting`, `running`, `stopped`, `finished` or `failed`; accuracy is a share of 1."""
+
+    status: str
+    epoch: int | None = None
+    accuracy: float | None = None
+    seconds: float | None = None
+    note: str = ""
+
+
+def grid(models: Sequence[str], frameworks: Sequence[str], optimizers: Sequence[str], folds: int | None) -> list[Job]:
+    """Return every combination; an `InputError` names what is no model, framework or optimiser."""
+    numbers = [None] if folds is None else list(range(1, folds + 1))
+    return [
+        Job(framework, model, optimizer, fold)
+        for model in _expanded("models", models)
+        for optimizer in _expanded("optimizers", optimizers)
+        for framework in _expanded("frameworks", frameworks)
+        for fold in numbers
+    ]
+
+
+def _expanded(option: str, names: Sequence[str]) -> list[str]:
+    groups = GROUPS[option]
+    found: dict[str, None] = {}
+    for name in names:
+        if name not in groups and name not in groups["all"]:
+            raise InputError(f"--{option} has {name!r}, expected {', '.join((*groups, *groups['all']))}")
+        found |= dict.fromkeys(groups.get(name, (name,)))
+    return list(found)
+
+
+def find_run(folder: Path) -> Path | None:
+    """Return the job's run folder, the newest of several, if it has been committed to."""
+    records = sorted(folder.glob(f"*/*/*/{RECORD_FILE}"), key=lambda file: file.stat().st_mtime)
+    return records[-1].parent if records else None
+
+
+def read_state(folder: Path) -> State:
+    """Return what a job has reached, from its folder."""
+    failed = folder / FAILURE_FILE
+    note = failed.read_text().strip() if failed.exists() else ""
+    run = find_run(folder)
+    if run is None:
+        return State("failed" if note else "stopped" if folder.exists() else "waiting", note=note)
+    record = json.loads((run / RECORD_FILE).read_text())
+    if record["test"]:
+        test = record["test"]
+        return State("finished", test["epoch"], test["accuracy"], record["seconds"])
+    history = read_metrics(run)
+    last = history[-1] if history else {"epoch": 0, "validation_accuracy": None}
+    status = "failed" if note else "stopped"
+    return State(status, last["epoch"], last["validation_accuracy"], record["seconds"], note)
+
+
+def table(states: dict[Job, State]) -> str:
+    """Return the grid as text for a terminal."""
+    head = ("framework", "model", "optimizer", "fold", "status", "epoch", "accuracy", "seconds", "")
+    rows = [head, *(_cells(job, state) for job, state in states.items())]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def summary(states: dict[Job, State]) -> list[dict[str, Any]]:
+    """Return each combination's mean accuracy over its finished folds, and the sample's standard deviation."""
+    groups: dict[tuple[str, str, str], list[float]] = {}
+    for job, state in states.items():
+        if job.fold is not None and state.status == "finished" and state.accuracy is not None:
+            groups.setdefault((job.framework, job.model, job.optimizer), []).append(state.accuracy)
+    return [
+        {
+            "framework": framework,
+            "model": model,
+            "optimizer": optimizer,
+            "folds": len(found),
+            "mean": statistics.fmean(found),
+            "deviation": statistics.stdev(found) if len(found) > 1 else None,
+        }
+        for (framework, model, optimizer), found in groups.items()
+    ]
+
+
+def write_tables(out: Path, states: dict[Job, State]) -> list[Path]:
+    """Write `results.csv`, and with cross-validation `folds.csv`; return their paths."""
+    rows = [asdict(job) | asdict(state) for job, state in states.items()]
+    paths = [_write_csv(out / "results.csv", rows)]
+    if folds := summary(states):
+        for line in folds:
+            spread = "-" if line["deviation"] is None else f"{line['deviation']:.2%}"
+            name = f"{line['framework']} {line['model']} {line['optimizer']}"
+            print(f"{name}: {line['mean']:.2%} ± {spread} over {line['folds']} folds", file=sys.stderr)
+        paths.append(_write_csv(out / "folds.csv", folds))
+    return paths
+
+
+def _write_csv(path: Path, rows: list[dict[str, Any]]) -> Path:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+    return path
+
+
+def _cells(job: Job, state: State) -> tuple[str, ...]:
+    return (
+        job.framework,
+        job.model,
+        job.optimizer,
+        str(job.fold or "-"),
+        state.status,
+        str(state.epoch or "-"),
+        share(state.accuracy),
+        f"{state.seconds:.0f}" if state.seconds else "-",
+        state.note[:80],
+    )
+
+
+def share(value: float | None) -> str:
+    """Return a share of 1 as percent, a dash for None."""
+    return "-" if value is None else f"{value:.2%}"

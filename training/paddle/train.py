@@ -1,0 +1,190 @@
+"""PaddlePaddle's `Learner`: the dataset stays on the device, and a step is one batch of it."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import paddle
+from numpy.typing import NDArray
+from paddle import Tensor
+from paddle.nn import functional
+
+from data.errors import InputError
+from data.faceset import LABELS
+from data.files import whole_file
+from inference.machine import available_cpus, processor_name
+from training.epoch import EpochPlan, class_weights
+from training.paddle.model import build, distort, get_weights, normalise, set_weights
+from training.recipe import Settings
+from training.specs import model_spec
+from training.weights import Weights
+
+EVALUATION_BATCH = 256
+
+
+class PaddleLearner:
+    """See `training.loop.Learner`. Dropout is seeded anew in every step, so that a state needs no random generators."""
+
+    state_suffix = ".npz"
+
+    def __init__(
+        self, settings: Settings, weights: Weights, pixels: NDArray[np.uint8], labels: NDArray[np.uint8]
+    ) -> None:
+        paddle.set_device(choose_device(settings))
+        paddle.base.core.set_num_threads(settings.threads or available_cpus())
+        self.settings = settings
+        self.spec = model_spec(settings.model)
+        self.model = build(self.spec)
+        set_weights(self.model, weights)
+        self.optimizer = optimizer(settings, self.model.parameters())
+        self.pixels = paddle.to_tensor(pixels)
+        self.labels = paddle.to_tensor(labels.astype(np.int64))
+        self.balance = paddle.to_tensor(class_weights(settings.balance, labels))
+        self.plan: EpochPlan | None = None
+        self.order: Tensor = paddle.empty([0], "int64")
+        self._reset_totals()
+
+    def begin_epoch(self, plan: EpochPlan, *, resumed: bool = False) -> None:
+        """See `training.loop.Learner`."""
+        self.plan = plan
+        self.order = paddle.to_tensor(plan.order)
+        self._reset_totals()
+        self.model.train()
+
+    def step(self, start: int, stop: int, rate: float) -> None:
+        """See `training.loop.Learner`."""
+        self.optimizer.set_lr(rate)
+        inputs, labels = self._batch(start, stop)
+        with paddle.amp.auto_cast(self.settings.precision == "bf16", dtype="bfloat16"):
+            logits = self.model(inputs)
+        logits = logits.astype("float32")
+        loss = cross_entropy(logits, labels, self.balance, self.settings.label_smoothing)
+        loss.backward()
+        self.optimizer.step()
+        self.optimizer.clear_grad()
+        self.loss_sum += loss.detach().astype("float64") * (stop - start)
+        self.correct += (logits.detach().argmax(axis=1) == labels).sum()
+
+    def totals(self) -> tuple[float, int]:
+        """See `training.loop.Learner`."""
+        return float(self.loss_sum), int(self.correct)
+
+    @paddle.no_grad()
+    def logits(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See `training.loop.Learner`."""
+        self.model.eval()
+        answers = [
+            self.model(normalise(paddle.to_tensor(pixels[start : start + EVALUATION_BATCH]))).numpy()
+            for start in range(0, len(pixels), EVALUATION_BATCH)
+        ]
+        self.model.train()
+        return np.concatenate(answers)
+
+    def weights(self) -> Weights:
+        """See `training.loop.Learner`."""
+        return get_weights(self.model, self.spec)
+
+    def set_weights(self, weights: Weights) -> None:
+        """See `training.loop.Learner`."""
+        set_weights(self.model, weights)
+
+    def save_state(self, path: Path) -> None:
+        """See `training.loop.Learner`."""
+        model = {f"model/{name}": array for name, array in self.weights().items()}
+        slots = {
+            f"optimizer/{name}": value.numpy()
+            for name, value in self.optimizer.state_dict().items()
+            if isinstance(value, Tensor)
+        }
+        with whole_file(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, allow_pickle=False, **model, **slots)
+
+    def load_state(self, path: Path) -> None:
+        """See `training.loop.Learner`."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                state = {name: file[name] for name in file.files}
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise InputError(
+                f"{path.name} is no state that training wrote ({type(error).__name__}); train again"
+            ) from error
+        parts: dict[str, Weights] = {"model": {}, "optimizer": {}}
+        for name, array in state.items():
+            part, own = name.split("/", 1)
+            parts[part][own] = array
+        self.set_weights(parts["model"])
+        self.optimizer.set_state_dict({name: paddle.to_tensor(array) for name, array in parts["optimizer"].items()})
+
+    def _batch(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        if self.plan is None:
+            raise RuntimeError("step before begin_epoch")
+        paddle.seed((self.plan.seed + start) % 2**31)
+        faces = self.order[start:stop]
+        pixels = self.pixels[faces]
+        if self.plan.distortion is not None:
+            pixels = distort(pixels, self.plan.distortion, slice(start, stop))
+        return normalise(pixels), self.labels[faces]
+
+    def _reset_totals(self) -> None:
+        self.loss_sum = paddle.zeros([], "float64")
+        self.correct = paddle.zeros([], "int64")
+
+
+def cross_entropy(logits: Tensor, labels: Tensor, balance: Tensor, smoothing: float) -> Tensor:
+    """Return PyTorch's weighted cross-entropy with label smoothing: the mean over faces, weighted by their class.
+
+    With weights, Paddle's own takes the smoothed part's weight from the target class alone; PyTorch's weighs every
+    class's share by that class.
+    """
+    log = functional.log_softmax(logits, axis=1)
+    share = functional.one_hot(labels, len(LABELS))
+    target = (1 - smoothing) * share + smoothing / len(LABELS)
+    return -(log * target * balance).sum() / (share * balance).sum()
+
+
+def choose_device(settings: Settings) -> str:
+    """Return Paddle's name of the device asked for; an `InputError` where it is not there, or lacks the precision."""
+    cuda = paddle.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0
+    if settings.device == "cuda" and not cuda:
+        raise InputError("--device is cuda, but PaddlePaddle finds no GPU here; use --device cpu")
+    device = "gpu:0" if cuda and settings.device != "cpu" else "cpu"
+    if settings.precision == "bf16" and device == "cpu":
+        raise InputError("--precision is bf16, which PaddlePaddle does not train in on a processor; use fp32")
+    return device
+
+
+def optimizer(settings: Settings, parameters: list[Tensor]) -> paddle.optimizer.Optimizer:
+    """Return the optimiser that the settings name, with PyTorch's meaning.
+
+    The updates are PyTorch's own, but for Adamax: Paddle adds epsilon to the decayed norm, max(b2 u + e, |g|),
+    PyTorch to the gradient, max(b2 u, |g| + e).
+    """
+    rate, decay = settings.learning_rate, settings.weight_decay or None
+    match settings.optimizer:
+        case "adam":
+            return paddle.optimizer.Adam(rate, epsilon=1e-8, parameters=parameters, weight_decay=decay)
+        case "adamw":
+            return paddle.optimizer.AdamW(rate, epsilon=1e-8, parameters=parameters, weight_decay=settings.weight_decay)
+        case "adagrad":
+            return paddle.optimizer.Adagrad(rate, 1e-10, parameters, decay)
+        case "adamax":
+            return paddle.optimizer.Adamax(rate, epsilon=1e-8, parameters=parameters, weight_decay=decay)
+        case _:
+            return paddle.optimizer.Momentum(
+                rate, settings.momentum, parameters, use_nesterov=settings.nesterov, weight_decay=decay
+            )
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a run record names."""
+    return {"paddle": paddle.__version__}
+
+
+def device_name(settings: Settings) -> str:
+    """Return what the run's device is called."""
+    if choose_device(settings) == "cpu":
+        return processor_name()
+    return str(paddle.device.cuda.get_device_name())
+
+
+learner = PaddleLearner

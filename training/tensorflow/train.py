@@ -1,0 +1,178 @@
+"""TensorFlow's `Learner`: the dataset stays on the device, and a step is one compiled function over a batch of it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.errors import InputError
+from data.faceset import LABELS
+from data.files import whole_file
+from inference.machine import available_cpus, processor_name
+from training.epoch import Distortion, EpochPlan, class_weights
+from training.recipe import Settings
+from training.specs import model_spec
+from training.tensorflow.model import Mode, build, distort, get_weights, normalise, set_weights
+from training.tensorflow.optimizer import Optimizer
+from training.tensorflow.quiet import tf
+from training.weights import Weights
+
+EVALUATION_BATCH = 256
+# Room for the numbers of a network's layers between the dropout seeds of two places of an epoch's order.
+SEEDS_PER_PLACE = 64
+
+
+class TensorFlowLearner:
+    """See `training.loop.Learner`. Dropout draws from the epoch's seed and the step's first place: there is no random
+    state to keep."""
+
+    state_suffix = ".npz"
+
+    def __init__(
+        self, settings: Settings, weights: Weights, pixels: NDArray[np.uint8], labels: NDArray[np.uint8]
+    ) -> None:
+        prepare_device(settings)
+        self.settings = settings
+        self.spec = model_spec(settings.model)
+        self.model = build(self.spec)
+        set_weights(self.model, weights)
+        self.optimizer = Optimizer(settings, self.model.trainable)
+        self.pixels = tf.constant(pixels)
+        self.labels = tf.constant(labels, tf.int64)
+        self.balance = tf.constant(class_weights(settings.balance, labels))
+        self.loss_sum = tf.Variable(0.0, dtype=tf.float64)
+        self.correct = tf.Variable(0, dtype=tf.int64)
+        self.plan: EpochPlan | None = None
+        self._learn = tf.function(self._learn_batch, autograph=False)
+        self._answer = tf.function(lambda batch: self.model(normalise(batch)), autograph=False)
+
+    def begin_epoch(self, plan: EpochPlan, *, resumed: bool = False) -> None:
+        """See `training.loop.Learner`."""
+        self.plan = plan
+        self.loss_sum.assign(0)
+        self.correct.assign(0)
+
+    def step(self, start: int, stop: int, rate: float) -> None:
+        """See `training.loop.Learner`."""
+        if self.plan is None:
+            raise RuntimeError("step before begin_epoch")
+        self._learn(
+            tf.constant(self.plan.order[start:stop]),
+            _arrays(self.plan.distortion, slice(start, stop)),
+            tf.constant([self.plan.seed, start * SEEDS_PER_PLACE], tf.int64),
+            tf.constant(rate, tf.float64),
+        )
+
+    def totals(self) -> tuple[float, int]:
+        """See `training.loop.Learner`."""
+        return float(self.loss_sum), int(self.correct)
+
+    def logits(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See `training.loop.Learner`."""
+        starts = range(0, len(pixels), EVALUATION_BATCH)
+        return np.concatenate([self._answer(pixels[start : start + EVALUATION_BATCH]).numpy() for start in starts])
+
+    def weights(self) -> Weights:
+        """See `training.loop.Learner`."""
+        return get_weights(self.model, self.spec)
+
+    def set_weights(self, weights: Weights) -> None:
+        """See `training.loop.Learner`."""
+        set_weights(self.model, weights)
+
+    def save_state(self, path: Path) -> None:
+        """See `training.loop.Learner`."""
+        with whole_file(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, allow_pickle=False, **{name: variable.numpy() for name, variable in self._state().items()})
+
+    def load_state(self, path: Path) -> None:
+        """See `training.loop.Learner`."""
+        state = self._state()
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+        except Exception as error:  # NumPy and zipfile raise whatever the damaged bytes lead to
+            raise InputError(
+                f"{path.name} is no state that training wrote ({type(error).__name__}); train again"
+            ) from error
+        expected = {name: (tuple(variable.shape), variable.dtype.name) for name, variable in state.items()}
+        if {name: (array.shape, array.dtype.name) for name, array in arrays.items()} != expected:
+            raise InputError(f"{path.name} is the state of another model or optimiser; train again")
+        for name, array in arrays.items():
+            state[name].assign(array)
+
+    def _state(self) -> dict[str, tf.Variable]:
+        weights = {f"weights/{name}": variable for name, variable in self.model.variables.items()}
+        return weights | self.optimizer.slots | {"steps": self.optimizer.steps}
+
+    def _learn_batch(self, faces: tf.Tensor, drawn: tuple[Any, ...] | None, seed: tf.Tensor, rate: tf.Tensor) -> None:
+        pixels, labels = tf.gather(self.pixels, faces), tf.gather(self.labels, faces)
+        if drawn is not None:
+            pixels = distort(pixels, Distortion(*drawn))
+        precision = tf.bfloat16 if self.settings.precision == "bf16" else tf.float32
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(list(self.model.trainable.values()))
+            logits = self.model(normalise(pixels), Mode(seed, precision))
+            loss = cross_entropy(logits, labels, self.balance, self.settings.label_smoothing)
+        self.optimizer.apply(tape.gradient(loss, self.model.trainable), rate)
+        self.loss_sum.assign_add(tf.cast(loss, tf.float64) * tf.cast(tf.size(labels), tf.float64))
+        self.correct.assign_add(tf.math.count_nonzero(tf.argmax(logits, 1) == labels))
+
+
+def cross_entropy(logits: tf.Tensor, labels: tf.Tensor, balance: tf.Tensor, smoothing: float) -> tf.Tensor:
+    """Return the mean loss of logits [N, 7], weighted by the classes' float32[7] `balance`; PyTorch's
+    `CrossEntropyLoss`, in which smoothing shares out each class's own weight."""
+    wanted = tf.one_hot(labels, len(LABELS), 1 - smoothing + smoothing / len(LABELS), smoothing / len(LABELS))
+    losses = tf.reduce_sum(wanted * balance * tf.nn.log_softmax(logits), 1)
+    return -tf.reduce_sum(losses) / tf.reduce_sum(tf.gather(balance, labels))
+
+
+def prepare_device(settings: Settings) -> None:
+    """Make the device and the threads that are asked for the ones used; an `InputError` where they cannot be.
+
+    TensorFlow takes both once a process, before its first operation.
+    """
+    threads = settings.threads or available_cpus()
+    device = choose_device(settings.device)
+    configuration = tf.config.threading
+    try:
+        if configuration.get_intra_op_parallelism_threads() != threads:
+            configuration.set_intra_op_parallelism_threads(threads)
+            configuration.set_inter_op_parallelism_threads(1)
+        if tf.config.get_visible_devices("GPU") and device == "CPU":
+            tf.config.set_visible_devices([], "GPU")
+    except RuntimeError as error:
+        raise InputError(f"TensorFlow runs already ({error}); start another process for other settings") from error
+
+
+def choose_device(name: str) -> str:
+    """Return `GPU` or `CPU`, whichever `--device` means here; an `InputError` where it is not there."""
+    found = tf.config.list_physical_devices("GPU")
+    if name == "cuda" and not found:
+        raise InputError("--device is cuda, but TensorFlow finds no GPU here; use --device cpu")
+    return "GPU" if name != "cpu" and found else "CPU"
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a run record names."""
+    return {"tensorflow": tf.__version__}
+
+
+def device_name(settings: Settings) -> str:
+    """Return what the run's device is called."""
+    if choose_device(settings.device) == "CPU":
+        return processor_name()
+    details = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[0])
+    return str(details.get("device_name", "GPU"))
+
+
+def _arrays(distortion: Distortion | None, places: slice) -> tuple[Any, ...] | None:
+    """The fields of a distortion of these places alone, as arguments of a compiled function."""
+    if distortion is None:
+        return None
+    names = ("matrices", "brightness", "contrast", "boxes")
+    return (*(tf.constant(getattr(distortion, name)[places]) for name in names), distortion.black_edges)
+
+
+learner = TensorFlowLearner
