@@ -25,6 +25,7 @@ WORKER = Path(__file__).with_name("framework_worker.py")
 worker = importlib.util.module_from_spec(importlib.util.spec_from_file_location("framework_worker", WORKER))
 worker.__spec__.loader.exec_module(worker)
 SPECS = MODELS | {worker.ELEVENTH.name: worker.ELEVENTH}
+BUILT = SPECS | {worker.LINEAR.name: worker.LINEAR}
 OTHERS = [name for name in INSTALLED if name != "torch"]
 
 pytestmark = pytest.mark.skipif(
@@ -34,7 +35,7 @@ pytestmark = pytest.mark.skipif(
 
 def lived_in(name: str) -> Weights:
     """Weights as after a training: BatchNorm's scale, shift and statistics are not what they begin with."""
-    spec, random = SPECS[name], np.random.default_rng(7)
+    spec, random = BUILT[name], np.random.default_rng(7)
     weights = initial_weights(spec, seed=7)
     for key, shape in shapes(spec).items():
         if len(shape) == 1:
@@ -51,7 +52,7 @@ def work(folder: Path, task: str, names: list[str], pixels: np.ndarray) -> Path:
     np.save(folder / "pixels.npy", pixels)
     (folder / "models.json").write_text(json.dumps(names))
     for name in names:
-        save_weights(lived_in(name), SPECS[name], folder / f"{name}.weights.npz")
+        save_weights(lived_in(name), BUILT[name], folder / f"{name}.weights.npz")
     for framework in INSTALLED:
         command = [sys.executable, str(WORKER), framework, task, str(folder)]
         # One thread: two that wait for each other on a busy machine take many times as long.
@@ -69,6 +70,11 @@ def answered(drawn: FaceSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def learned(drawn: FaceSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return work(tmp_path_factory.mktemp("learned"), "learn", list(SPECS), drawn.pixels[:40])
+
+
+@pytest.fixture(scope="module")
+def optimised(drawn: FaceSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return work(tmp_path_factory.mktemp("optimised"), "optimise", [worker.LINEAR.name], drawn.pixels[:40])
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -114,3 +120,20 @@ def test_ten_steps_of_sgd_lead_to_the_same_weights(name: str, learned: Path) -> 
         # The first step is the gradient itself: equal in direction and length, not merely small.
         first = step("torch", 1)
         assert np.linalg.norm(step(framework, 1) - first) < 0.05 * np.linalg.norm(first), framework
+
+
+@pytest.mark.parametrize("optimizer", worker.OPTIMIZERS)
+def test_an_optimiser_takes_the_same_steps_in_every_framework(optimizer: str, optimised: Path) -> None:
+    """Class weights, label smoothing, weight decay and distorted faces included."""
+    start = lived_in("linear")["dense_1.weight"]
+    walked = {
+        framework: {key: array - start for key, array in np.load(optimised / f"linear.{framework}.optimised.npz").items()}
+        for framework in INSTALLED
+    }
+    for step in range(5):
+        reference = walked["torch"][f"{optimizer}/{step}"]
+        length = np.linalg.norm(reference)
+        for framework in OTHERS:
+            assert np.linalg.norm(walked[framework][f"{optimizer}/{step}"] - reference) < 0.002 * length, framework
+    others = [walked["torch"][f"{other}/4"] for other in worker.OPTIMIZERS if other != optimizer]
+    assert min(np.linalg.norm(other - reference) for other in others) > 0.02 * length

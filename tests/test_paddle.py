@@ -1,0 +1,65 @@
+"""What only PaddlePaddle does: its converter's known fault, and the graph that its export writes."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from data.draw import write_csv
+from data.faceset import FaceSet
+from export import publish as publishing
+from export.parity import TOLERANCE
+from export.publish import ExportError, Job, publish
+from training.run import check_file
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("paddle") is None, reason="PaddlePaddle is not installed (ferox[paddle])"
+)
+
+# `export.from_paddle` as it would be without its remedy.
+UNMENDED = """
+import functools
+from export.framework_side import answer
+from export.from_paddle import build, convert, reference, set_weights
+
+answer(build, set_weights, reference, functools.partial(convert, mend_slopes=False))
+"""
+
+
+def unmended(job: Job, work: Path) -> None:
+    weights = check_file(job.run, job.checkpoint.file, job.checkpoint.sha256)
+    command = [sys.executable, "-c", UNMENDED, str(job.run), str(weights), str(work)]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def test_the_gate_refuses_the_converter_s_broken_leaky_relu(
+    drawn: FaceSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "fer2013.csv"
+    write_csv(drawn, table)
+    options = ["--framework", "paddle", "--model", "cnn_4", "--epochs", "1", "--batch-size", "16", "--threads", "1"]
+    command = [sys.executable, "-m", "training", *options, "--data", str(table), "--out", str(tmp_path / "runs")]
+    trained = subprocess.run(command, capture_output=True, text=True, check=True)
+    folder = Path(trained.stdout.splitlines()[-1])
+    with monkeypatch.context() as patch:
+        patch.setattr(publishing, "_framework", unmended)
+        with pytest.raises(ExportError, match="^parity: logits differ by") as refused:
+            publish(folder, table, tmp_path / "models")
+    assert refused.value.stage == "parity"
+    (record,) = (tmp_path / "models").iterdir()
+    found = json.loads(record.read_text())
+    assert (found["stage"], found["passed"]) == ("parity", False)
+    assert found["smallest_tolerance"] > 100 * TOLERANCE
+    assert f"{found['smallest_tolerance']:.3g}" in found["reason"]
+    mended = subprocess.run(
+        [sys.executable, "-m", "export", str(folder), "--out", str(tmp_path / "models")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    # One epoch may leave too few labels to prove anything by; the logits agree all the same.
+    figures = json.loads(record.read_text())
+    assert figures["smallest_tolerance"] <= TOLERANCE, mended.stderr
