@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from data.errors import run_command
+from inference.manifest import PRECISIONS
 
 
 def main() -> int:
@@ -15,6 +16,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m export", description=__doc__)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders that training made")
     parser.add_argument("--data", type=Path, help="the run's own data, where it has moved")
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="fp32",
+        help="fp16 and int8 are published if they cost at most 0.5 points of accuracy (default: fp32)",
+    )
     parser.add_argument("--out", type=Path, default=Path("artifacts/models"), help="default: artifacts/models")
     args = parser.parse_args()
     from export.publish import ExportError, publish
@@ -23,7 +30,7 @@ def main() -> int:
     for run in args.runs:
         print(f"exporting {run}", file=sys.stderr)
         try:
-            print(publish(run, args.data, args.out), flush=True)
+            print(publish(run, args.data, args.out, args.precision), flush=True)
         except ExportError as error:
             print(f"error: {run} is not published: {error}", file=sys.stderr)
             failed = 1

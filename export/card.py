@@ -6,7 +6,8 @@ from training.run import RunRecord
 
 def model_card(manifest: Manifest, record: RunRecord) -> str:
     """Return a model card in Markdown from what the artifact and its run say of themselves."""
-    data, parity, selection = manifest.data, manifest.parity, manifest.selection
+    data, selection = manifest.data, manifest.selection
+    proof = manifest.parity.get("fp32", manifest.parity)
     lines = [
         f"# {manifest.model}, trained in {manifest.framework}",
         "",
@@ -24,8 +25,9 @@ def model_card(manifest: Manifest, record: RunRecord) -> str:
     if record.test:
         lines.append(f"| test part | accuracy {record.test['accuracy']:.2%} on {record.test['faces']:,} faces |")
     lines += [
-        f"| parity | {parity['faces']:,} faces, largest logit difference {parity['largest_difference']:.2g}, "
-        f"{len(parity['near_ties'])} near ties |",
+        f"| parity | {proof['faces']:,} faces, largest logit difference {proof['largest_difference']:.2g}, "
+        f"{len(proof['near_ties'])} near ties |",
+        *_cost_rows(manifest),
         f"| trained | {record.seconds:.0f} s on {record.machine['device']}, commit `{record.commit or 'unknown'}` |",
         "",
         "## Use and misuse",
@@ -35,3 +37,12 @@ def model_card(manifest: Manifest, record: RunRecord) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _cost_rows(manifest: Manifest) -> list[str]:
+    """What a lower precision costs, a row for each part that it was measured on."""
+    return [
+        f"| {manifest.precision} on {part} | accuracy {cost['accuracy_fp32']:.2%} before, {cost['accuracy']:.2%} "
+        f"after; the same label on {cost['agreement']:.2%} of {cost['faces']:,} faces |"
+        for part, cost in manifest.parity.get("parts", {}).items()
+    ]

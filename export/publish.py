@@ -3,6 +3,8 @@
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,14 +13,15 @@ import numpy as np
 import onnx
 
 from data.errors import InputError
-from data.faceset import LABELS
+from data.faceset import LABELS, FaceSet
 from data.files import write_bytes, write_json, write_text
 from data.load import load
-from data.splits import split
+from data.splits import Split, split
 from export.canonical import canonical
 from export.card import model_card
 from export.contract import check_finite, network_bytes, seal, wrap
 from export.parity import Verdict, answers_in_batches, judge, probes
+from export.quantize import TaskVerdict, judge_task, lower
 from inference.engine import Engine
 from inference.manifest import CONTRACT, NO_DIGEST, Manifest, Selection
 from training.run import Checkpoint, RunRecord, check_file, now, read_record
@@ -27,23 +30,26 @@ from training.run import Checkpoint, RunRecord, check_file, now, read_record
 class ExportError(Exception):
     """A stage of an export failed; nothing was published."""
 
-    def __init__(self, stage: str, reason: str, verdict: Verdict | None = None) -> None:
+    def __init__(self, stage: str, reason: str, verdict: Verdict | TaskVerdict | None = None) -> None:
         super().__init__(f"{stage}: {reason}")
         self.stage, self.reason, self.verdict = stage, reason, verdict
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is exported: a run's record and its best checkpoint."""
+    """What is exported: a run's record, its best checkpoint, and the precision that the artifact is to have."""
 
     run: Path
     record: RunRecord
     checkpoint: Checkpoint
+    precision: str
     stem: str
 
 
-def publish(run: Path, data: Path | None, out: Path) -> Path:
+def publish(run: Path, data: Path | None, out: Path, precision: str = "fp32") -> Path:
     """Export a run's best checkpoint into `out` after the parity gate, with its parity record and model card.
+
+    A lower precision is made from the proven float32 artifact, and has the gate of `export.quantize` to pass as well.
 
     Returns:
         The published `.onnx`.
@@ -52,32 +58,33 @@ def publish(run: Path, data: Path | None, out: Path) -> Path:
         InputError: the run or its data cannot be used.
         ExportError: a stage failed; `<stem>.parity.json` names it, and no `.onnx` is published.
     """
-    job = read_job(run)
-    pixels, count = _probe_pixels(job, data)
+    job = read_job(run, precision)
+    faces, division = _divided(job, data)
     try:
-        content, verdict = _proven(job, pixels, count)
+        content, record = _proven(job, faces, division)
     except ExportError as error:
         figures = error.verdict.record() if error.verdict else {"passed": False, "reason": error.reason}
         write_json(out / f"{job.stem}.parity.json", {"stage": error.stage, **figures})
         raise
     path = out / f"{job.stem}.onnx"
-    write_json(out / f"{job.stem}.parity.json", {"stage": "parity", **verdict.record()})
+    write_json(out / f"{job.stem}.parity.json", {"stage": "passed", **record})
     write_bytes(path, content)
     write_text(out / f"{job.stem}.md", model_card(Engine.load(path, provider="cpu").manifest, job.record))
     return path
 
 
-def read_job(run: Path) -> Job:
+def read_job(run: Path, precision: str) -> Job:
     """Read what a run has to export; an `InputError` where it has nothing yet."""
     record = read_record(run)
     settings = record.parsed_settings()
     if record.best is None:
         raise InputError(f"{run} has no checkpoint yet; go on with: python -m training --resume {run}")
     stem = f"{settings.model}.{settings.framework}.{settings.recipe}-{settings.split.protocol}"
-    return Job(run, record, record.best, stem)
+    suffix = "" if precision == "fp32" else f".{precision}"
+    return Job(run, record, record.best, precision, stem + suffix)
 
 
-def _probe_pixels(job: Job, data: Path | None) -> tuple[Any, int]:
+def _divided(job: Job, data: Path | None) -> tuple[FaceSet, Split]:
     record = job.record
     path = data or (Path(record.data_path) if record.data_path else None)
     faces = load(path, skip_bad_rows=record.skip_bad_rows)
@@ -87,40 +94,76 @@ def _probe_pixels(job: Job, data: Path | None) -> tuple[Any, int]:
             f"{faces.source} has the fingerprint {division.fingerprint[:12]}, the run was trained on "
             f"{record.data.fingerprint[:12]}; give the run's own data with --data"
         )
-    test = np.ascontiguousarray(faces.records[division.test]["pixels"])
-    return probes(test), len(test)
+    return faces, division
 
 
-def _proven(job: Job, pixels: Any, count: int) -> tuple[bytes, Verdict]:
+def _proven(job: Job, faces: FaceSet, division: Split) -> tuple[bytes, dict[str, Any]]:
+    """Return the artifact's bytes, sealed with the record of every gate that it passed."""
     with tempfile.TemporaryDirectory(prefix="ferox-export-") as folder:
         work = Path(folder)
-        np.save(work / "pixels.npy", pixels)
-        _framework(job, work)
-        reference = np.load(work / "reference.npy")
-        try:
-            graph = wrap(canonical(onnx.load(work / "network.onnx")))
-            check_finite(graph)
-        except (InputError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-            raise ExportError("contract", str(error)) from error
-        draft = work / "draft.onnx"
-        draft.write_bytes(seal(graph, _manifest(job, {})))
-        engine = _load(draft)
-        verdict = judge(reference, answers_in_batches(lambda part: engine.run(part)[0], pixels), count)
-        if not verdict.passed:
-            raise ExportError("parity", verdict.reason, verdict)
-        content = seal(graph, _manifest(job, verdict.record()))
-        if network_bytes(content) != network_bytes(draft.read_bytes()):
+        network = _converted(job, work, faces, division)
+        graph, engine, verdict = _parity(job, work, network, len(division.test))
+        record = verdict.record()
+        if job.precision != "fp32":
+            graph, engine, cost = _lowered(job, work, network, engine, faces, division)
+            record = cost.record() | {"fp32": record}
+        content = seal(graph, _manifest(job, record))
+        if network_bytes(content) != network_bytes(engine.path.read_bytes()):
             raise ExportError("seal", "the sealed file's network is not the one that was judged")
         (work / "finished.onnx").write_bytes(content)
         _load(work / "finished.onnx")
-        return content, verdict
+        return content, record
+
+
+def _converted(job: Job, work: Path, faces: FaceSet, division: Split) -> onnx.ModelProto:
+    """Have the framework answer the probes and convert, and return its network in canonical form."""
+    np.save(work / "pixels.npy", probes(np.ascontiguousarray(faces.records[division.test]["pixels"])))
+    _framework(job, work)
+    with _stage("contract"):
+        network = canonical(onnx.load(work / "network.onnx"))
+        check_finite(network)
+        return network
+
+
+def _parity(job: Job, work: Path, network: onnx.ModelProto, faces: int) -> tuple[onnx.ModelProto, Engine, Verdict]:
+    with _stage("contract"):
+        graph = wrap(network)
+    engine = _draft(job, graph, work / "draft.onnx")
+    answered = answers_in_batches(lambda part: engine.run(part)[0], np.load(work / "pixels.npy"))
+    verdict = judge(np.load(work / "reference.npy"), answered, faces)
+    if not verdict.passed:
+        raise ExportError("parity", verdict.reason, verdict)
+    return graph, engine, verdict
+
+
+@contextmanager
+def _stage(name: str) -> Iterator[None]:
+    """Have what is refused within the block say that it was at this stage."""
+    try:
+        yield
+    except (InputError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ExportError(name, str(error)) from error
+
+
+def _lowered(
+    job: Job, work: Path, network: onnx.ModelProto, proven: Engine, faces: FaceSet, division: Split
+) -> tuple[onnx.ModelProto, Engine, TaskVerdict]:
+    graph = lower(network, job.precision, faces, division)
+    engine = _draft(job, graph, work / f"{job.precision}.onnx")
+    cost = judge_task(proven, engine, faces, division)
+    if not cost.passed:
+        raise ExportError(job.precision, cost.reason, cost)
+    return graph, engine, cost
+
+
+def _draft(job: Job, graph: onnx.ModelProto, path: Path) -> Engine:
+    path.write_bytes(seal(graph, _manifest(job, {})))
+    return _load(path)
 
 
 def _load(path: Path) -> Engine:
-    try:
+    with _stage("load"):
         return Engine.load(path, provider="cpu")
-    except InputError as error:
-        raise ExportError("load", str(error)) from error
 
 
 def _framework(job: Job, work: Path) -> None:
@@ -141,7 +184,7 @@ def _manifest(job: Job, parity: dict[str, Any]) -> Manifest:
         digest=NO_DIGEST,
         model=record.settings["model"],
         parameters=record.parameters,
-        precision="fp32",
+        precision=job.precision,
         framework=record.settings["framework"],
         versions=record.versions | {"onnx": onnx.__version__},
         labels=LABELS,

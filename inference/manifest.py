@@ -14,6 +14,7 @@ from data.splits import Split, SplitPlan
 CONTRACT = 1
 METADATA_KEY = "ferox.manifest"
 NO_DIGEST = "0" * 64
+PRECISIONS = ("fp32", "fp16", "int8")
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ class Manifest:
     """Version 1 of the manifest.
 
     `digest` is the sha256 of the whole file with the digest's own 64 hex digits read as zeros; `recipe` holds all
-    training settings; `parity` holds the verdict with its figures, and for lower precisions the accuracy they cost.
+    training settings; `parity` holds the verdict with its figures. For a lower precision that is what it costs in
+    accuracy, with the verdict over the float32 artifact that it was made from under `fp32`.
     """
 
     contract: int

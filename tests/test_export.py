@@ -1,6 +1,7 @@
 """The artifact and its gate: what is published answers as it was trained, and every kind of damage is caught."""
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,8 +16,12 @@ from onnx import numpy_helper
 from data.draw import write_csv
 from data.errors import InputError
 from data.faceset import LABELS, FaceSet
+from data.load import load
+from data.splits import SplitPlan, split
+from export import quantize
 from export.contract import check_finite, seal, wrap
 from export.parity import answers_in_batches, judge, probes
+from export.publish import ExportError, publish
 from inference import manifest as manifest_module
 from inference.engine import Engine
 from inference.manifest import Manifest, parse_manifest
@@ -47,15 +52,52 @@ def changed(network: onnx.ModelProto, name: str, change: object) -> onnx.ModelPr
     return copy
 
 
-def test_a_run_whose_weights_were_exchanged_is_not_published(drawn: FaceSet, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def trained(drawn: FaceSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("torch", reason="PyTorch is not installed (ferox[torch])")
-    table = tmp_path / "fer2013.csv"
-    write_csv(drawn, table)
-    trained = run("training", "--model", "mlp_4", "--data", table, "--epochs", 1, "--out", tmp_path / "runs")
-    folder = Path(trained.stdout.splitlines()[-1])
-    (weights,) = folder.glob("weights-*")
-    weights.write_bytes(b"other")
-    refused = run("export", folder, "--out", tmp_path / "models")
+    folder = tmp_path_factory.mktemp("trained")
+    write_csv(drawn, folder / "fer2013.csv")
+    options = ["--model", "mlp_4", "--data", folder / "fer2013.csv", "--epochs", 5, "--threads", 1]
+    done = run("training", *options, "--out", folder / "runs")
+    return Path(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize(("precision", "share"), [("fp16", 0.51), ("int8", 0.27)])
+def test_a_lower_precision_is_published_with_its_cost_or_not_at_all(
+    precision: str, share: float, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proven = publish(trained, None, tmp_path)
+    monkeypatch.setattr(quantize, "LARGEST_DROP", 1.0)
+    low = publish(trained, None, tmp_path, precision)
+    assert low.name == f"mlp_4.torch.published-official.{precision}.onnx"
+    assert low.stat().st_size < share * proven.stat().st_size
+    engines = [Engine.load(path, provider="cpu", threads=1) for path in (proven, low)]
+    manifest = engines[1].manifest
+    assert manifest.precision == precision
+    assert manifest.parity["fp32"]["passed"] is True
+    faces = load(trained.parents[3] / "fer2013.csv")
+    for part in ("validation", "test"):
+        places = split(faces, SplitPlan()).part(part)
+        logits = [engine.run(np.ascontiguousarray(faces.pixels[places]))[0] for engine in engines]
+        assert 0 < np.abs(logits[1] - logits[0]).max() < 0.1 * np.abs(logits[0]).max()
+        right = [float((answer.argmax(axis=1) == faces.labels[places]).mean()) for answer in logits]
+        cost = manifest.parity["parts"][part]
+        assert [cost["accuracy_fp32"], cost["accuracy"]] == right
+        assert cost["agreement"] == (logits[0].argmax(axis=1) == logits[1].argmax(axis=1)).mean()
+    assert f"| {precision} on test |" in low.with_suffix(".md").read_text()
+    monkeypatch.setattr(quantize, "LARGEST_DROP", -1.0)
+    with pytest.raises(ExportError, match=r"accuracy on the (test|validation) part falls"):
+        publish(trained, None, tmp_path / "refused", precision)
+    (record,) = (tmp_path / "refused").iterdir()
+    assert json.loads(record.read_text())["stage"] == precision
+
+
+def test_a_run_whose_weights_were_exchanged_is_not_published(trained: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(trained, copy)
+    for weights in copy.glob("weights-*"):
+        weights.write_bytes(b"other")
+    refused = run("export", copy, "--out", tmp_path / "models")
     assert refused.returncode == 2
     assert "sha256 differs" in refused.stderr
     assert not (tmp_path / "models").exists()

@@ -46,7 +46,7 @@ def test_the_gate_refuses_the_converter_s_broken_leaky_relu(
     folder = Path(trained.stdout.splitlines()[-1])
     with monkeypatch.context() as patch:
         patch.setattr(publishing, "_framework", unmended)
-        with pytest.raises(ExportError, match="^parity: logits differ by") as refused:
+        with pytest.raises(ExportError, match=r"^parity: logits differ by") as refused:
             publish(folder, table, tmp_path / "models")
     assert refused.value.stage == "parity"
     (record,) = (tmp_path / "models").iterdir()

@@ -127,7 +127,9 @@ def test_an_optimiser_takes_the_same_steps_in_every_framework(optimizer: str, op
     """Class weights, label smoothing, weight decay and distorted faces included."""
     start = lived_in("linear")["dense_1.weight"]
     walked = {
-        framework: {key: array - start for key, array in np.load(optimised / f"linear.{framework}.optimised.npz").items()}
+        framework: {
+            key: array - start for key, array in np.load(optimised / f"linear.{framework}.optimised.npz").items()
+        }
         for framework in INSTALLED
     }
     for step in range(5):
