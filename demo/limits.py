@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 JSON_BYTES = 1_000_000  # A webcam's frame is the largest thing that comes as JSON.
 UPLOAD_BYTES = 210_000_000  # A zip of 200 MB and what is around it.
+LINGER_BYTES = 1_000_000_000  # As much of a refused body is read and dropped, so that its sender reads the answer.
 UPLOAD_PATH = "/upload"
 
 
@@ -28,6 +29,7 @@ class RequestLimits:
         upload = scope["path"].endswith(UPLOAD_PATH)
         limit = UPLOAD_BYTES if upload else JSON_BYTES
         if _declared(scope) > limit:
+            await _drained(receive)
             await _refuse(413, f"the request is over {limit} bytes", scope, receive, send)
         elif upload:
             await self.app(scope, _counted(receive, limit), send)
@@ -44,12 +46,24 @@ class RequestLimits:
             body += message.get("body", b"")
             more = message.get("more_body", False)
             if len(body) > limit:
+                if more:
+                    await _drained(receive)
                 await _refuse(413, f"the request is over {limit} bytes", scope, receive, send)
                 return
         if _names_remote_file(body):
             await _refuse(400, "files are taken from uploads alone, not from addresses", scope, receive, send)
             return
         await self.app(scope, _replayed(body, receive), send)
+
+
+async def _drained(receive: Receive) -> None:
+    """Read the rest of a body and keep nothing: one that is answered while it is being sent is a broken connection to
+    its sender."""
+    left, more = LINGER_BYTES, True
+    while more and left > 0:
+        message = await receive()
+        left -= len(message.get("body", b""))
+        more = message.get("more_body", False)
 
 
 def _declared(scope: Scope) -> int:

@@ -203,9 +203,9 @@ def test_bodies_are_limited_whether_or_not_they_state_their_length(server: str) 
     assert "bytes" in text
     chunks = (b"x" * 100_000 for _ in range(40))
     request = urllib.request.Request(f"{server}/gradio_api/call/models", chunks, headers, method="POST")
-    with pytest.raises((urllib.error.HTTPError, urllib.error.URLError, ConnectionError)) as refused:
+    with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(request, timeout=30)
-    assert getattr(refused.value, "code", 413) == 413
+    assert refused.value.code == 413
 
 
 def test_an_upload_cannot_leave_its_folder(server: str, tmp_path: Path) -> None:

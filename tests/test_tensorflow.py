@@ -208,8 +208,9 @@ def test_a_training_says_nothing_but_its_own_lines(tmp_path: Path) -> None:
     )
     lines = done.stderr.splitlines()
     assert lines[0].startswith("drawn-")
-    assert lines[1].startswith("epoch 1: loss")
-    assert len(lines) == 11
+    assert lines[1].startswith("run folder: ")
+    assert lines[2].startswith("epoch 1: loss")
+    assert len(lines) == 12
     assert lines[-1].startswith("best epoch 1: accuracy")
 
 
