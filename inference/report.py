@@ -180,6 +180,11 @@ def notes(content: Mapping[str, Any]) -> list[str]:
             f"{on['copies']:,} of these faces are exact copies of faces that it was trained on; without them "
             f"its accuracy is {_percent_or_dash(on['accuracy_without_copies'])}."
         )
+    precision = content["manifest"]["precision"]
+    for part, cost in content["manifest"]["parity"].get("parts", {}).items():
+        found.append(
+            f"{precision} changed its answer on {1 - cost['agreement']:.2%} of the {part} part's faces: accuracy {cost['accuracy']:.2%}, against {cost['accuracy_fp32']:.2%} in float32."
+        )
     if on["skipped_rows"]:
         found.append(f"{on['skipped_rows']:,} bad rows of the data were left out on request.")
     classes = figures["classes"]

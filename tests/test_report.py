@@ -250,6 +250,16 @@ def test_copies_of_training_faces_are_counted_and_left_out_of_a_second_accuracy(
     assert percent(rest, 2) in content["notes"][0]
 
 
+def test_report_says_what_a_lower_precision_cost(tmp_path: Path) -> None:
+    faces = noise()
+    cost = {"accuracy_fp32": 0.62, "accuracy": 0.618, "agreement": 0.987}
+    manifest = manifest_for(faces, precision="int8", parity={"passed": True, "parts": {"test": cost}})
+    content = document(evaluation(tmp_path, faces, manifest=manifest))
+    assert "int8 changed its answer on 1.30% of the test part's faces: accuracy 61.80%, against 62.00%" in " ".join(
+        content["notes"]
+    )
+
+
 def test_training_faces_are_counted_and_refused() -> None:
     faces = noise()
     manifest = manifest_for(faces)
