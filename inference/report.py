@@ -183,7 +183,8 @@ def notes(content: Mapping[str, Any]) -> list[str]:
     precision = content["manifest"]["precision"]
     for part, cost in content["manifest"]["parity"].get("parts", {}).items():
         found.append(
-            f"{precision} changed its answer on {1 - cost['agreement']:.2%} of the {part} part's faces: accuracy {cost['accuracy']:.2%}, against {cost['accuracy_fp32']:.2%} in float32."
+            f"{precision} changed its answer on {1 - cost['agreement']:.2%} of the {part} part's faces: "
+            f"accuracy {cost['accuracy']:.2%}, against {cost['accuracy_fp32']:.2%} in float32."
         )
     if on["skipped_rows"]:
         found.append(f"{on['skipped_rows']:,} bad rows of the data were left out on request.")
