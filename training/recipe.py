@@ -38,7 +38,8 @@ class Settings:
     """All that decides how a model is trained, but for the faces.
 
     `weight_decay` is added to the gradient (L2) by every optimiser but AdamW, which decouples it. `momentum` is
-    SGD's, in Nesterov's form where `nesterov` says so. `threads` None means all that this process may use.
+    SGD's, in Nesterov's form where `nesterov` says so. `threads` None means all that this process may use, but for
+    PaddlePaddle one, which is faster there.
     """
 
     framework: str
