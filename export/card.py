@@ -1,48 +1,89 @@
 """The model card that stands beside every artifact."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from inference.manifest import Manifest
+from inference.metrics import wilson_interval
 from training.run import RunRecord
+
+USE = """## Use and misuse
+
+Meant for comparing models, for teaching, and for interfaces in which a wrong label costs nothing. The label is a guess
+about how a face looks in one picture, learned from labels that people disagree on. It says nothing certain about what a
+person feels. Do not decide about people with it: not in hiring, schools, policing, medicine or insurance.
+
+It knows grey, roughly frontal faces of 48x48 pixels, mostly posed or from the press, labelled by few people. Expect
+more mistakes on profiles, covered faces, children, old people and groups that are rare in such pictures. It has no
+answer for "none of these": every picture gets one of the seven labels.
+"""
 
 
 def model_card(manifest: Manifest, record: RunRecord) -> str:
     """Return a model card in Markdown from what the artifact and its run say of themselves."""
-    data, selection = manifest.data, manifest.selection
-    proof = manifest.parity.get("fp32", manifest.parity)
-    lines = [
-        f"# {manifest.model}, trained in {manifest.framework}",
-        "",
-        "Takes a grey 48x48 face crop (`pixels`, uint8 [batch, 48, 48]) and gives `logits` and `probabilities` "
-        f"(float32 [batch, 7]) for {', '.join(manifest.labels)}.",
-        "",
-        "| | |",
-        "|---|---|",
-        f"| parameters | {manifest.parameters:,} ({manifest.precision}) |",
-        f"| data | {data.source}, fingerprint `{data.fingerprint[:16]}` |",
-        f"| protocol | {data.protocol}: {', '.join(f'{count:,} {part}' for part, count in data.counts.items())} |",
-        f"| recipe | {record.settings['recipe']}, seed {record.settings['seed']} |",
-        f"| selected on | {selection.part}, epoch {selection.epoch}: accuracy {selection.accuracy:.2%} |",
-    ]
+    parts = [_head(manifest), *_facts(manifest, record), ""]
     if record.test:
-        lines.append(f"| test part | accuracy {record.test['accuracy']:.2%} on {record.test['faces']:,} faces |")
-    lines += [
-        f"| parity | {proof['faces']:,} faces, largest logit difference {proof['largest_difference']:.2g}, "
-        f"{len(proof['near_ties'])} near ties |",
-        *_cost_rows(manifest),
-        f"| trained | {record.seconds:.0f} s on {record.machine['device']}, commit `{record.commit or 'unknown'}` |",
-        "",
-        "## Use and misuse",
-        "",
-        "The label is a guess about how a face looks in one picture, learned from labels that people disagree on. It "
-        "says nothing certain about what a person feels. Do not decide about people with it.",
-        "",
+        parts += _classes(record.test)
+    return "\n".join([*parts, USE])
+
+
+def _head(manifest: Manifest) -> str:
+    return (
+        f"# {manifest.model}, trained in {manifest.framework}\n\n"
+        "Takes a grey 48x48 face crop (`pixels`, uint8 [batch, 48, 48]) and gives `logits` and `probabilities` "
+        f"(float32 [batch, 7]) for {', '.join(manifest.labels)}.\n"
+    )
+
+
+def _facts(manifest: Manifest, record: RunRecord) -> list[str]:
+    data, selection, proof = manifest.data, manifest.selection, manifest.parity.get("fp32", manifest.parity)
+    rows = {
+        "parameters": f"{manifest.parameters:,} ({manifest.precision})",
+        "data": f"{data.source}, fingerprint `{data.fingerprint[:16]}`",
+        "protocol": f"{data.protocol}: {', '.join(f'{count:,} {part}' for part, count in data.counts.items())}",
+        "recipe": f"{record.settings['recipe']}, seed {record.settings['seed']}",
+        "selected on": f"{selection.part}, epoch {selection.epoch}: accuracy {selection.accuracy:.2%}",
+    }
+    if record.test:
+        rows["test part"] = _accuracy(record.test)
+    rows["parity"] = (
+        f"{proof['faces']:,} faces, largest logit difference {proof['largest_difference']:.2g}, "
+        f"{len(proof['near_ties'])} near ties"
+    )
+    for part, cost in manifest.parity.get("parts", {}).items():
+        rows[f"{manifest.precision} on {part}"] = (
+            f"accuracy {cost['accuracy_fp32']:.2%} before, {cost['accuracy']:.2%} after; the same label on "
+            f"{cost['agreement']:.2%} of {cost['faces']:,} faces"
+        )
+    rows["trained"] = f"{record.seconds:.0f} s on {record.machine['device']}, commit `{record.commit or 'unknown'}`"
+    return ["| | |", "|---|---|", *(f"| {name} | {text} |" for name, text in rows.items())]
+
+
+def _accuracy(test: Mapping[str, Any]) -> str:
+    low, high = wilson_interval(test["correct"], test["faces"])
+    return f"accuracy {test['accuracy']:.2%} (95 % interval {low:.2%} to {high:.2%}) on {test['faces']:,} faces"
+
+
+def _classes(test: Mapping[str, Any]) -> list[str]:
+    """Each class's figures on the test part, as trained; the rarest right answers first, since those fail first."""
+    figures = sorted(test["classes"], key=lambda one: one["recall"] or 0)
+    rows = [
+        f"| {one['label']} | {one['tp'] + one['fn']:,} | {_share(one['precision'])} | {_share(one['recall'])} | "
+        f"{_share(one['f1'])} |"
+        for one in figures
     ]
-    return "\n".join(lines)
-
-
-def _cost_rows(manifest: Manifest) -> list[str]:
-    """What a lower precision costs, a row for each part that it was measured on."""
+    weakest = figures[0]
     return [
-        f"| {manifest.precision} on {part} | accuracy {cost['accuracy_fp32']:.2%} before, {cost['accuracy']:.2%} "
-        f"after; the same label on {cost['agreement']:.2%} of {cost['faces']:,} faces |"
-        for part, cost in manifest.parity.get("parts", {}).items()
+        "## Where it fails",
+        "",
+        f"On the test part it recognises {weakest['label']} worst: {_share(weakest['recall'])} of those faces.",
+        "",
+        "| class | faces | precision | recall | F1 |",
+        "|---|---:|---:|---:|---:|",
+        *rows,
+        "",
     ]
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
