@@ -88,11 +88,12 @@ def series(place: int, kind: str = "line") -> str:
 def percent_scale(values: Sequence[float], steps: int = 5) -> Scale:
     """A scale in per cent around shares from 0 to 1, with round ends."""
     low, high = min(values), max(values)
-    step = next(size for size in (0.01, 0.02, 0.05, 0.1, 0.2) if (high - low) / size <= steps or size == 0.2)
-    last = min(floor(high / step) + 1, round(1 / step))
-    first = min(floor(low / step), last - 1)
-    ticks = tuple((place * step, f"{100 * place * step:.0f}") for place in range(first, last + 1))
-    return Scale(first * step, last * step, ticks)
+    # Places are counted in parts of one, not in steps: 70 / 100 is 0.7, 70 * 0.01 is more.
+    parts = next(count for count in (100, 50, 20, 10, 5) if (high - low) * count <= steps or count == 5)
+    last = min(floor(high * parts) + 1, parts)
+    first = min(floor(low * parts), last - 1)
+    ticks = tuple((place / parts, f"{100 * place / parts:.0f}") for place in range(first, last + 1))
+    return Scale(first / parts, last / parts, ticks)
 
 
 def time_scale(milliseconds: Sequence[float]) -> Scale:

@@ -53,7 +53,8 @@ def test_a_killed_sweep_goes_on_and_a_failed_training_does_not_end_it(data_file:
     line = command(*common, "--learning-rate", 5, "--out", tmp_path)
     process = subprocess.Popen(line, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("torch-mlp_4-adam/*/*/*/run.json")) and time.monotonic() < deadline:
+    # By then the training is at work and has written nothing yet.
+    while not list(tmp_path.glob("torch-mlp_4-adam/training.log")) and time.monotonic() < deadline:
         time.sleep(0.05)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
@@ -66,7 +67,8 @@ def test_a_killed_sweep_goes_on_and_a_failed_training_does_not_end_it(data_file:
         "finished",
     )
     assert "lower --learning-rate" in found["sgd"]["note"]
-    # The first training was not begun anew.
+    # The first training was waited for, not begun a second time.
+    assert "torch-mlp_4-adam: waiting" in done.stderr
     assert len(list(tmp_path.glob("torch-mlp_4-adam/*/*/*"))) == 1
     other = subprocess.run([*line, "--seed", "1"], capture_output=True, text=True, check=False)
     assert other.returncode == 2

@@ -107,20 +107,13 @@ def exclusive(folder: Path) -> Iterator[None]:
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; expected a run that training made")
     with (folder / LOCK_FILE).open("w") as file:
-        if not _lock(file):
+        if not take(file):
             raise InputError(f"{folder} is being trained by another process; wait for it, or stop it")
         yield
 
 
-def is_held(folder: Path) -> bool:
-    """Tell whether some process trains in a run's folder."""
-    if not (folder / LOCK_FILE).exists():
-        return False
-    with (folder / LOCK_FILE).open("a") as file:
-        return not _lock(file)
-
-
-def _lock(file: IO[str]) -> bool:
+def take(file: IO[str]) -> bool:
+    """Lock an open file for this process and those that inherit it; False if another one holds it."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -19,7 +19,7 @@ from data.errors import InputError
 from data.files import write_json, write_text
 from training.grid import FAILURE_FILE, Job, State, find_run, grid, read_state, share, table, write_tables
 from training.recipe import CHOICES, FRAMEWORKS
-from training.run import RECORD_FILE, is_held
+from training.run import LOCK_FILE, RECORD_FILE, take
 
 PLAN_FILE, LOG_FILE = "sweep.json", "training.log"
 POLL_SECONDS = 1.0
@@ -104,37 +104,54 @@ def _keep_plan(out: Path, jobs: list[Job], common: list[str]) -> None:
 
 
 def _train(job: Job, args: argparse.Namespace, common: list[str], jobs: list[Job], stopped: _Stop) -> None:
+    """Train one job. It holds its folder's lock for as long as the training lives, which inherits it: a sweep that was
+    killed leaves its training at work."""
     folder = args.out / job.name
     folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK_FILE).open("a") as lock:
+        if not take(lock):
+            print(f"{job.name}: waiting for the training that is at work in {folder}", file=sys.stderr, flush=True)
+            while not stopped.number and not take(lock):
+                time.sleep(POLL_SECONDS)
+        if not stopped.number and read_state(folder).status != "finished":
+            options = _options(job, folder, args.folds, common)
+            with (folder / LOG_FILE).open("a") as log:
+                stopped.child = subprocess.Popen(
+                    [sys.executable, "-m", "training", *options],
+                    stdout=log,
+                    stderr=log,
+                    text=True,
+                    start_new_session=True,
+                    pass_fds=[lock.fileno()],
+                )
+                _watch(stopped.child, job, args.out, jobs)
+            _conclude(stopped, folder)
+    state = read_state(folder)
+    print(f"{job.name}: {state.status} {state.note or share(state.accuracy)}", file=sys.stderr, flush=True)
+
+
+def _options(job: Job, folder: Path, folds: int | None, common: list[str]) -> list[str]:
     run = find_run(folder)
-    if run is not None and is_held(run):
-        # A sweep that was killed leaves its training at work.
-        print(f"{job.name}: waiting for the training that is at work in {run}", file=sys.stderr)
-        while is_held(run) and not stopped.number:
-            time.sleep(POLL_SECONDS)
-        if stopped.number or read_state(folder).status == "finished":
-            return
     if run is not None and json.loads((run / RECORD_FILE).read_text())["progress"] is not None:
-        options = ["--resume", str(run)]
-    else:
-        options = [*job.options(args.folds), *common, "--out", str(folder)]
-    with (folder / LOG_FILE).open("a") as log:
-        stopped.child = subprocess.Popen(
-            [sys.executable, "-m", "training", *options], stdout=log, stderr=log, text=True, start_new_session=True
-        )
-        screen = _Screen()
-        while stopped.child.poll() is None:
-            screen.show({job: read_state(args.out / job.name) for job in jobs}, job)
-            try:
-                stopped.child.wait(POLL_SECONDS)
-            except subprocess.TimeoutExpired:
-                continue
-    if stopped.child.returncode and not stopped.number:
+        return ["--resume", str(run)]
+    return [*job.options(folds), *common, "--out", str(folder)]
+
+
+def _watch(child: "subprocess.Popen[str]", job: Job, out: Path, jobs: list[Job]) -> None:
+    screen = _Screen()
+    while child.poll() is None:
+        screen.show({job: read_state(out / job.name) for job in jobs}, job)
+        try:
+            child.wait(POLL_SECONDS)
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def _conclude(stopped: _Stop, folder: Path) -> None:
+    if stopped.child is not None and stopped.child.returncode and not stopped.number:
         write_text(folder / FAILURE_FILE, _last_line(folder / LOG_FILE))
     else:
         (folder / FAILURE_FILE).unlink(missing_ok=True)
-    state = read_state(folder)
-    print(f"{job.name}: {state.status} {state.note or share(state.accuracy)}", file=sys.stderr, flush=True)
 
 
 class _Screen:
