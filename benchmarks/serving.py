@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
+from gradio_client.utils import QueueError
 from PIL import Image
 
 from data.errors import run_command
@@ -112,7 +113,7 @@ def _crowd(address: str, photo: Path, count: int) -> None:
         try:
             answer = client.predict(handle_file(photo), api_name="/predict")
             said = "answered" if answer["faces"] else "answered without a face"
-        except (AppError, ValueError) as error:
+        except (AppError, QueueError) as error:
             said = f"refused: {error}"
         return said, time.perf_counter() - began
 
