@@ -1,0 +1,40 @@
+"""The models that come with the project: whole, proven, small, and described."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data.draw import draw
+from data.faceset import LABELS
+from inference.engine import Engine
+
+SHIPPED = sorted((Path(__file__).parents[1] / "artifacts" / "models").glob("cnn_1.*.published-random.int8.onnx"))
+
+
+def test_cnn_1_comes_from_every_framework_and_is_small() -> None:
+    assert [path.name.split(".")[1] for path in SHIPPED] == ["paddle", "tensorflow", "torch"]
+    assert sum(path.stat().st_size for path in SHIPPED) < 16_000_000
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_shipped_model_is_proven_and_says_so(path: Path) -> None:
+    manifest = Engine.load(path, provider="cpu", threads=1).manifest
+    assert manifest.precision == "int8"
+    assert manifest.parity["passed"] is manifest.parity["fp32"]["passed"] is True
+    assert manifest.parity["accuracy_drop"] <= 0.005
+    assert manifest.data.counts["test"] == manifest.parity["fp32"]["faces"] == 7178
+    record = json.loads(path.with_suffix(".parity.json").read_text())
+    assert {key: value for key, value in record.items() if key != "stage"} == manifest.parity
+    assert f"accuracy {manifest.selection.accuracy:.2%}" in path.with_suffix(".md").read_text()
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_shipped_model_recognises_drawn_smiles(path: Path) -> None:
+    """It has never seen a drawing: what it learned from photographs carries over, if its pixels arrive as they did."""
+    faces = draw(300, seed=3)
+    guesses = Engine.load(path, provider="cpu", threads=1).predict(np.ascontiguousarray(faces.pixels)).argmax(axis=1)
+    happy = LABELS.index("happy")
+    smiles = faces.labels == happy
+    assert (guesses[smiles] == happy).mean() > 2 * (guesses[~smiles] == happy).mean()
