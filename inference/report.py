@@ -182,9 +182,12 @@ def notes(content: Mapping[str, Any]) -> list[str]:
         )
     precision = content["manifest"]["precision"]
     for part, cost in content["manifest"]["parity"].get("parts", {}).items():
+        changed, before, after = (
+            percent(share, 2) for share in (1 - cost["agreement"], cost["accuracy_fp32"], cost["accuracy"])
+        )
         found.append(
-            f"{precision} changed its answer on {1 - cost['agreement']:.2%} of the {part} part's faces: "
-            f"accuracy {cost['accuracy']:.2%}, against {cost['accuracy_fp32']:.2%} in float32."
+            f"{precision} changed its answer on {changed} of the {part} part's faces: accuracy {after}, against "
+            f"{before} in float32."
         )
     if on["skipped_rows"]:
         found.append(f"{on['skipped_rows']:,} bad rows of the data were left out on request.")

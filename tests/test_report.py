@@ -255,7 +255,7 @@ def test_report_says_what_a_lower_precision_cost(tmp_path: Path) -> None:
     cost = {"accuracy_fp32": 0.62, "accuracy": 0.618, "agreement": 0.987}
     manifest = manifest_for(faces, precision="int8", parity={"passed": True, "parts": {"test": cost}})
     content = document(evaluation(tmp_path, faces, manifest=manifest))
-    assert "int8 changed its answer on 1.30% of the test part's faces: accuracy 61.80%, against 62.00%" in " ".join(
+    assert "int8 changed its answer on 1.30 % of the test part's faces: accuracy 61.80 %, against 62.00 %" in " ".join(
         content["notes"]
     )
 
