@@ -65,8 +65,8 @@ def _accuracy(test: Mapping[str, Any]) -> str:
 
 
 def _classes(test: Mapping[str, Any]) -> list[str]:
-    """Each class's figures on the test part, as trained; the rarest right answers first, since those fail first."""
-    figures = sorted(test["classes"], key=lambda one: one["recall"] or 0)
+    """Each class's figures on the test part, as trained, the worst recall first; classes without a face last."""
+    figures = sorted(test["classes"], key=lambda one: 2 if one["recall"] is None else one["recall"])
     rows = [
         f"| {one['label']} | {one['tp'] + one['fn']:,} | {_share(one['precision'])} | {_share(one['recall'])} | "
         f"{_share(one['f1'])} |"

@@ -155,8 +155,11 @@ def _facts(content: Mapping[str, Any]) -> list[tuple[str, str]]:
 def parity_verdict(parity: Mapping[str, Any]) -> str:
     """The proof that the artifact equals what was trained, in words."""
     verdict = "passed" if parity.get("passed") is True else "not proven"
-    plain = {name: value for name, value in parity.items() if type(value) in (int, float, str)}
-    return ", ".join([verdict, *(f"{name.replace('_', ' ')} {value}" for name, value in plain.items())])
+    plain = {name: value for name, value in parity.items() if type(value) in (int, float, str) and value != ""}
+    figures = (f"{value:.3g}" if isinstance(value, float) else str(value) for value in plain.values())
+    return ", ".join(
+        [verdict, *(f"{name.replace('_', ' ')} {text}" for name, text in zip(plain, figures, strict=True))]
+    )
 
 
 def _settings(recipe: Mapping[str, Any]) -> str:

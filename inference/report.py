@@ -216,13 +216,8 @@ def predictions_table(answers: Answers) -> str:
     return text.getvalue()
 
 
-def worst_mistakes(evaluation: Evaluation, count: int = 18) -> list[Mistake]:
-    """The most confident mistakes, surest first: face uint8[48, 48], truth, prediction, confidence."""
-    return worst_of(evaluation.answers, count)
-
-
 def worst_of(answers: Answers, count: int = 18) -> list[Mistake]:
-    """The most confident mistakes of some answers, as `worst_mistakes` gives them."""
+    """The most confident mistakes, surest first: face uint8[48, 48], truth, prediction, confidence."""
     guesses, labels = answers.probabilities.argmax(axis=1), answers.records["label"]
     wrong = np.flatnonzero(guesses != labels)
     confidence = answers.probabilities.max(axis=1)

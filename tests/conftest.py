@@ -1,8 +1,11 @@
 """What many tests need: drawn faces, small artifacts and a comparison of them, each made once."""
 
+import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -19,11 +22,38 @@ from inference.engine import Engine
 from inference.evaluate import assign
 from inference.manifest import CONTRACT, NO_DIGEST, Manifest, Selection, data_record
 
+# The camera is Chromium's own test picture; the rest keeps the browser from asking for updates.
+BROWSER_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+]
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     patch = pytest.MonkeyPatch()
     patch.setenv("FEROX_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Debian's Chromium, driven by Playwright; skips where one of them is missing."""
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="driving a browser needs playwright: install ferox[dev]"
+    )
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("no browser: install Debian's package chromium")
+    with playwright.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=chromium, args=BROWSER_FLAGS)
+        yield opened
+        opened.close()
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,8 @@ from inference.exposure import exposure, refuse_seen
 from inference.figures import draw_confusion, draw_curves, draw_reliability, draw_roc, percent
 from inference.manifest import CONTRACT, Manifest, Selection, data_record
 from inference.metrics import summarise
-from inference.report import Evaluation, Speed, document, worst_mistakes, write_report
+from inference.page import parity_verdict
+from inference.report import Evaluation, Speed, document, worst_of, write_report
 
 OFFICIAL, RANDOM = SplitPlan(), SplitPlan("random")
 
@@ -250,6 +251,13 @@ def test_copies_of_training_faces_are_counted_and_left_out_of_a_second_accuracy(
     assert percent(rest, 2) in content["notes"][0]
 
 
+def test_the_proof_is_worded_without_what_is_empty_and_without_digits_that_say_nothing() -> None:
+    parity = {"passed": True, "reason": "", "faces": 7178, "smallest_tolerance": 6.350499028564164e-07, "parts": {}}
+    assert parity_verdict(parity) == "passed, faces 7178, smallest tolerance 6.35e-07"
+    refused = {"passed": False, "reason": "logits differ"}
+    assert parity_verdict(refused) == "not proven, reason logits differ"
+
+
 def test_report_says_what_a_lower_precision_cost(tmp_path: Path) -> None:
     faces = noise()
     cost = {"accuracy_fp32": 0.62, "accuracy": 0.618, "agreement": 0.987}
@@ -289,7 +297,7 @@ def test_same_faces_without_the_usage_that_divided_them_are_refused() -> None:
 
 def test_mistakes_are_the_surest_first_with_their_faces(tmp_path: Path) -> None:
     done = evaluation(tmp_path)
-    mistakes = worst_mistakes(done, 5)
+    mistakes = worst_of(done.answers, 5)
     confidences = [confidence for _, _, _, confidence in mistakes]
     assert confidences == sorted(confidences, reverse=True)
     assert confidences[0] == done.probabilities.max(axis=1)[~done.correct].max()

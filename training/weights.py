@@ -3,10 +3,10 @@
 Nothing in such a file can execute: it is read with `allow_pickle=False`.
 """
 
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,15 +118,23 @@ def save_weights(weights: Weights, spec: ModelSpec, path: Path) -> None:
 
 def load_weights(path: Path, spec: ModelSpec) -> Weights:
     """Read and check what `save_weights` wrote."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            weights = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(
-            f"{path.name} is no readable weight file ({error}); expected one that training wrote"
-        ) from error
+    weights = load_arrays(path, f"{path.name} is no readable weight file; expected one that training wrote")
     check_weights(weights, spec, path.name)
     return weights
+
+
+def load_arrays(path: Path, sentence: str) -> dict[str, NDArray[Any]]:
+    """Read an `.npz` of plain arrays; an `InputError` with `sentence` where the bytes are not one."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except Exception as error:  # NumPy and zipfile raise whatever the damaged bytes lead to
+        raise InputError(f"{sentence} ({type(error).__name__}: {error})") from error
+
+
+def load_state(path: Path) -> dict[str, NDArray[Any]]:
+    """Read a training state of plain arrays; an `InputError` where it is none."""
+    return load_arrays(path, f"{path.name} is no state that training wrote; train again")
 
 
 def _slid(side: int, kernel: int, stride: int, padding: int) -> int:

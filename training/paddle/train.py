@@ -1,6 +1,5 @@
 """PaddlePaddle's `Learner`: the dataset stays on the device, and a step is one batch of it."""
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from training.epoch import EpochPlan, class_weights
 from training.paddle.model import build, distort, get_weights, normalise, set_weights
 from training.recipe import Settings
 from training.specs import model_spec
-from training.weights import Weights
+from training.weights import Weights, load_state
 
 EVALUATION_BATCH = 256
 
@@ -103,15 +102,8 @@ class PaddleLearner:
 
     def load_state(self, path: Path) -> None:
         """See `training.loop.Learner`."""
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                state = {name: file[name] for name in file.files}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(
-                f"{path.name} is no state that training wrote ({type(error).__name__}); train again"
-            ) from error
         parts: dict[str, Weights] = {"model": {}, "optimizer": {}}
-        for name, array in state.items():
+        for name, array in load_state(path).items():
             part, own = name.split("/", 1)
             parts[part][own] = array
         self.set_weights(parts["model"])

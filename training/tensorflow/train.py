@@ -16,7 +16,7 @@ from training.specs import model_spec
 from training.tensorflow.model import Mode, build, distort, get_weights, normalise, set_weights
 from training.tensorflow.optimizer import Optimizer
 from training.tensorflow.quiet import tf
-from training.weights import Weights
+from training.weights import Weights, load_state
 
 EVALUATION_BATCH = 256
 # Room for the numbers of a network's layers between the dropout seeds of two places of an epoch's order.
@@ -88,14 +88,7 @@ class TensorFlowLearner:
 
     def load_state(self, path: Path) -> None:
         """See `training.loop.Learner`."""
-        state = self._state()
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-        except Exception as error:  # NumPy and zipfile raise whatever the damaged bytes lead to
-            raise InputError(
-                f"{path.name} is no state that training wrote ({type(error).__name__}); train again"
-            ) from error
+        state, arrays = self._state(), load_state(path)
         expected = {name: (tuple(variable.shape), variable.dtype.name) for name, variable in state.items()}
         if {name: (array.shape, array.dtype.name) for name, array in arrays.items()} != expected:
             raise InputError(f"{path.name} is the state of another model or optimiser; train again")
