@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 FER2013 ?= $(wildcard data/fer2013.csv)
 DATA := $(if $(FER2013),--data $(FER2013))
 EPOCHS ?= $(if $(FER2013),30,12)
-COMPARISON ?= artifacts/reports/comparison
+RESULTS ?= $(wildcard docs/results/*.json)
 UV := $(shell command -v uv 2>/dev/null)
 
 .PHONY: install run demo results test check
@@ -33,9 +33,9 @@ run: .venv/with-cpu,torch,export
 demo: .venv/with-cpu,demo
 	$(PYTHON) -m demo $(DATA)
 
-# Writes the README's table from what `python -m inference compare` has measured.
+# Writes the README's tables from what `python -m training result` and `python -m inference compare` have measured.
 results: .venv/with-cpu
-	$(PYTHON) -m inference results $(COMPARISON) --into README.md
+	$(PYTHON) -m inference results $(RESULTS) --into README.md
 
 test: .venv/with-all
 	$(PYTHON) -m pytest

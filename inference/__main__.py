@@ -15,7 +15,9 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     _add_evaluate(commands.add_parser("evaluate", help="accuracy, confusion, ROC and a report page for each model"))
     _add_compare(commands.add_parser("compare", help="one page that settles which of the models to ship"))
-    _add_results(commands.add_parser("results", help="a comparison's table as Markdown, printed or put into a file"))
+    _add_results(
+        commands.add_parser("results", help="results and comparisons as Markdown tables, printed or put into a file")
+    )
     _add_predict(commands.add_parser("predict", help="the emotions of the faces in pictures"))
     args = parser.parse_args()
     # Imported late: onnxruntime, OpenCV and scikit-learn take seconds, --help should not.
@@ -65,7 +67,9 @@ def _add_compare(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_results(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("report", type=Path, metavar="REPORT", help="a comparison's report.json, or its folder")
+    parser.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="results, and comparisons' report.json or their folders"
+    )
     parser.add_argument("--into", type=Path, metavar="FILE", help="replace what stands between its results markers")
 
 

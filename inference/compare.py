@@ -118,7 +118,7 @@ def _evaluate(
     tasks: Sequence[Assignment], costs: Sequence[float], out: Path, meter: Meter
 ) -> tuple[list[Table], Measured]:
     measured, contenders = Measured(), {}
-    # The quickest first: their reports are drawn while slower models run, and hardly any is left to wait for at the end.
+    # The quickest first: their reports are drawn while slower models run, so that hardly any is waited for at the end.
     by_time = sorted(zip(tasks, costs, strict=True), key=lambda pair: pair[1] * len(pair[0].indices))
     with report_writer(out) as write:
         for task, cost in by_time:

@@ -1,6 +1,7 @@
-"""A comparison's table as Markdown: `python -m inference results artifacts/reports/comparison --into README.md`.
+"""Results as Markdown tables: `python -m inference results docs/results/*.json --into README.md`.
 
-A table that is generated cannot disagree with the report that it is of.
+A table that is generated cannot disagree with what it is of: results, which join a training's record with a report
+(see `training.result`), and comparisons, which add speed.
 """
 
 import argparse
@@ -11,51 +12,86 @@ from typing import Any
 
 from data.errors import InputError
 from data.files import write_text
+from inference.comparison import model_name, table_heading, table_key
 from inference.comparison_record import VERSION
 from inference.markup import or_dash, selected_on, threads
+from inference.published import OTHERS, published_accuracy
 from inference.report import REPORT_FILE
 
+RESULTS, RESULT_VERSION = Path("docs/results"), 1
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
-COLUMNS = ("model", "framework", "accuracy, %", "95 % interval", "macro F1", "parameters", "MB", "ms", "selected on")
+RESULT_COLUMNS = {
+    **{"model": "---", "framework": "---", "recipe": "---", "accuracy, %": "---:", "95 % interval": "---:"},
+    **{"published, %": "---:", "macro F1": "---:", "selected on": "---", "trained": "---", "record": "---"},
+}
+SPEED_COLUMNS = {
+    **{"model": "---", "framework": "---", "recipe": "---", "accuracy, %": "---:", "macro F1": "---:"},
+    **{"parameters": "---:", "MB": "---:", "ms": "---:", "images/s": "---:"},
+}
+Record = Mapping[str, Any]
 
 
 def main(args: argparse.Namespace) -> int:
-    """Print the results, or put them between the markers of a file.
+    """Print the tables, or put them between the markers of a file.
 
     Args:
-        args: report (Path: a comparison's `report.json` or the folder that holds it), into (Path or None).
+        args: files (list[Path]: results and comparisons' `report.json`, or a comparison's folder), into (Path or None).
 
     Raises:
-        InputError: there is no such report, it is of another version, or the file has no markers.
+        InputError: a file cannot be read, is of another kind or version, or `into` has no markers.
     """
-    text = results(read_comparison(args.report))
+    found = [(path, read(path)) for path in args.files]
+    results = [(path, content) for path, content in found if "result" in content]
+    comparisons = [content for _, content in found if "comparison" in content]
+    text = "\n\n".join([*result_tables(results), *(comparison_tables(content) for content in comparisons)])
     if args.into is None:
         print(text)
         return 0
-    write_text(args.into, put_between_markers(_read(args.into, "a text file"), text, args.into.name))
+    write_text(args.into, put_between_markers(_text(args.into, "a text file"), text, args.into.name))
     print(args.into)
     return 0
 
 
-def read_comparison(path: Path) -> dict[str, Any]:
-    """The content of a comparison's `report.json`, given it or its folder."""
+def read(path: Path) -> dict[str, Any]:
+    """The content of a result or of a comparison's `report.json`, given the file or the comparison's folder."""
     file = path / REPORT_FILE if path.is_dir() else path
-    remedy = "make one: python -m inference compare MODEL... --data PATH"
+    expected = f"a result (python -m training result) or a comparison's {REPORT_FILE} (python -m inference compare)"
     try:
-        content = json.loads(_read(file, f"a comparison's {REPORT_FILE}"))
+        content = json.loads(_text(file, expected))
     except ValueError:
-        raise InputError(f"{file} is not JSON; expected a comparison's {REPORT_FILE}; {remedy}") from None
-    version = content.get("comparison") if isinstance(content, dict) else None
-    if version != VERSION:
-        raise InputError(f"{file} is comparison version {version!r}, expected version {VERSION}; {remedy}")
+        raise InputError(f"{file} is not JSON; expected {expected}") from None
+    versions = {"result": RESULT_VERSION, "comparison": VERSION}
+    kinds = [kind for kind in versions if isinstance(content, dict) and kind in content]
+    if len(kinds) != 1:
+        raise InputError(f"{file} is neither; expected {expected}")
+    if content[kinds[0]] != versions[kinds[0]]:
+        raise InputError(
+            f"{file} is {kinds[0]} version {content[kinds[0]]!r}, expected version {versions[kinds[0]]}; make it anew"
+        )
     return dict(content)
 
 
-def results(content: Mapping[str, Any]) -> str:
-    """The tables of a comparison as Markdown, each under the faces that it is of."""
+def result_tables(results: Sequence[tuple[Path, Record]]) -> list[str]:
+    """A table for each set of faces, the official protocol first and the best model first."""
+    groups: dict[tuple[str, ...], list[tuple[Path, Record]]] = {}
+    for path, result in results:
+        groups.setdefault(table_key(result["report"]), []).append((path, result))
+    official_first = sorted(groups.values(), key=lambda group: not _is_official(group[0][1]))
+    return [_result_table(group) for group in official_first]
+
+
+def comparison_tables(content: Record) -> str:
+    """The tables of a comparison, each under the faces that it is of, and how they were timed."""
     machine = content["machine"]
-    timed = f"ms: median time of one face on {machine['processor']}, {threads(machine)}."
-    return "\n\n".join([*(_table(record) for record in content["tables"]), timed])
+    timed = (
+        f"ms: median time of one face; images/s: in batches of 64. {machine['processor']}, {threads(machine)}; files "
+        "and speed of what is compared here, on one machine in one run."
+    )
+    tables = [
+        _table(record["heading"], SPEED_COLUMNS, [_speed_row(row) for row in record["rows"]])
+        for record in content["tables"]
+    ]
+    return "\n\n".join([*tables, timed])
 
 
 def put_between_markers(text: str, results: str, name: str) -> str:
@@ -65,35 +101,82 @@ def put_between_markers(text: str, results: str, name: str) -> str:
     return f"{text[: text.index(BEGIN)]}{BEGIN}\n{results}\n{text[text.index(END) :]}"
 
 
-def _table(record: Mapping[str, Any]) -> str:
-    heading: str = record["heading"]
-    lines = [_line(COLUMNS), _line(["---", "---", *["---:"] * 6, "---"])]
-    return "\n".join([f"**{heading[0].upper()}{heading[1:]}**", "", *lines, *(_row(row) for row in record["rows"])])
+def _is_official(result: Record) -> bool:
+    return str(result["report"]["evaluated_on"]["protocol"]) == "official"
 
 
-def _row(row: Mapping[str, Any]) -> str:
-    figures = row["figures"]
-    low, high = (100 * bound for bound in figures["interval"])
-    return _line(
-        [
-            row["label"],
-            row["framework"],
-            f"{100 * figures['accuracy']:.2f}",
-            f"{low:.2f}–{high:.2f}",
-            or_dash(figures["macro"]["f1"]["value"], ".4f"),
-            f"{row['parameters']:,}",
-            f"{row['bytes'] / 1e6:.2f}",
-            or_dash(row["latency"] and row["latency"]["p50"], ".3g"),
-            selected_on(row),
-        ]
-    )
+def _result_table(group: Sequence[tuple[Path, Record]]) -> str:
+    first = group[0][1]
+    ranked = sorted(group, key=lambda one: -one[1]["report"]["figures"]["accuracy"])
+    rows = [_result_row(path, result) for path, result in ranked]
+    if _is_official(first):
+        rows += [_other_row(other.name, other.accuracy, other.remark) for other in OTHERS]
+    return _table(table_heading(first["report"]), RESULT_COLUMNS, rows)
 
 
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
+def _result_row(path: Path, result: Record) -> list[str]:
+    report, run = result["report"], result["run"]
+    figures, manifest = report["figures"], report["manifest"]
+    published = published_accuracy(run["settings"], run["data"]["protocol"])
+    return [
+        model_name(report),
+        manifest["framework"],
+        _recipe(run["settings"]),
+        f"{100 * figures['accuracy']:.2f}",
+        _interval(figures),
+        or_dash(None if published is None else 100 * published, ".2f"),
+        or_dash(figures["macro"]["f1"]["value"], ".4f"),
+        selected_on({"selection": {"how": "best epoch"} | manifest["selection"]}),
+        _trained(run),
+        f"[{path.stem}]({path.as_posix()})",
+    ]
 
 
-def _read(path: Path, expected: str) -> str:
+def _other_row(name: str, accuracy: float, remark: str) -> list[str]:
+    filled = {"model": name, "accuracy, %": f"{100 * accuracy:.1f}", "selected on": remark}
+    return [filled.get(column, "–") for column in RESULT_COLUMNS]
+
+
+def _recipe(settings: Record) -> str:
+    """The recipe, with the optimiser and balance where there are several of one recipe."""
+    balance = "" if settings["balance"] == "none" else f", {settings['balance']}"
+    return f"{settings['recipe']}, {settings['optimizer']}{balance}"
+
+
+def _trained(run: Record) -> str:
+    settings, machine = run["settings"], run["machine"]
+    count = "1 thread" if machine["threads"] == 1 else f"{machine['threads']} threads"
+    where = machine["device"] if "NVIDIA" in machine["device"] else count
+    epochs = f"epoch {run['best']['epoch']} of {settings['epochs']}"
+    return f"{run['seconds']:,.0f} s, {where}, {settings['precision']}, {epochs}"
+
+
+def _speed_row(row: Record) -> list[str]:
+    figures, single, batch = row["figures"], row["latency"], row["throughput"]
+    return [
+        row["label"],
+        row["framework"],
+        row["recipe"],
+        f"{100 * figures['accuracy']:.2f}",
+        or_dash(figures["macro"]["f1"]["value"], ".4f"),
+        f"{row['parameters']:,}",
+        f"{row['bytes'] / 1e6:.2f}",
+        or_dash(single and single["p50"], ".3g"),
+        or_dash(batch and batch["images_per_second"], ",.0f"),
+    ]
+
+
+def _interval(figures: Record) -> str:
+    return "–".join(f"{100 * bound:.2f}" for bound in figures["interval"])
+
+
+def _table(heading: str, columns: Mapping[str, str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [list(columns), list(columns.values()), *rows]
+    title = f"**{heading[0].upper()}{heading[1:]}**"
+    return "\n".join([title, "", *(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)])
+
+
+def _text(path: Path, expected: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

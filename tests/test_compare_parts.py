@@ -1,7 +1,5 @@
-"""What a comparison is made of, piece by piece: augmentation, spoiled faces, picking, timing, charts, results."""
+"""What a comparison is made of, piece by piece: augmentation, spoiled faces, picking, timing, charts."""
 
-import argparse
-import json
 import time
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -15,7 +13,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from data.errors import InputError
 from data.faceset import FaceSet
 from inference.charts import Bubble, pareto_chart, pareto_front, percent_scale, time_scale
 from inference.corruptions import KINDS, STRENGTHS, corrupt
@@ -23,7 +20,6 @@ from inference.curves import coverage, risk_coverage
 from inference.engine import Engine
 from inference.ensemble import pick_greedily
 from inference.latency import Plan, interleaved
-from inference.results import BEGIN, END, main, put_between_markers, read_comparison
 from inference.robustness import CONDITIONS, answers, spoil, stratified
 from inference.testtime import Augmented, views
 
@@ -217,45 +213,3 @@ def test_scale_of_times_holds_its_values(values: list[float]) -> None:
     scale = time_scale(values)
     assert all(0 <= scale.share(value) <= 1 for value in values)
     assert scale.ticks
-
-
-def test_results_go_between_the_markers_and_nowhere_else(compared: Path, tmp_path: Path) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text(f"# Title\n\n{BEGIN}\nold\n{END}\n\nend\n")
-    assert main(argparse.Namespace(report=compared, into=readme)) == 0
-    text = readme.read_text()
-    assert text.startswith(f"# Title\n\n{BEGIN}\n")
-    assert text.endswith(f"\n{END}\n\nend\n")
-    assert "old" not in text
-    content = json.loads((compared / "report.json").read_text())
-    for table in content["tables"]:
-        for row in table["rows"]:
-            assert f"| {row['label']} | {row['framework']} | {100 * row['figures']['accuracy']:.2f} |" in text
-    assert main(argparse.Namespace(report=compared / "report.json", into=readme)) == 0
-    assert readme.read_text() == text
-
-
-@pytest.mark.parametrize("text", ["nothing", BEGIN, f"{END} {BEGIN}", f"{BEGIN}{BEGIN}{END}"])
-def test_file_without_both_markers_is_refused(text: str) -> None:
-    with pytest.raises(InputError, match=r"README\.md does not hold"):
-        put_between_markers(text, "new", "README.md")
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("{", "is not JSON"),
-        ('{"report": 1}', "comparison version None"),
-        ('{"comparison": 2}', "version 2"),
-        ("[]", "None"),
-    ],
-)
-def test_what_is_no_comparison_is_refused(tmp_path: Path, content: str, message: str) -> None:
-    (tmp_path / "report.json").write_text(content)
-    with pytest.raises(InputError, match=message):
-        read_comparison(tmp_path)
-
-
-def test_missing_comparison_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"cannot be read .*expected a comparison's report\.json"):
-        read_comparison(tmp_path / "none")

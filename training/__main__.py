@@ -1,6 +1,7 @@
 """Trains a model: `python -m training --framework torch --model cnn_1 --data fer2013.csv`.
 
 Progress goes to stderr; the run folder is the last line of stdout. A grid of trainings: `python -m training sweep`.
+What a training came to, small enough to commit: `python -m training result`.
 """
 
 import argparse
@@ -34,6 +35,10 @@ def main(arguments: list[str] | None = None) -> int:
         from training.sweep import main as sweep
 
         return sweep(given[1:])
+    if given[:1] == ["result"]:
+        from training.result import main as result
+
+        return result(given[1:])
     args = parse(given)
     if args.resume is not None:
         return _resume(args, given)

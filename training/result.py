@@ -1,0 +1,85 @@
+"""Keeps what a training came to, small enough to commit: `python -m training result RUN REPORT...`.
+
+A result joins a run's record with a report of the model that was exported from it, after checking that they belong
+together; `python -m inference results` makes tables of results. Each file written is a line of stdout.
+"""
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from data.errors import InputError
+from data.files import write_json
+from inference.report import REPORT_FILE
+from inference.report import VERSION as REPORT_VERSION
+from inference.results import RESULT_VERSION, RESULTS
+from training.run import RunRecord, read_metrics, read_record
+
+LEFT_OUT = ("data_path", "progress", "checkpoints")
+
+
+def main(arguments: list[str]) -> int:
+    """Parse the command line and write a result for each report."""
+    parser = argparse.ArgumentParser(prog="python -m training result", description=__doc__)
+    parser.add_argument("run", type=Path, metavar="RUN", help="the folder that training made")
+    parser.add_argument("reports", nargs="+", type=Path, metavar="REPORT", help="folders that evaluating it made")
+    parser.add_argument("--out", type=Path, default=RESULTS, help=f"default: {RESULTS}")
+    args = parser.parse_args(arguments)
+    for report in args.reports:
+        content = result(args.run, report)
+        path = args.out / f"{content['report']['name']}.json"
+        write_json(path, content)
+        print(path)
+    return 0
+
+
+def result(run: Path, report: Path) -> dict[str, Any]:
+    """Return a run's record and epochs together with one report of its model.
+
+    Raises:
+        InputError: one of them cannot be read, the run is not finished, or the report is of another model.
+    """
+    record = read_record(run)
+    if record.status != "finished" or record.best is None:
+        raise InputError(f"{run} is {record.status}, expected a finished run; go on: python -m training --resume {run}")
+    content = _read_report(report)
+    _check(record, content, run, report)
+    for curve in (*content["figures"]["roc"], content["figures"]["micro_roc"], content["figures"]["macro_roc"]):
+        del curve["points"]
+    kept = {name: value for name, value in asdict(record).items() if name not in LEFT_OUT}
+    epochs = [{name: value for name, value in line.items() if name != "classes"} for line in read_metrics(run)]
+    return {
+        "result": RESULT_VERSION,
+        "run": kept | {"name": run.name, "best": asdict(record.best)},
+        "epochs": epochs,
+        "report": content,
+    }
+
+
+def _read_report(folder: Path) -> dict[str, Any]:
+    file = folder / REPORT_FILE
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder} is no report ({error}); make one: python -m inference evaluate MODEL") from error
+    if not isinstance(content, dict) or content.get("report") != REPORT_VERSION:
+        raise InputError(f"{file} is not a report of version {REPORT_VERSION}; evaluate the model again")
+    return content
+
+
+def _check(record: RunRecord, content: dict[str, Any], run: Path, report: Path) -> None:
+    manifest = content["manifest"]
+    if record.best is None or manifest["checkpoint_sha256"] != record.best.sha256:
+        raise InputError(
+            f"{report} is of a model with the checkpoint {manifest['checkpoint_sha256'][:12]}, which is not the best "
+            f"of {run}; export that run, and evaluate what comes of it"
+        )
+    on, correct = content["evaluated_on"], content["figures"]["correct"]
+    plain = manifest["precision"] == "fp32" and on["augmentation"] == "none" and on["part"] == "test"
+    if record.test and plain and on["same_faces"] and correct != record.test["correct"]:
+        raise InputError(
+            f"{report} counts {correct:,} correct faces, the run itself {record.test['correct']:,}; one of them is not "
+            "of this model: evaluate it again"
+        )
