@@ -1,8 +1,9 @@
-"""Training speed side by side: `python -m benchmarks.training_speed --frameworks torch paddle`.
+"""Training speed side by side: `python -m benchmarks.training_speed --frameworks torch paddle --precisions fp32 bf16`.
 
-Every framework has a process of its own, and they take turns, so that what else happens on the machine meets all
-of them. The best round of each counts: noise only ever slows down. Settings are the `published` recipe's, the data
-random pixels.
+Every framework and precision has a process of its own, and they take turns, so that what else happens on the machine
+meets all of them. The best round of each counts: noise only ever slows down. Settings are the `published` recipe's, the
+data random pixels. PyTorch's processes also multiply large matrices; behind each speed stands the share of that peak
+which the model's own arithmetic comes to.
 """
 
 import argparse
@@ -17,28 +18,34 @@ import numpy as np
 
 from data.errors import run_command
 from data.faceset import SIDE
+from inference.machine import available_cpus
 from training.epoch import EpochPlan
 from training.loop import batches
 from training.recipe import CHOICES, FRAMEWORKS, recipe
 from training.specs import MODELS, model_spec
-from training.weights import initial_weights
+from training.weights import initial_weights, named_layers, output_shape, shapes
 
 FACES = 8192
+PEAK = "peak"
 
 
 def main() -> int:
-    """Run the rounds and print images per second, and each as a share of the fastest framework's."""
+    """Run the rounds and print images per second, and each as a share of the fastest one's and of the peak."""
     args = _parser().parse_args()
     if args.serve:
-        return _serve(args.serve, args.precision, args.seconds)
-    workers = {name: _worker(name, args.precision, args.seconds) for name in args.frameworks}
+        return _serve(args.serve, *args.precisions, args.seconds)
+    kinds = [(framework, precision) for framework in args.frameworks for precision in args.precisions]
+    workers = {kind: _worker(*kind, args.seconds) for kind in kinds}
     try:
+        peaks = _best({kind: worker for kind, worker in workers.items() if kind[0] == "torch"}, PEAK, args.rounds)
+        for (_, precision), peak in peaks.items():
+            print(f"matrix multiply, torch {precision}: {peak / 1e9:.0f} GFLOP/s")
         for model in args.models:
-            rounds = [{name: _ask(worker, model) for name, worker in workers.items()} for _ in range(args.rounds)]
-            best = {name: max(found[name] for found in rounds) for name in workers}
-            fastest = max(best.values())
-            shares = "  ".join(f"{name} {speed:8.0f} ({speed / fastest:.2f})" for name, speed in best.items())
-            print(f"{model:16}{shares}", flush=True)
+            best = _best(workers, model, args.rounds)
+            fastest, work = max(best.values()), training_flops(model)
+            for kind, speed in best.items():
+                share = f", {speed * work / peaks[kind]:.0%} of peak" if kind in peaks else ""
+                print(f"{model:16}{' '.join(kind):18}{speed:8.0f} images/s ({speed / fastest:.2f}{share})", flush=True)
     finally:
         for worker in workers.values():
             worker.stdin.close()
@@ -50,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training_speed", description=__doc__)
     parser.add_argument("--frameworks", nargs="+", choices=FRAMEWORKS, default=["torch"])
     parser.add_argument("--models", nargs="+", choices=tuple(MODELS), default=["mlp_1", "cnn_1", "cnn_4"])
-    parser.add_argument("--precision", choices=CHOICES["precision"], default="fp32")
+    parser.add_argument("--precisions", nargs="+", choices=CHOICES["precision"], default=["fp32"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5, help="length of one round of one framework")
     parser.add_argument("--serve", choices=FRAMEWORKS, help=argparse.SUPPRESS)
@@ -58,9 +65,29 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _worker(framework: str, precision: str, seconds: float) -> subprocess.Popen[str]:
-    options = ["--serve", framework, "--precision", precision, "--seconds", str(seconds)]
+    options = ["--serve", framework, "--precisions", precision, "--seconds", str(seconds)]
     command = [sys.executable, "-m", "benchmarks.training_speed", *options]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def training_flops(model: str) -> float:
+    """Return the floating-point operations of one face in one step: two a multiply-add, forward and twice backward."""
+    spec = model_spec(model)
+    wanted = shapes(spec)
+    work = 0
+    for named in named_layers(spec):
+        weights = [shape for name, shape in wanted.items() if name.startswith(f"{named.name}.") and len(shape) > 1]
+        # A residual block's convolutions, too, all have as many places as leave it.
+        places = output_shape(named.layer, named.inputs)[1:]
+        work += sum(int(np.prod(shape)) * int(np.prod(places)) for shape in weights)
+    return 6.0 * work
+
+
+def _best(
+    workers: dict[tuple[str, str], subprocess.Popen[str]], task: str, rounds: int
+) -> dict[tuple[str, str], float]:
+    found = [{kind: _ask(worker, task) for kind, worker in workers.items()} for _ in range(rounds)]
+    return {kind: max(one[kind] for one in found) for kind in workers}
 
 
 def _ask(worker: subprocess.Popen[str], model: str) -> float:
@@ -75,6 +102,9 @@ def _serve(framework: str, precision: str, seconds: float) -> int:
     learners = {}
     for line in sys.stdin:
         model = line.strip()
+        if model == PEAK:
+            print(json.dumps(_matrix_multiply(precision, seconds)), flush=True)
+            continue
         if model not in learners:
             learners[model] = _learner(framework, model, precision)
         print(json.dumps(_images_per_second(learners[model], seconds)), flush=True)
@@ -92,6 +122,22 @@ def _learner(framework: str, model: str, precision: str):
     learner.step(0, settings.batch_size, 1e-3)
     learner.totals()
     return learner
+
+
+def _matrix_multiply(precision: str, seconds: float) -> float:
+    """Return the floating-point operations a second of multiplying matrices that fit no cache."""
+    import torch
+
+    torch.set_num_threads(available_cpus())
+    side = 2048
+    kind = torch.bfloat16 if precision == "bf16" else torch.float32
+    first, second = (torch.randn(side, side).to(kind) for _ in range(2))
+    first @ second
+    began, runs = time.perf_counter(), 0
+    while time.perf_counter() - began < seconds:
+        first @ second
+        runs += 1
+    return 2.0 * side**3 * runs / (time.perf_counter() - began)
 
 
 def _images_per_second(learner, seconds: float) -> float:

@@ -8,6 +8,8 @@ from data.errors import InputError
 from inference.engine import Engine
 
 ALL = "all"
+# The best of the models that come with the project; where it is on the shelf, it is what people meet first.
+DEFAULT = "cnn_4.torch.best-official.int8"
 KEPT = 12  # Loaded models; the one used longest ago makes room.
 REMEDY = "train and export one with: make run"
 
@@ -21,8 +23,9 @@ class Shelf:
         self._loaded: OrderedDict[tuple[str, int, int], Engine] = OrderedDict()
 
     def names(self) -> list[str]:
-        """Return the artifacts' names, without their suffix, sorted."""
-        return sorted(file.stem for file in self.folder.glob("*.onnx") if not file.name.startswith("."))
+        """Return the artifacts' names, without their suffix, sorted, but `DEFAULT` first."""
+        found = (file.stem for file in self.folder.glob("*.onnx") if not file.name.startswith("."))
+        return sorted(found, key=lambda name: (name != DEFAULT, name))
 
     def engine(self, name: str) -> Engine:
         """Return an artifact, loaded anew where its file has changed.

@@ -6,9 +6,8 @@ from typing import Any
 
 from inference.comparison import model_name
 from inference.contenders import Contender
-from inference.curves import coverage
+from inference.curves import coverage, without_points
 from inference.measurements import Measured
-from inference.metrics import Summary
 from inference.report import PREDICTIONS_FILE, document, notes
 
 
@@ -25,7 +24,7 @@ def row(one: Contender, measured: Measured) -> dict[str, Any]:
         "predictions": f"{'' if one.is_ensemble else '../'}{one.name}/{PREDICTIONS_FILE}",
         **_manifests(reports),
         "selection": _selection(one),
-        "figures": _figures(one.summary),
+        "figures": without_points(one.summary.to_dict()),
         "coverage": [asdict(step) for step in coverage(confidences, right)],
         "latency": asdict(timings[0]) if timings else None,
         "throughput": asdict(timings[1]) if timings else None,
@@ -75,11 +74,3 @@ def _notes(one: Contender, reports: Sequence[Mapping[str, Any]]) -> list[str]:
     figures = one.summary.to_dict()
     first, *others = (notes({**report, "figures": figures}) for report in reports)
     return [note for note in first if all(note in other for other in others)]
-
-
-def _figures(summary: Summary) -> dict[str, Any]:
-    """The summary without the points of its curves, which the reports of the models hold."""
-    figures = summary.to_dict()
-    for curve in (*figures["roc"], figures["micro_roc"], figures["macro_roc"]):
-        del curve["points"]
-    return figures

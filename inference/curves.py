@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,6 +118,16 @@ def risk_coverage(confidences: NDArray[np.float64], right: NDArray[np.bool_]) ->
     places = np.flatnonzero(last)
     kept = places[np.unique(np.searchsorted(share[places], np.linspace(0.01, 1, 100)).clip(max=len(places) - 1))]
     return _points(share[kept], accuracy[kept])
+
+
+def without_points(figures: dict[str, Any]) -> dict[str, Any]:
+    """A summary's plain values (`Summary.to_dict`) without the points of its curves, which are most of them."""
+
+    def bare(curve: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in curve.items() if name != "points"}
+
+    curves = {"roc": [bare(curve) for curve in figures["roc"]]}
+    return figures | curves | {name: bare(figures[name]) for name in ("micro_roc", "macro_roc")}
 
 
 def _points(false_rate: NDArray[np.float64], true_rate: NDArray[np.float64]) -> tuple[tuple[float, float], ...]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from data.errors import InputError
 from data.files import write_json
+from inference.curves import without_points
 from inference.report import REPORT_FILE
 from inference.report import VERSION as REPORT_VERSION
 from inference.results import RESULT_VERSION, RESULTS
@@ -46,15 +47,13 @@ def result(run: Path, report: Path) -> dict[str, Any]:
         raise InputError(f"{run} is {record.status}, expected a finished run; go on: python -m training --resume {run}")
     content = _read_report(report)
     _check(record, content, run, report)
-    for curve in (*content["figures"]["roc"], content["figures"]["micro_roc"], content["figures"]["macro_roc"]):
-        del curve["points"]
     kept = {name: value for name, value in asdict(record).items() if name not in LEFT_OUT}
     epochs = [{name: value for name, value in line.items() if name != "classes"} for line in read_metrics(run)]
     return {
         "result": RESULT_VERSION,
         "run": kept | {"name": run.name, "best": asdict(record.best)},
         "epochs": epochs,
-        "report": content,
+        "report": content | {"figures": without_points(content["figures"])},
     }
 
 
