@@ -20,7 +20,7 @@ from data.errors import InputError
 from demo.__main__ import account_from, is_loopback
 from demo.cards import safe_cell
 from demo.sentences import SENTENCES
-from demo.shelf import ALL, Shelf, title
+from demo.shelf import ALL, DEFAULT, Shelf, title
 from demo.words import language, say
 
 gradio_client = pytest.importorskip("gradio_client", reason="the page needs Gradio: install ferox[demo]")
@@ -302,6 +302,16 @@ def test_the_shelf_loads_a_model_again_only_where_its_file_changed(tmp_path: Pat
         shelf.engine(file.stem)
     with pytest.raises(InputError, match="make run"):
         shelf.engines(ALL)
+
+
+def test_the_model_that_comes_with_the_project_stands_first(tmp_path: Path) -> None:
+    for name in ("mlp_1.torch.published-official", "cnn_1.torch.published-random.int8", DEFAULT):
+        (tmp_path / f"{name}.onnx").touch()
+    names = [DEFAULT, "cnn_1.torch.published-random.int8", "mlp_1.torch.published-official"]
+    assert Shelf(tmp_path).names() == names
+    (tmp_path / f"{DEFAULT}.onnx").unlink()
+    assert Shelf(tmp_path).names() == names[1:]
+    assert (Path(__file__).parents[1] / "artifacts" / "models" / f"{DEFAULT}.onnx").is_file()
 
 
 def test_titles_say_model_framework_recipe_protocol_and_precision() -> None:

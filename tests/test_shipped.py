@@ -8,14 +8,24 @@ import pytest
 
 from data.draw import draw
 from data.faceset import LABELS
+from demo.shelf import DEFAULT
 from inference.engine import Engine
 
-SHIPPED = sorted((Path(__file__).parents[1] / "artifacts" / "models").glob("cnn_1.*.published-random.int8.onnx"))
+MODELS = Path(__file__).parents[1] / "artifacts" / "models"
+TWINS = sorted(MODELS.glob("cnn_1.*.published-random.int8.onnx"))
+BEST = MODELS / f"{DEFAULT}.onnx"
+SHIPPED = [*TWINS, BEST]
 
 
 def test_cnn_1_comes_from_every_framework_and_is_small() -> None:
-    assert [path.name.split(".")[1] for path in SHIPPED] == ["paddle", "tensorflow", "torch"]
-    assert sum(path.stat().st_size for path in SHIPPED) < 16_000_000
+    assert [path.name.split(".")[1] for path in TWINS] == ["paddle", "tensorflow", "torch"]
+    assert sum(path.stat().st_size for path in TWINS) < 16_000_000
+
+
+def test_the_page_s_default_was_selected_apart_from_its_test_part_and_is_small() -> None:
+    manifest = Engine.load(BEST, provider="cpu", threads=1).manifest
+    assert (manifest.data.protocol, manifest.selection.part) == ("official", "validation")
+    assert BEST.stat().st_size < 12_000_000
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
@@ -24,7 +34,8 @@ def test_a_shipped_model_is_proven_and_says_so(path: Path) -> None:
     assert manifest.precision == "int8"
     assert manifest.parity["passed"] is manifest.parity["fp32"]["passed"] is True
     assert manifest.parity["accuracy_drop"] <= 0.005
-    assert manifest.data.counts["test"] == manifest.parity["fp32"]["faces"] == 7178
+    assert manifest.data.counts["test"] == manifest.parity["fp32"]["faces"]
+    assert manifest.data.counts["test"] == {"official": 3589, "random": 7178}[manifest.data.protocol]
     record = json.loads(path.with_suffix(".parity.json").read_text())
     assert {key: value for key, value in record.items() if key != "stage"} == manifest.parity
     assert f"accuracy {manifest.selection.accuracy:.2%}" in path.with_suffix(".md").read_text()
