@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import ArrayLike, NDArray
@@ -165,4 +166,5 @@ def _figure(path: Path, title: str, inches: tuple[float, float]) -> Iterator[Fig
         figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.12)
         figure.suptitle(title, fontsize=11.5, fontweight="bold", color=INK)
         yield figure
-        figure.savefig(temporary, format="png")
+        # `savefig` would draw twice, the first time for the layout alone, which drawing sees to anyway.
+        FigureCanvasAgg(figure).print_png(temporary)  # type: ignore[no-untyped-call]

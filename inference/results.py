@@ -128,12 +128,12 @@ def _result_row(path: Path, result: Record) -> list[str]:
         or_dash(figures["macro"]["f1"]["value"], ".4f"),
         selected_on({"selection": {"how": "best epoch"} | manifest["selection"]}),
         _trained(run),
-        f"[{path.stem}]({path.as_posix()})",
+        f"[record]({path.as_posix()})",
     ]
 
 
 def _other_row(name: str, accuracy: float, remark: str) -> list[str]:
-    filled = {"model": name, "accuracy, %": f"{100 * accuracy:.1f}", "selected on": remark}
+    filled = {"model": name, "accuracy, %": f"{100 * accuracy:.4g}", "selected on": remark}
     return [filled.get(column, "–") for column in RESULT_COLUMNS]
 
 
