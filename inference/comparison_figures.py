@@ -30,7 +30,8 @@ def curves_by_class(number: int, record: Record, compared: Table) -> str:
                 words = f"{full_name(record['rows'][place])}: {curve.auc:.4f}"
                 lines.append((identity, series(place), words))
         areas = [curve.auc for curve in curves if curve.auc is not None]
-        hint = f"area {min(areas):.3f} to {max(areas):.3f}" if areas else "undefined"
+        bounds = dict.fromkeys(f"{area:.3f}" for area in (min(areas), max(areas))) if areas else {}
+        hint = f"area {' to '.join(bounds)}" if bounds else "undefined"
         chart = roc_chart(lines, f"ROC curves of {LABELS[label]} against the rest")
         charts.append(f"<figure><h3>{LABELS[label]} <small>{hint}</small></h3>{chart}</figure>")
     shared = f"<svg width='0' height='0' class='shared' aria-hidden='true'><defs>{''.join(paths)}</defs></svg>"

@@ -100,8 +100,8 @@ def _table(table: Table, measured: Measured, number: int) -> dict[str, Any]:
 def pick(table: Table, compared: Sequence[Pair]) -> dict[str, Any] | None:
     """The contender with the best accuracy on the validation part, and those that the test part cannot tell from it.
 
-    None where no contender was selected on a part other than the one it is tested on. Models of lower precision and
-    under test-time augmentation have no validation figure of their own.
+    None where no contender was selected on a part other than the one it is tested on. Models of lower precision have
+    the validation figure that their export measured; those under test-time augmentation have none of their own.
     """
     validated = {place: _validated(one) for place, one in enumerate(table.contenders)}
     figures = {place: accuracy for place, accuracy in validated.items() if accuracy is not None}
@@ -126,9 +126,13 @@ def _validated(one: Contender) -> float | None:
         return one.choice.accuracies[-1]
     evaluation = one.members[0]
     manifest, selection = evaluation.manifest, evaluation.manifest.selection
-    plain = manifest.precision == "fp32" and evaluation.augmentation == "none" and not one.is_ensemble
     untouched = selection.part == "validation" and not evaluation.seen.selected_on
-    return selection.accuracy if plain and untouched else None
+    if one.is_ensemble or evaluation.augmentation != "none" or not untouched:
+        return None
+    if manifest.precision == "fp32":
+        return selection.accuracy
+    cost = manifest.parity.get("parts", {}).get("validation")
+    return None if cost is None else float(cost["accuracy"])
 
 
 def _pair(names: Sequence[str], pair: Pair) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def comparison_tables(content: Record) -> str:
         "and speed of what is compared here, on one machine in one run."
     )
     tables = [
-        _table(record["heading"], SPEED_COLUMNS, [_speed_row(row) for row in record["rows"]])
+        _table(f"speed: {record['heading']}", SPEED_COLUMNS, [_speed_row(row) for row in record["rows"]])
         for record in content["tables"]
     ]
     return "\n\n".join([*tables, timed])

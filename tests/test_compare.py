@@ -3,6 +3,7 @@
 import csv
 import json
 import time
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -242,6 +243,23 @@ def test_the_pick_is_the_best_on_the_validation_part(content: Content) -> None:
         pair for pair in table["pairs"] if not pair["differs"] and best["name"] in (pair["first"], pair["second"])
     ]
     assert len(table["pick"]["not_told_apart"]) == len(open_pairs)
+
+
+def test_a_lower_precision_is_picked_by_what_its_export_measured(
+    portraits: FaceSet, artifacts: dict[str, Path], tmp_path: Path
+) -> None:
+    cost = {"part": "validation", "faces": 70, "accuracy_fp32": 0.2, "accuracy": 0.999, "agreement": 0.9}
+    first, second = (
+        Engine.load(artifacts[f"{model}.torch.published-official"], provider="cpu", threads=1)
+        for model in ("cnn_1", "mlp_1")
+    )
+    parity = {"passed": True, "parts": {"validation": cost}}
+    second = replace(second, manifest=replace(second.manifest, precision="int8", parity=parity))
+    options = Options(robustness=False, latency=False)
+    tasks = [assign(engine, portraits) for engine in (first, second)]
+    folder, _ = compare(tasks, tmp_path, options, time.perf_counter())
+    (table,) = json.loads((folder / "report.json").read_text())["tables"]
+    assert (table["pick"]["name"], table["pick"]["validation_accuracy"]) == (second.path.stem, 0.999)
 
 
 def test_twins_are_those_of_one_model_and_their_disagreements_are_listed(compared: Path, content: Content) -> None:
