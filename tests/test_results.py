@@ -156,6 +156,9 @@ def test_published_figures_are_those_of_the_published_counts() -> None:
         best[key] = max(best.get(key, 0), published["test_accuracy"])
     for (model, optimizer, balance), accuracy in best.items():
         settings: dict[str, Any] = {"recipe": "published", "model": model, "optimizer": optimizer, "balance": balance}
+        settings["learning_rate"] = 0.01
         assert published_accuracy(settings, "random") == pytest.approx(accuracy / 100, abs=5e-7)
         assert published_accuracy(settings, "official") is None
         assert published_accuracy(settings | {"recipe": "best"}, "random") is None
+        if optimizer == "sgd":
+            assert published_accuracy(settings | {"learning_rate": 0.001}, "random") is None
