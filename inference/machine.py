@@ -4,7 +4,11 @@ import os
 import platform
 from pathlib import Path
 
+from data.errors import InputError
+
 CGROUP = Path("/sys/fs/cgroup")
+PROCESSOR = Path("/proc/cpuinfo")
+BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 
 
 def available_cpus() -> int:
@@ -31,9 +35,24 @@ def cgroup_quota(root: Path) -> float | None:
 
 def processor_name() -> str:
     """Return the processor's model name, such as `Intel(R) Xeon(R) Processor`."""
+    return _processor_fact("model name") or platform.processor() or platform.machine()
+
+
+def require_bf16() -> None:
+    """Raise an `InputError` if the processor says what it can do, and multiplying in bf16 is not in it."""
+    # x86 has flags, ARM has Features.
+    said = _processor_fact("flags") or _processor_fact("Features")
+    if said is not None and not BF16_FLAGS & set(said.split()):
+        raise InputError(
+            f"--precision is bf16, for which this processor ({processor_name()}) has no instructions: it would train "
+            "many times slower than in fp32; use fp32"
+        )
+
+
+def _processor_fact(name: str) -> str | None:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = PROCESSOR.read_text().splitlines()
     except OSError:
-        lines = []
-    models = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return next(models, platform.processor() or platform.machine())
+        return None
+    facts = (line.split(":", 1) for line in lines if ":" in line)
+    return next((value.strip() for key, value in facts if key.strip() == name), None)

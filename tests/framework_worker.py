@@ -103,6 +103,7 @@ def optimise(framework: str, name: str, folder: Path) -> None:
     labels = np.minimum(np.arange(len(pixels)) % 12, 6).astype(np.uint8)
     module = importlib.import_module(f"training.{framework}.train")
     drawn = draw_distortion(AUGMENTATIONS["full"], len(pixels), np.random.default_rng(5))
+    mix = np.linspace(0.5, 1, len(pixels), dtype=np.float32)
     found = {}
     for optimizer in OPTIMIZERS:
         settings = Settings(
@@ -119,7 +120,7 @@ def optimise(framework: str, name: str, folder: Path) -> None:
             device="cpu",
         )
         learner = module.learner(settings, load_weights(folder / f"{name}.weights.npz", LINEAR), pixels, labels)
-        learner.begin_epoch(EpochPlan(np.arange(len(pixels)), drawn, seed=0))
+        learner.begin_epoch(EpochPlan(np.arange(len(pixels)), drawn, 0, mix))
         for step in range(5):
             learner.step(step * BATCH, (step + 1) * BATCH, 0.001 * (step + 1))
             found[f"{optimizer}/{step}"] = learner.weights()["dense_1.weight"]

@@ -16,6 +16,7 @@ from export.from_tensorflow import convert
 from training.epoch import AUGMENTATIONS, EpochPlan, draw_distortion
 from training.recipe import recipe
 from training.specs import MODELS, BatchNorm, Conv, Dense, Flatten, ModelSpec
+from training.tensorflow import train
 from training.tensorflow.model import Mode, build, distort, normalise, set_weights
 from training.tensorflow.optimizer import SLOTS, Optimizer
 from training.tensorflow.quiet import tf
@@ -36,9 +37,8 @@ def main() -> None:
         found[f"distorted/{name}"] = distort(inputs["pixels"], drawn).numpy()
     found |= optimised(inputs)
     for smoothing in (0.0, 0.1):
-        loss = cross_entropy(
-            tf.constant(inputs["logits"]), tf.constant(inputs["labels"], tf.int64), inputs["balance"], smoothing
-        )
+        shares = tf.one_hot(inputs["labels"], 7)
+        loss = cross_entropy(tf.constant(inputs["logits"]), shares, inputs["balance"], smoothing)
         found[f"loss/{smoothing}"] = loss.numpy()
     found |= normalised(inputs) | dropped() | low_precision(inputs)
     np.savez(folder / "found.npz", **found)
@@ -95,6 +95,8 @@ def dropped() -> dict[str, np.ndarray]:
 def low_precision(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Weights and loss after one step in either precision, and the first logits of the model before it."""
     found = {}
+    # What is computed is asked for here, not how fast.
+    train.require_bf16 = lambda: None
     for precision in ("fp32", "bf16"):
         settings = replace(BASE, model="cnn_4", precision=precision)
         learner = TensorFlowLearner(settings, initial_weights(MODELS["cnn_4"], 0), inputs["pixels"], inputs["labels"])
@@ -121,7 +123,7 @@ def refusals(learner: TensorFlowLearner, inputs: dict[str, np.ndarray], folder: 
         "threads": lambda: TensorFlowLearner(replace(BASE, threads=2), *arrays),
         "damaged": lambda: learner.load_state(damaged),
         "half": lambda: learner.load_state(half),
-        "cuda": lambda: choose_device("cuda"),
+        "cuda": lambda: choose_device(replace(BASE, device="cuda")),
         "other": lambda: TensorFlowLearner(other, *arrays).load_state(state),
     }
     said = {}

@@ -64,8 +64,10 @@ def weights(folder: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def options(framework: str, data_file: Path) -> list[object]:
-    """Dropout, shuffling, distortions and an optimiser with state, all of which a resumed run has to repeat."""
+    """Dropout, shuffling, distorted and mixed faces, averaged weights and an optimiser with state: a resumed run has to
+    repeat them all."""
     model = ["--framework", framework, "--model", "cnn_4_original", "--augmentation", "full"]
+    model += ["--mixup", 0.2, "--ema-decay", 0.99]
     return [*model, "--data", data_file, "--epochs", 3, "--batch-size", 16, "--threads", 1]
 
 
@@ -126,7 +128,7 @@ def test_a_finished_run_has_its_record_and_pictures(framework: str, uninterrupte
     assert record["test"]["faces"] == record["data"]["counts"]["test"]
     assert {"curves.png", "confusion.png", "roc.png"} <= {file.name for file in uninterrupted.iterdir()}
     assert len(list(uninterrupted.glob("weights-*"))) <= 2
-    assert not list(uninterrupted.glob("state-*"))
+    assert not [*uninterrupted.glob("state-*"), *uninterrupted.glob("average-*")]
 
 
 def test_a_trained_run_is_published_and_evaluates_to_the_run_s_own_accuracy(

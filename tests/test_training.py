@@ -6,17 +6,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from data.errors import InputError
+from inference import machine
+from training.average import STEPS_BETWEEN, WeightAverage
 from training.epoch import AUGMENTATIONS, class_weights, draw_distortion, plan_epoch
 from training.loop import batches
-from training.recipe import recipe, settings_from_record
+from training.recipe import Settings, recipe, settings_from_record
 from training.specs import MODELS
 from training.weights import initial_weights, load_weights, parameter_count, save_weights, shapes
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (ferox[torch])")
 
-from training.torch.model import build, distort, get_weights, set_weights  # noqa: E402
+from training.torch.model import build, distort, get_weights, mixed, set_weights  # noqa: E402
+from training.torch.train import choose_device, cross_entropy  # noqa: E402
 
 
 def command(*arguments: object) -> list[str]:
@@ -31,6 +36,9 @@ def command(*arguments: object) -> list[str]:
         (["--test-share", "1"], "--test-share is 1.0"),
         (["--fold", "2"], "--fold 2 belongs to"),
         (["--label-smoothing", "0.9"], "--label-smoothing is 0.9"),
+        (["--patience", "0"], "--patience is 0, expected 1 to"),
+        (["--ema-decay", "1"], "--ema-decay is 1.0"),
+        (["--mixup", "-1"], "--mixup is -1.0"),
     ],
 )
 def test_a_wrong_value_is_refused_before_any_data_is_loaded(arguments: list[str], words: str) -> None:
@@ -112,3 +120,92 @@ def test_sampling_balances_classes() -> None:
 def test_no_batch_holds_a_single_face() -> None:
     assert batches(129, 64) == [(0, 64), (64, 129)]
     assert batches(128, 64) == [(0, 64), (64, 128)]
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_the_loss_of_unmixed_faces_is_pytorch_s_own(smoothing: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits, labels = torch.randn(20, 7, generator=generator) * 3, torch.arange(20) % 7
+    balance = torch.rand(7, generator=generator) + 0.5
+    expected = torch.nn.CrossEntropyLoss(balance, label_smoothing=smoothing)(logits, labels)
+    found = cross_entropy(logits, torch.nn.functional.one_hot(labels, 7).float(), balance, smoothing)
+    assert torch.isclose(found, expected, rtol=1e-6)
+
+
+def test_mixing_shares_out_a_face_with_its_counterpart_from_the_other_end() -> None:
+    faces = torch.tensor([0.0, 10.0, 100.0])[:, None, None].expand(3, 2, 2)
+    found = mixed(faces, torch.tensor([0.75, 0.5, 1.0]))
+    assert found[:, 0, 0].tolist() == [25.0, 10.0, 100.0]
+    assert found.shape == faces.shape
+
+
+def test_mixup_draws_shares_of_at_least_one_half_and_leaves_the_rest_of_the_plan_alone() -> None:
+    labels = np.repeat(np.arange(7), 300).astype(np.uint8)
+    base = recipe("published", "torch", "mlp_1").record() | {"augmentation": "full"}
+    plain = plan_epoch(settings_from_record(base), labels, 1)
+    plan = plan_epoch(settings_from_record(base | {"mixup": 1.0}), labels, 1)
+    assert plain.mix is None
+    assert plan.mix is not None
+    assert plan.mix.min() >= 0.5
+    assert plan.mix.max() <= 1
+    # Of a uniform share's larger part, the mean is 3/4 and the deviation 1/sqrt(48).
+    assert abs(plan.mix.mean() - 0.75) < 5 / np.sqrt(48 * len(labels))
+    assert (plan.order == plain.order).all()
+    assert plan.seed == plain.seed
+
+
+@given(
+    decay=st.floats(0.5, 0.9999),
+    values=st.lists(st.floats(-10, 10, width=32), min_size=1, max_size=20),
+    stop=st.integers(0, 20),
+)
+def test_the_average_of_weights_forgets_by_its_decay_and_goes_on_from_its_file(
+    decay: float, values: list[float], stop: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    average, expected = WeightAverage(decay), 0.0
+    file = tmp_path_factory.mktemp("average") / "average.npz"
+    for number, value in enumerate(values):
+        if number == stop:
+            average.save(file)
+            average = WeightAverage(decay)
+            average.load(file)
+        average.add({"w": np.array([value], np.float32)})
+        kept = min(decay**STEPS_BETWEEN, number / (number + 9))
+        expected = kept * expected + (1 - kept) * value
+    assert average.samples == len(values)
+    assert average.weights["w"].dtype == np.float32
+    assert np.isclose(average.weights["w"][0], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_run_ends_when_its_patience_does(tmp_path: Path) -> None:
+    # Steps so small that no epoch after the first tells any face otherwise.
+    options = ["--model", "mlp_1", "--epochs", 50, "--learning-rate", 1e-7, "--optimizer", "sgd", "--patience", 2]
+    done = subprocess.run(command(*options, "--out", tmp_path), capture_output=True, text=True, check=True)
+    assert "no better epoch than 1 in 2, which ends the run" in done.stderr
+    folder = Path(done.stdout.splitlines()[-1])
+    assert len((folder / "metrics.jsonl").read_text().splitlines()) == 3
+    assert '"status": "finished"' in (folder / "run.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("content", "refused"),
+    [
+        ("model name\t: Some\nflags\t\t: fpu avx2 avx512f", True),
+        ("model name\t: Some\nflags\t\t: fpu avx512f avx512_bf16", False),
+        ("Features\t: fp asimd bf16", False),
+        ("Features\t: fp asimd", True),
+        ("nothing that is understood", False),
+    ],
+)
+def test_bf16_is_refused_where_the_processor_would_only_imitate_it(
+    content: str, refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "cpuinfo"
+    file.write_text(content)
+    monkeypatch.setattr(machine, "PROCESSOR", file)
+    settings = Settings("torch", "mlp_1", precision="bf16", device="cpu")
+    if refused:
+        with pytest.raises(InputError, match="--precision is bf16, for which this processor"):
+            choose_device(settings)
+    else:
+        assert choose_device(settings).type == "cpu"

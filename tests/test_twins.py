@@ -32,7 +32,7 @@ pytestmark = [
     pytest.mark.skipif(
         "torch" not in INSTALLED or not OTHERS, reason="fewer than two frameworks are installed (ferox[all])"
     ),
-    # A fixture trains eleven models in three frameworks, ResNet-18 at 224 pixels among them.
+    # A fixture trains twelve models in three frameworks, ResNet-18 at 224 pixels among them.
     pytest.mark.timeout(1200),
 ]
 
@@ -130,7 +130,7 @@ def test_ten_steps_of_sgd_lead_to_the_same_weights(name: str, learned: Path) -> 
 
 @pytest.mark.parametrize("optimizer", worker.OPTIMIZERS)
 def test_an_optimiser_takes_the_same_steps_in_every_framework(optimizer: str, optimised: Path) -> None:
-    """Class weights, label smoothing, weight decay and distorted faces included."""
+    """Class weights, label smoothing, weight decay, distorted and mixed faces included."""
     start = lived_in("linear")["dense_1.weight"]
     walked = {
         framework: {

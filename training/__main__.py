@@ -187,6 +187,9 @@ def _parser() -> argparse.ArgumentParser:
         ("threads", int),
     ):
         add(f"--{name}", type=kind, help="default: the recipe's")
+    add("--mixup", type=float, metavar="ALPHA", help="mix faces in pairs, by shares drawn from Beta(ALPHA, ALPHA)")
+    add("--ema-decay", type=float, metavar="DECAY", help="keep a moving average of the weights, this decay a step")
+    add("--patience", type=int, metavar="EPOCHS", help="end after so many epochs without a better one")
     for name in (
         "optimizer",
         "schedule",

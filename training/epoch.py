@@ -55,11 +55,16 @@ class Distortion:
 
 @dataclass(frozen=True)
 class EpochPlan:
-    """The faces of one epoch as int64[K] indices into the training part, and what is done to each."""
+    """The faces of one epoch as int64[K] indices into the training part, and what is done to each.
+
+    `mix` float32[K], from 0.5 to 1, is the share that a face keeps of itself; the rest, of its picture and its label,
+    comes from the face that stands as far from the end of their batch as it does from the start.
+    """
 
     order: NDArray[np.int64]
     distortion: Distortion | None
     seed: int
+    mix: NDArray[np.float32] | None = None
 
 
 def plan_epoch(settings: Settings, labels: NDArray[np.uint8], epoch: int) -> EpochPlan:
@@ -68,7 +73,8 @@ def plan_epoch(settings: Settings, labels: NDArray[np.uint8], epoch: int) -> Epo
     order = random.permutation(_sampled(settings.balance, labels, random))
     augmentation = AUGMENTATIONS.get(settings.augmentation)
     distortion = draw_distortion(augmentation, len(order), random) if augmentation else None
-    return EpochPlan(order, distortion, int(random.integers(2**31)))
+    seed = int(random.integers(2**31))
+    return EpochPlan(order, distortion, seed, _shares(settings.mixup, len(order), random) if settings.mixup else None)
 
 
 def class_weights(balance: str, labels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -95,6 +101,12 @@ def draw_distortion(augmentation: Augmentation, count: int, random: np.random.Ge
     jitter = random.uniform(1 - augmentation.jitter, 1 + augmentation.jitter, (2, count)).astype(np.float32)
     boxes = _boxes(augmentation.erase, count, random)
     return Distortion(matrices, jitter[0], jitter[1], boxes, augmentation.black_edges)
+
+
+def _shares(mixup: float, count: int, random: np.random.Generator) -> NDArray[np.float32]:
+    drawn = random.beta(mixup, mixup, count)
+    # Either face of a pair may be called the first one.
+    return np.maximum(drawn, 1 - drawn).astype(np.float32)
 
 
 def _boxes(share: float, count: int, random: np.random.Generator) -> NDArray[np.int64]:

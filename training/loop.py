@@ -22,6 +22,7 @@ from data.faceset import FaceSet
 from data.files import sha256
 from data.splits import Split
 from inference.metrics import class_figures, confusion_matrix
+from training.average import STEPS_BETWEEN, WeightAverage
 from training.epoch import EpochPlan, plan_epoch
 from training.recipe import Settings, learning_rate
 from training.run import (
@@ -85,6 +86,9 @@ class Trainer:
         self.validation = _part(faces, split.validation)
         self.test = _part(faces, split.test)
         self.history = read_metrics(folder)
+        self.average = WeightAverage(self.settings.ema_decay) if self.settings.ema_decay else None
+        if self.average and record.progress:
+            self.average.load(folder / record.progress.average)
         self.interrupted: int | None = None
 
     def run(self) -> int:
@@ -95,6 +99,8 @@ class Trainer:
                 self._commit(_beginning(1), "running")
             first = self.record.progress.epoch if self.record.progress else 1
             for epoch in range(first, self.settings.epochs + 1):
+                if self._out_of_patience(epoch):
+                    break
                 if not self._epoch(epoch):
                     status = 128 + (self.interrupted or 0)
                     print(f"stopped; go on with: python -m training --resume {self.folder}", file=sys.stderr)
@@ -106,6 +112,13 @@ class Trainer:
         self.interrupted = number
         # A second signal must not have to wait for the step to end.
         signal.signal(number, signal.SIG_DFL)
+
+    def _out_of_patience(self, epoch: int) -> bool:
+        best, patience = self.record.best, self.settings.patience
+        if best is None or patience is None or epoch - 1 - best.epoch < patience:
+            return False
+        print(f"no better epoch than {best.epoch} in {patience}, which ends the run", file=sys.stderr)
+        return True
 
     def _epoch(self, epoch: int) -> bool:
         """Train one epoch and commit it; False, with its part committed, if a signal came."""
@@ -122,6 +135,8 @@ class Trainer:
                 self.learner.step(start, stop, learning_rate(self.settings, done))
                 bar.update(stop - start)
                 step += 1
+                if self.average and ((epoch - 1) * len(steps) + step) % STEPS_BETWEEN == 0:
+                    self.average.add(self.learner.weights())
                 if self.interrupted and step < len(steps):
                     break
         reached = self._reached(progress, epoch, step, steps[step - 1][1], time.perf_counter() - began)
@@ -161,7 +176,8 @@ class Trainer:
 
     def _close_epoch(self, reached: Progress, stop: int, rate: float) -> None:
         epoch = reached.epoch
-        logits = self.learner.logits(self.validation[0])
+        weights = self._weights_to_keep()
+        logits = self._validation_logits(weights)
         figures = judge(logits, self.validation[1])
         line = {
             "epoch": epoch,
@@ -179,15 +195,32 @@ class Trainer:
         write_metrics(self.folder, self.history)
         write_answers(self.folder, epoch, self.validation[1], softmax(logits))
         print(epoch_text(line), file=sys.stderr, flush=True)
-        weights = self.folder / f"weights-{epoch:04d}.npz"
-        save_weights(self.learner.weights(), self.spec, weights)
-        checkpoint = Checkpoint(epoch, weights.name, sha256(weights), figures["accuracy"], figures["loss"])
+        file = self.folder / f"weights-{epoch:04d}.npz"
+        save_weights(weights, self.spec, file)
+        checkpoint = Checkpoint(epoch, file.name, sha256(file), figures["accuracy"], figures["loss"])
         self.record = replace(
             self.record,
             checkpoints=self._kept(checkpoint),
             seconds=self.record.seconds + reached.seconds,
         )
         self._commit(_beginning(epoch + 1), "running")
+
+    def _weights_to_keep(self) -> Weights:
+        newest = self.learner.weights()
+        if self.average is None:
+            return newest
+        if not self.average.samples:
+            self.average.add(newest)
+        return self.average.weights
+
+    def _validation_logits(self, weights: Weights) -> NDArray[np.float32]:
+        if self.average is None:
+            return self.learner.logits(self.validation[0])
+        newest = self.learner.weights()
+        self.learner.set_weights(weights)
+        logits = self.learner.logits(self.validation[0])
+        self.learner.set_weights(newest)
+        return logits
 
     def _kept(self, newest: Checkpoint) -> tuple[Checkpoint, ...]:
         past = tuple(checkpoint for checkpoint in self.record.checkpoints if checkpoint.epoch < newest.epoch)
@@ -197,9 +230,14 @@ class Trainer:
         return (*past, newest)
 
     def _commit(self, progress: Progress, status: str) -> None:
-        state = self.folder / f"state-{progress.epoch:04d}-{progress.step:06d}{self.learner.state_suffix}"
+        place = f"{progress.epoch:04d}-{progress.step:06d}"
+        state = self.folder / f"state-{place}{self.learner.state_suffix}"
         self.learner.save_state(state)
         progress = replace(progress, state=state.name, state_sha256=sha256(state))
+        if self.average:
+            average = self.folder / f"average-{place}.npz"
+            self.average.save(average)
+            progress = replace(progress, average=average.name, average_sha256=sha256(average))
         self.record = replace(self.record, progress=progress, status=status)
         write_record(self.folder, self.record)
 

@@ -44,7 +44,7 @@ class Progress:
     """Where to go on: `epoch` (from 1) is to be continued from step `step` (0: from its start).
 
     The sums belong to the steps already taken in that epoch. `state` is the framework's own file with weights,
-    optimiser and random generators.
+    optimiser and random generators; `average` that of the weights' moving average, empty where there is none.
     """
 
     epoch: int
@@ -55,6 +55,8 @@ class Progress:
     seconds: float
     state: str
     state_sha256: str
+    average: str = ""
+    average_sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -126,8 +128,8 @@ def write_record(folder: Path, record: RunRecord) -> None:
     write_json(folder / RECORD_FILE, asdict(record))
     kept = {checkpoint.file for checkpoint in record.checkpoints}
     if record.progress:
-        kept.add(record.progress.state)
-    for file in [*folder.glob("weights-*"), *folder.glob("state-*")]:
+        kept |= {record.progress.state, record.progress.average}
+    for file in [path for kind in ("weights", "state", "average") for path in folder.glob(f"{kind}-*")]:
         if file.name not in kept:
             file.unlink()
 
@@ -157,6 +159,8 @@ def prepare_resume(folder: Path) -> RunRecord:
         raise InputError(f"{folder} is {record.status}: nothing is left to resume; train a new run")
     remove_temporaries(folder)
     check_file(folder, record.progress.state, record.progress.state_sha256)
+    if record.progress.average:
+        check_file(folder, record.progress.average, record.progress.average_sha256)
     history = [line for line in read_metrics(folder) if line["epoch"] < record.progress.epoch]
     write_metrics(folder, history)
     return record

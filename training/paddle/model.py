@@ -107,6 +107,13 @@ def distort(pixels: Tensor, distortion: Distortion, places: slice) -> Tensor:
     return paddle.where(erased, mean.expand_as(faces), faces)
 
 
+def mixed(values: Tensor, own: Tensor) -> Tensor:
+    """Return a batch float32[N, ...] in which each row keeps the share `own` float32[N]; the rest comes from the row as
+    far from the end."""
+    own = own.reshape([-1, *(1 for _ in values.shape[1:])])
+    return own * values + (1 - own) * values.flip(0)
+
+
 def _layer(named: NamedLayer) -> nn.Layer:
     width = named.inputs[0]
     match named.layer:

@@ -13,7 +13,7 @@ from data.faceset import LABELS
 from data.files import whole_file
 from inference.machine import processor_name
 from training.epoch import EpochPlan, class_weights
-from training.paddle.model import build, distort, get_weights, normalise, set_weights
+from training.paddle.model import build, distort, get_weights, mixed, normalise, set_weights
 from training.recipe import Settings
 from training.specs import model_spec
 from training.weights import Weights, load_state
@@ -55,11 +55,11 @@ class PaddleLearner:
     def step(self, start: int, stop: int, rate: float) -> None:
         """See `training.loop.Learner`."""
         self.optimizer.set_lr(rate)
-        inputs, labels = self._batch(start, stop)
+        inputs, labels, shares = self._batch(start, stop)
         with paddle.amp.auto_cast(self.settings.precision == "bf16", dtype="bfloat16"):
             logits = self.model(inputs)
         logits = logits.astype("float32")
-        loss = cross_entropy(logits, labels, self.balance, self.settings.label_smoothing)
+        loss = cross_entropy(logits, shares, self.balance, self.settings.label_smoothing)
         loss.backward()
         self.optimizer.step()
         self.optimizer.clear_grad()
@@ -109,7 +109,7 @@ class PaddleLearner:
         self.set_weights(parts["model"])
         self.optimizer.set_state_dict({name: paddle.to_tensor(array) for name, array in parts["optimizer"].items()})
 
-    def _batch(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+    def _batch(self, start: int, stop: int) -> tuple[Tensor, Tensor, Tensor]:
         if self.plan is None:
             raise RuntimeError("step before begin_epoch")
         paddle.seed((self.plan.seed + start) % 2**31)
@@ -117,23 +117,28 @@ class PaddleLearner:
         pixels = self.pixels[faces]
         if self.plan.distortion is not None:
             pixels = distort(pixels, self.plan.distortion, slice(start, stop))
-        return normalise(pixels), self.labels[faces]
+        inputs, labels = normalise(pixels), self.labels[faces]
+        shares = functional.one_hot(labels, len(LABELS))
+        if self.plan.mix is not None:
+            own = paddle.to_tensor(self.plan.mix[start:stop])
+            inputs, shares = mixed(inputs, own), mixed(shares, own)
+        return inputs, labels, shares
 
     def _reset_totals(self) -> None:
         self.loss_sum = paddle.zeros([], "float64")
         self.correct = paddle.zeros([], "int64")
 
 
-def cross_entropy(logits: Tensor, labels: Tensor, balance: Tensor, smoothing: float) -> Tensor:
-    """Return PyTorch's weighted cross-entropy with label smoothing: the mean over faces, weighted by their class.
+def cross_entropy(logits: Tensor, shares: Tensor, balance: Tensor, smoothing: float) -> Tensor:
+    """Return the mean loss of logits [N, 7] where the classes have `shares` float32[N, 7] in each face and weights
+    `balance` float32[7].
 
     With weights, Paddle's own takes the smoothed part's weight from the target class alone; PyTorch's weighs every
     class's share by that class.
     """
     log = functional.log_softmax(logits, axis=1)
-    share = functional.one_hot(labels, len(LABELS))
-    target = (1 - smoothing) * share + smoothing / len(LABELS)
-    return -(log * target * balance).sum() / (share * balance).sum()
+    target = (1 - smoothing) * shares + smoothing / len(LABELS)
+    return -(log * target * balance).sum() / (shares * balance).sum()
 
 
 def choose_device(settings: Settings) -> str:

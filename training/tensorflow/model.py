@@ -173,6 +173,13 @@ def distort(pixels: tf.Tensor, distortion: Distortion) -> tf.Tensor:
     return tf.where(erased, mean, faces)
 
 
+def mixed(values: tf.Tensor, own: tf.Tensor) -> tf.Tensor:
+    """Return a batch float32[N, ...] in which each row keeps the share `own` float32[N]; the rest comes from the row as
+    far from the end."""
+    own = tf.reshape(own, (-1, *(1 for _ in values.shape[1:])))
+    return own * values + (1 - own) * tf.reverse(values, (0,))
+
+
 def _sample(faces: tf.Tensor, matrices: tf.Tensor, *, black_edges: bool) -> tf.Tensor:
     """PyTorch's `affine_grid` and bilinear `grid_sample`, both with `align_corners=False`, on float32[N, S, S]."""
     side = faces.shape[1]

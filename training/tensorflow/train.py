@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from data.errors import InputError
 from data.faceset import LABELS
 from data.files import whole_file
-from inference.machine import available_cpus, processor_name
+from inference.machine import available_cpus, processor_name, require_bf16
 from training.epoch import Distortion, EpochPlan, class_weights
 from training.recipe import Settings
 from training.specs import model_spec
-from training.tensorflow.model import Mode, build, distort, get_weights, normalise, set_weights
+from training.tensorflow.model import Mode, build, distort, get_weights, mixed, normalise, set_weights
 from training.tensorflow.optimizer import Optimizer
 from training.tensorflow.quiet import tf
 from training.weights import Weights, load_state
@@ -60,6 +60,7 @@ class TensorFlowLearner:
         self._learn(
             tf.constant(self.plan.order[start:stop]),
             _arrays(self.plan.distortion, slice(start, stop)),
+            None if self.plan.mix is None else tf.constant(self.plan.mix[start:stop]),
             tf.constant([self.plan.seed, start * SEEDS_PER_PLACE], tf.int64),
             tf.constant(rate, tf.float64),
         )
@@ -99,26 +100,30 @@ class TensorFlowLearner:
         weights = {f"weights/{name}": variable for name, variable in self.model.variables.items()}
         return weights | self.optimizer.slots | {"steps": self.optimizer.steps}
 
-    def _learn_batch(self, faces: tf.Tensor, drawn: tuple[Any, ...] | None, seed: tf.Tensor, rate: tf.Tensor) -> None:
+    def _learn_batch(
+        self, faces: tf.Tensor, drawn: tuple[Any, ...] | None, own: tf.Tensor | None, seed: tf.Tensor, rate: tf.Tensor
+    ) -> None:
         pixels, labels = tf.gather(self.pixels, faces), tf.gather(self.labels, faces)
         if drawn is not None:
             pixels = distort(pixels, Distortion(*drawn))
+        inputs, shares = normalise(pixels), tf.one_hot(labels, len(LABELS))
+        if own is not None:
+            inputs, shares = mixed(inputs, own), mixed(shares, own)
         precision = tf.bfloat16 if self.settings.precision == "bf16" else tf.float32
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(list(self.model.trainable.values()))
-            logits = self.model(normalise(pixels), Mode(seed, precision))
-            loss = cross_entropy(logits, labels, self.balance, self.settings.label_smoothing)
+            logits = self.model(inputs, Mode(seed, precision))
+            loss = cross_entropy(logits, shares, self.balance, self.settings.label_smoothing)
         self.optimizer.apply(tape.gradient(loss, self.model.trainable), rate)
         self.loss_sum.assign_add(tf.cast(loss, tf.float64) * tf.cast(tf.size(labels), tf.float64))
         self.correct.assign_add(tf.math.count_nonzero(tf.argmax(logits, 1) == labels))
 
 
-def cross_entropy(logits: tf.Tensor, labels: tf.Tensor, balance: tf.Tensor, smoothing: float) -> tf.Tensor:
-    """Return the mean loss of logits [N, 7], weighted by the classes' float32[7] `balance`; PyTorch's
-    `CrossEntropyLoss`, in which smoothing shares out each class's own weight."""
-    wanted = tf.one_hot(labels, len(LABELS), 1 - smoothing + smoothing / len(LABELS), smoothing / len(LABELS))
-    losses = tf.reduce_sum(wanted * balance * tf.nn.log_softmax(logits), 1)
-    return -tf.reduce_sum(losses) / tf.reduce_sum(tf.gather(balance, labels))
+def cross_entropy(logits: tf.Tensor, shares: tf.Tensor, balance: tf.Tensor, smoothing: float) -> tf.Tensor:
+    """Return the mean loss of logits [N, 7] where the classes have `shares` float32[N, 7] in each face and weights
+    `balance` float32[7]; smoothing shares out each class's own weight, as in PyTorch's `CrossEntropyLoss`."""
+    target = (1 - smoothing) * shares + smoothing / len(LABELS)
+    return -tf.reduce_sum(tf.nn.log_softmax(logits) * target * balance) / tf.reduce_sum(shares * balance)
 
 
 def prepare_device(settings: Settings) -> None:
@@ -127,7 +132,7 @@ def prepare_device(settings: Settings) -> None:
     TensorFlow takes both once a process, before its first operation.
     """
     threads = settings.threads or available_cpus()
-    device = choose_device(settings.device)
+    device = choose_device(settings)
     configuration = tf.config.threading
     try:
         if configuration.get_intra_op_parallelism_threads() != threads:
@@ -139,12 +144,17 @@ def prepare_device(settings: Settings) -> None:
         raise InputError(f"TensorFlow runs already ({error}); start another process for other settings") from error
 
 
-def choose_device(name: str) -> str:
-    """Return `GPU` or `CPU`, whichever `--device` means here; an `InputError` where it is not there."""
+def choose_device(settings: Settings) -> str:
+    """Return `GPU` or `CPU`, whichever `--device` means here; an `InputError` where it is not there, or lacks the
+    precision."""
     found = tf.config.list_physical_devices("GPU")
-    if name == "cuda" and not found:
+    if settings.device == "cuda" and not found:
         raise InputError("--device is cuda, but TensorFlow finds no GPU here; use --device cpu")
-    return "GPU" if name != "cpu" and found else "CPU"
+    if found and settings.device != "cpu":
+        return "GPU"
+    if settings.precision == "bf16":
+        require_bf16()
+    return "CPU"
 
 
 def versions() -> dict[str, str]:
@@ -154,7 +164,7 @@ def versions() -> dict[str, str]:
 
 def device_name(settings: Settings) -> str:
     """Return what the run's device is called."""
-    if choose_device(settings.device) == "CPU":
+    if choose_device(settings) == "CPU":
         return processor_name()
     details = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[0])
     return str(details.get("device_name", "GPU"))

@@ -77,6 +77,13 @@ def distort(pixels: Tensor, distortion: Distortion, places: slice, device: torch
     return torch.where(erased, mean, faces)
 
 
+def mixed(values: Tensor, own: Tensor) -> Tensor:
+    """Return a batch float32[N, ...] in which each row keeps the share `own` float32[N]; the rest comes from the row as
+    far from the end."""
+    own = own.view(-1, *(1 for _ in values.shape[1:]))
+    return own * values + (1 - own) * values.flip(0)
+
+
 def _module(named: NamedLayer) -> nn.Module:
     width = named.inputs[0]
     match named.layer:

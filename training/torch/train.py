@@ -7,14 +7,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from data.errors import InputError
+from data.faceset import LABELS
 from data.files import whole_file
-from inference.machine import available_cpus, processor_name
+from inference.machine import available_cpus, processor_name, require_bf16
 from training.epoch import EpochPlan, class_weights
 from training.recipe import Settings
 from training.specs import model_spec
-from training.torch.model import build, distort, get_weights, normalise, set_weights
+from training.torch.model import build, distort, get_weights, mixed, normalise, set_weights
 from training.weights import Weights
 
 EVALUATION_BATCH = 256
@@ -30,7 +32,7 @@ class TorchLearner:
     ) -> None:
         torch.set_num_threads(settings.threads or available_cpus())
         self.settings = settings
-        self.device = choose_device(settings.device)
+        self.device = choose_device(settings)
         self.spec = model_spec(settings.model)
         model = build(self.spec)
         set_weights(model, weights)
@@ -38,8 +40,7 @@ class TorchLearner:
         self.optimizer = optimizer(settings, list(self.model.parameters()))
         self.pixels = torch.from_numpy(pixels).to(self.device)
         self.labels = torch.from_numpy(labels.astype(np.int64)).to(self.device)
-        balance = torch.from_numpy(class_weights(settings.balance, labels)).to(self.device)
-        self.loss = torch.nn.CrossEntropyLoss(balance, label_smoothing=settings.label_smoothing)
+        self.balance = torch.from_numpy(class_weights(settings.balance, labels)).to(self.device)
         self.plan: EpochPlan | None = None
         self.restored: dict[str, Any] | None = None
         self.order: Tensor = torch.empty(0, dtype=torch.int64)
@@ -62,13 +63,13 @@ class TorchLearner:
         """See `training.loop.Learner`."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        inputs, labels = self._batch(start, stop)
+        inputs, labels, shares = self._batch(start, stop)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
             logits = self.model(inputs)
         logits = logits.float()
-        loss = self.loss(logits, labels)
+        loss = cross_entropy(logits, shares, self.balance, self.settings.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         self.optimizer.step()
         self.loss_sum += loss.detach().double() * (stop - start)
         self.correct += (logits.detach().argmax(dim=1) == labels).sum()
@@ -121,25 +122,46 @@ class TorchLearner:
         self.optimizer.load_state_dict(state["optimizer"])
         self.restored = state
 
-    def _batch(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+    def _batch(self, start: int, stop: int) -> tuple[Tensor, Tensor, Tensor]:
         if self.plan is None:
             raise RuntimeError("step before begin_epoch")
         faces = self.order[start:stop]
         pixels = self.pixels[faces]
         if self.plan.distortion is not None:
             pixels = distort(pixels, self.plan.distortion, slice(start, stop), self.device)
-        return normalise(pixels).contiguous(memory_format=torch.channels_last), self.labels[faces]
+        inputs, labels = normalise(pixels), self.labels[faces]
+        shares = functional.one_hot(labels, len(LABELS)).float()
+        if self.plan.mix is not None:
+            own = torch.from_numpy(self.plan.mix[start:stop]).to(self.device)
+            inputs, shares = mixed(inputs, own), mixed(shares, own)
+        return inputs.contiguous(memory_format=torch.channels_last), labels, shares
 
     def _reset_totals(self) -> None:
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
         self.correct = torch.zeros((), dtype=torch.int64, device=self.device)
 
 
-def choose_device(name: str) -> torch.device:
-    """Return the device asked for; an `InputError` where it is not there."""
-    if name == "cuda" and not torch.cuda.is_available():
+def cross_entropy(logits: Tensor, shares: Tensor, balance: Tensor, smoothing: float) -> Tensor:
+    """Return the mean loss of logits [N, 7] where the classes have `shares` float32[N, 7] in each face and weights
+    `balance` float32[7].
+
+    It is `torch.nn.CrossEntropyLoss` with labels, in which smoothing shares out each class's own weight. With shares,
+    that divides by the number of faces instead of their weights.
+    """
+    target = (1 - smoothing) * shares + smoothing / len(LABELS)
+    return -(functional.log_softmax(logits, 1) * target * balance).sum() / (shares * balance).sum()
+
+
+def choose_device(settings: Settings) -> torch.device:
+    """Return the device asked for; an `InputError` where it is not there, or lacks the precision."""
+    found = torch.cuda.is_available()
+    if settings.device == "cuda" and not found:
         raise InputError("--device is cuda, but PyTorch finds no GPU here; use --device cpu")
-    return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
+    if found and settings.device != "cpu":
+        return torch.device("cuda")
+    if settings.precision == "bf16":
+        require_bf16()
+    return torch.device("cpu")
 
 
 def optimizer(settings: Settings, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
@@ -172,7 +194,7 @@ def versions() -> dict[str, str]:
 
 def device_name(settings: Settings) -> str:
     """Return what the run's device is called."""
-    device = choose_device(settings.device)
+    device = choose_device(settings)
     return torch.cuda.get_device_name() if device.type == "cuda" else processor_name()
 
 
