@@ -23,6 +23,7 @@ from training.epoch import EpochPlan
 from training.loop import batches
 from training.recipe import CHOICES, FRAMEWORKS, recipe
 from training.specs import MODELS, model_spec
+from training.teachers import label_shares
 from training.weights import initial_weights, named_layers, output_shape, shapes
 
 FACES = 8192
@@ -117,7 +118,7 @@ def _learner(framework: str, model: str, precision: str):
     labels = random.integers(0, 7, FACES).astype(np.uint8)
     settings = replace(recipe("published", framework, model), precision=precision)
     module = importlib.import_module(f"training.{framework}.train")
-    learner = module.learner(settings, initial_weights(model_spec(model), 0), pixels, labels)
+    learner = module.learner(settings, initial_weights(model_spec(model), 0), pixels, labels, label_shares(labels))
     learner.begin_epoch(EpochPlan(random.permutation(FACES), None, seed=0))
     learner.step(0, settings.batch_size, 1e-3)
     learner.totals()

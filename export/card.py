@@ -44,6 +44,9 @@ def _facts(manifest: Manifest, record: RunRecord) -> list[str]:
         "recipe": f"{record.settings['recipe']}, seed {record.settings['seed']}",
         "selected on": f"{selection.part}, epoch {selection.epoch}: accuracy {selection.accuracy:.2%}",
     }
+    if teachers := record.settings.get("teachers"):
+        share = record.settings["distillation"]
+        rows["taught by"] = f"{', '.join(teachers)}; {share:.0%} of each label is theirs"
     if record.test:
         rows["test part"] = _accuracy(record.test)
     rows["parity"] = (

@@ -138,9 +138,10 @@ def _other_row(name: str, accuracy: float, remark: str) -> list[str]:
 
 
 def _recipe(settings: Record) -> str:
-    """The recipe, with the optimiser and balance where there are several of one recipe."""
+    """The recipe, with the optimiser, balance and teachers, since there may be several of one recipe."""
     balance = "" if settings["balance"] == "none" else f", {settings['balance']}"
-    return f"{settings['recipe']}, {settings['optimizer']}{balance}"
+    distilled = ", distilled" if settings.get("teachers") else ""
+    return f"{settings['recipe']}, {settings['optimizer']}{balance}{distilled}"
 
 
 def _trained(run: Record) -> str:

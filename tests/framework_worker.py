@@ -16,6 +16,7 @@ from training import specs
 from training.epoch import AUGMENTATIONS, EpochPlan, draw_distortion
 from training.recipe import CHOICES, Settings
 from training.specs import BatchNorm, Conv, Dense, Dropout, Flatten, LeakyReLU, MaxPool, ModelSpec, Residual
+from training.teachers import label_shares
 from training.weights import load_weights, parameter_count
 
 STEPS, BATCH = 10, 8
@@ -86,7 +87,8 @@ def learn(framework: str, name: str, folder: Path) -> None:
         framework, name, optimizer="sgd", momentum=0.0, learning_rate=rate, batch_size=BATCH, threads=1, device="cpu"
     )
     module = importlib.import_module(f"training.{framework}.train")
-    learner = module.learner(settings, load_weights(folder / f"{name}.weights.npz", spec), pixels, labels)
+    weights = load_weights(folder / f"{name}.weights.npz", spec)
+    learner = module.learner(settings, weights, pixels, labels, label_shares(labels))
     learner.begin_epoch(EpochPlan(np.arange(STEPS * BATCH) % len(pixels), None, seed=0))
     losses = []
     for step in range(STEPS):
@@ -103,6 +105,7 @@ def optimise(framework: str, name: str, folder: Path) -> None:
     labels = np.minimum(np.arange(len(pixels)) % 12, 6).astype(np.uint8)
     module = importlib.import_module(f"training.{framework}.train")
     drawn = draw_distortion(AUGMENTATIONS["full"], len(pixels), np.random.default_rng(5))
+    taught = np.random.default_rng(6).dirichlet(np.ones(7), len(pixels)).astype(np.float32)
     mix = np.linspace(0.5, 1, len(pixels), dtype=np.float32)
     found = {}
     for optimizer in OPTIMIZERS:
@@ -119,7 +122,8 @@ def optimise(framework: str, name: str, folder: Path) -> None:
             threads=1,
             device="cpu",
         )
-        learner = module.learner(settings, load_weights(folder / f"{name}.weights.npz", LINEAR), pixels, labels)
+        weights = load_weights(folder / f"{name}.weights.npz", LINEAR)
+        learner = module.learner(settings, weights, pixels, labels, label_shares(labels, taught, 0.3))
         learner.begin_epoch(EpochPlan(np.arange(len(pixels)), drawn, 0, mix))
         for step in range(5):
             learner.step(step * BATCH, (step + 1) * BATCH, 0.001 * (step + 1))

@@ -16,6 +16,7 @@ from export.from_tensorflow import convert
 from training.epoch import AUGMENTATIONS, EpochPlan, draw_distortion
 from training.recipe import recipe
 from training.specs import MODELS, BatchNorm, Conv, Dense, Flatten, ModelSpec
+from training.teachers import label_shares
 from training.tensorflow import train
 from training.tensorflow.model import Mode, build, distort, normalise, set_weights
 from training.tensorflow.optimizer import SLOTS, Optimizer
@@ -31,7 +32,7 @@ def main() -> None:
     with np.load(folder / "inputs.npz") as file:
         inputs = dict(file)
     found = {}
-    learner = TensorFlowLearner(BASE, initial_weights(MODELS[BASE.model], 0), inputs["pixels"], inputs["labels"])
+    learner = TensorFlowLearner(BASE, initial_weights(MODELS[BASE.model], 0), *taught(inputs))
     for name, augmentation in AUGMENTATIONS.items():
         drawn = draw_distortion(augmentation, len(inputs["pixels"]), np.random.default_rng(0))
         found[f"distorted/{name}"] = distort(inputs["pixels"], drawn).numpy()
@@ -48,6 +49,11 @@ def main() -> None:
         convert(model, folder / f"{name}.onnx")
     facts = {"refusals": refusals(learner, inputs, folder), "gpu": bool(tf.config.list_physical_devices("GPU"))}
     (folder / "facts.json").write_text(json.dumps(facts))
+
+
+def taught(inputs: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:
+    """What a learner is given to learn from."""
+    return inputs["pixels"], inputs["labels"], label_shares(inputs["labels"])
 
 
 def optimised(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -99,7 +105,7 @@ def low_precision(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     train.require_bf16 = lambda: None
     for precision in ("fp32", "bf16"):
         settings = replace(BASE, model="cnn_4", precision=precision)
-        learner = TensorFlowLearner(settings, initial_weights(MODELS["cnn_4"], 0), inputs["pixels"], inputs["labels"])
+        learner = TensorFlowLearner(settings, initial_weights(MODELS["cnn_4"], 0), *taught(inputs))
         found[f"{precision}/logits"] = learner.logits(inputs["pixels"])
         learner.begin_epoch(EpochPlan(np.arange(len(inputs["pixels"])), None, seed=0))
         learner.step(0, 8, 1e-3)
@@ -118,7 +124,7 @@ def refusals(learner: TensorFlowLearner, inputs: dict[str, np.ndarray], folder: 
     half = folder / "half.npz"
     half.write_bytes(content[: len(content) // 2])
     other = replace(BASE, optimizer="sgd")
-    arrays = initial_weights(MODELS[BASE.model], 0), inputs["pixels"], inputs["labels"]
+    arrays = initial_weights(MODELS[BASE.model], 0), *taught(inputs)
     attempts = {
         "threads": lambda: TensorFlowLearner(replace(BASE, threads=2), *arrays),
         "damaged": lambda: learner.load_state(damaged),

@@ -131,7 +131,7 @@ def test_a_finished_run_has_its_record_and_pictures(framework: str, uninterrupte
     assert not [*uninterrupted.glob("state-*"), *uninterrupted.glob("average-*")]
 
 
-def test_a_trained_run_is_published_and_evaluates_to_the_run_s_own_accuracy(
+def test_a_trained_run_is_published_evaluates_to_the_run_s_own_accuracy_and_can_teach(
     framework: str, data_file: Path, tmp_path: Path
 ) -> None:
     common = ["--framework", framework, "--model", "mlp_1", "--data", data_file, "--epochs", 6, "--threads", 1]
@@ -144,6 +144,12 @@ def test_a_trained_run_is_published_and_evaluates_to_the_run_s_own_accuracy(
     found = json.loads((report / "report.json").read_text())
     record = json.loads((folder / "run.json").read_text())
     assert found["figures"]["correct"] == record["test"]["correct"]
+    pupil = last_line(run("training", *common, "--teachers", model, "--out", tmp_path / "pupils"))
+    (teacher,) = json.loads((pupil / "run.json").read_text())["settings"]["teachers"]
+    assert teacher.startswith(f"mlp_1.{framework}.published-official ")
+    assert figures(pupil)[0]["train_loss"] != figures(folder)[0]["train_loss"]
+    card = last_line(run("export", pupil, "--out", tmp_path / "taught")).with_suffix(".md").read_text()
+    assert f"| taught by | {teacher}; 50% of each label is theirs |" in card
 
 
 def test_a_device_that_is_not_there_is_refused(framework: str, data_file: Path, tmp_path: Path) -> None:

@@ -10,12 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.errors import InputError
+from data.faceset import FaceSet
+from data.splits import SplitPlan, split
 from inference import machine
+from inference.engine import Engine
 from training.average import STEPS_BETWEEN, WeightAverage
 from training.epoch import AUGMENTATIONS, class_weights, draw_distortion, plan_epoch
 from training.loop import batches
 from training.recipe import Settings, recipe, settings_from_record
 from training.specs import MODELS
+from training.teachers import label_shares, teach
 from training.weights import initial_weights, load_weights, parameter_count, save_weights, shapes
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (ferox[torch])")
@@ -209,3 +213,35 @@ def test_bf16_is_refused_where_the_processor_would_only_imitate_it(
             choose_device(settings)
     else:
         assert choose_device(settings).type == "cpu"
+
+
+def test_a_share_of_a_label_is_its_teachers() -> None:
+    labels = np.array([0, 6], np.uint8)
+    said = np.full((2, 7), 1 / 7, np.float32)
+    assert label_shares(labels).tolist() == np.eye(7)[[0, 6]].tolist()
+    shared = label_shares(labels, said, 0.7)
+    assert shared.dtype == np.float32
+    assert np.allclose(shared.sum(axis=1), 1)
+    assert np.allclose(shared[0], [0.4, *[0.1] * 6])
+
+
+def test_a_teacher_of_another_split_is_refused(tiny_model: Path, drawn: FaceSet) -> None:
+    division = split(drawn, SplitPlan("random", seed=5))
+    with pytest.raises(InputError, match="choose a teacher of the same data and protocol"):
+        teach([tiny_model], drawn, division)
+
+
+def test_teachers_answer_for_each_training_face_as_it_is_and_mirrored(tiny_model: Path, drawn: FaceSet) -> None:
+    division, engine = split(drawn, SplitPlan()), Engine.load(tiny_model)
+    names, said = teach([tiny_model, tiny_model], drawn, division)
+    faces = np.ascontiguousarray(drawn.records["pixels"][division.train])
+    expected = (engine.predict(faces) + engine.predict(np.ascontiguousarray(faces[:, :, ::-1]))) / 2
+    assert np.allclose(said, expected, atol=1e-6)
+    assert names == (f"{tiny_model.stem} {engine.manifest.digest[:12]}",) * 2
+
+
+def test_distillation_without_teachers_is_refused() -> None:
+    options = command("--model", "mlp_1", "--distillation", "0.5")
+    done = subprocess.run(options, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "name them with --teachers" in done.stderr

@@ -130,7 +130,7 @@ def test_ten_steps_of_sgd_lead_to_the_same_weights(name: str, learned: Path) -> 
 
 @pytest.mark.parametrize("optimizer", worker.OPTIMIZERS)
 def test_an_optimiser_takes_the_same_steps_in_every_framework(optimizer: str, optimised: Path) -> None:
-    """Class weights, label smoothing, weight decay, distorted and mixed faces included."""
+    """Class weights, label smoothing, weight decay, distorted and mixed faces and taught labels included."""
     start = lived_in("linear")["dense_1.weight"]
     walked = {
         framework: {

@@ -18,6 +18,7 @@ from training.recipe import CHOICES, FRAMEWORKS, RECIPES, Settings, recipe
 from training.specs import MODELS
 
 RUNS = Path("artifacts/runs")
+DISTILLATION = 0.5
 SPLIT_OPTIONS = {
     "protocol": "protocol",
     "test_share": "test_share",
@@ -55,8 +56,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 def settings_from(args: argparse.Namespace) -> Settings:
     """Return the recipe's settings with the options that were given put over them."""
     settings = recipe(args.recipe, args.framework, args.model)
-    own = {field.name for field in fields(Settings)} - {"framework", "model", "recipe", "split"}
+    own = {field.name for field in fields(Settings)} - {"framework", "model", "recipe", "split", "teachers"}
     given = {name: getattr(args, name) for name in own if getattr(args, name, None) is not None}
+    if args.teachers and args.distillation is None:
+        given["distillation"] = DISTILLATION
+    if given.get("distillation") and not args.teachers:
+        raise InputError("--distillation is a share of what teachers say; name them with --teachers MODEL.onnx")
     division = {
         field: getattr(args, option) for option, field in SPLIT_OPTIONS.items() if getattr(args, option) is not None
     }
@@ -64,6 +69,7 @@ def settings_from(args: argparse.Namespace) -> Settings:
 
 
 def _train(settings: Settings, args: argparse.Namespace) -> int:
+    from data.files import sha256
     from data.load import load
     from data.splits import split
     from inference.machine import available_cpus
@@ -71,6 +77,7 @@ def _train(settings: Settings, args: argparse.Namespace) -> int:
     from training.loop import start_record
     from training.run import create_run, exclusive, source_commit
     from training.specs import model_spec
+    from training.teachers import TEACHINGS_FILE, save_teachings, teach
     from training.weights import parameter_count
 
     framework = _framework(settings.framework)
@@ -80,6 +87,10 @@ def _train(settings: Settings, args: argparse.Namespace) -> int:
     faces = load(args.data, skip_bad_rows=args.skip_bad_rows)
     division = split(faces, settings.split)
     print(f"{faces.source}: {division.counts}, protocol {settings.split.protocol}", file=sys.stderr)
+    teachings = None
+    if args.teachers:
+        names, teachings = teach(args.teachers, faces, division)
+        settings = replace(settings, teachers=names)
     record = start_record(
         settings,
         parameters=parameter_count(spec),
@@ -92,6 +103,9 @@ def _train(settings: Settings, args: argparse.Namespace) -> int:
     )
     folder = create_run(args.out, settings)
     with exclusive(folder):
+        if teachings is not None:
+            save_teachings(folder / TEACHINGS_FILE, teachings)
+            record = replace(record, teachings_sha256=sha256(folder / TEACHINGS_FILE))
         return _run(folder, record, framework, faces, division, initial)
 
 
@@ -136,11 +150,18 @@ def _initial(settings: Settings, *, resumed: bool = False) -> Any:
 
 def _run(folder: Path, record: Any, framework: Any, faces: Any, division: Any, initial: Any) -> int:
     from training.loop import Trainer
+    from training.run import check_file
+    from training.teachers import TEACHINGS_FILE, label_shares, load_teachings
 
     # Whoever watches has to know the folder before the first epoch is in it.
     print(f"run folder: {folder}", file=sys.stderr, flush=True)
     records = faces.records[division.train]
-    learner = framework.learner(record.parsed_settings(), initial, records["pixels"].copy(), records["label"].copy())
+    pixels, labels, settings = records["pixels"].copy(), records["label"].copy(), record.parsed_settings()
+    teachings = None
+    if record.teachings_sha256:
+        teachings = load_teachings(check_file(folder, TEACHINGS_FILE, record.teachings_sha256))
+    shares = label_shares(labels, teachings, settings.distillation)
+    learner = framework.learner(settings, initial, pixels, labels, shares)
     if record.progress:
         learner.load_state(folder / record.progress.state)
     status = Trainer(folder, record, learner, faces, division).run()
@@ -189,6 +210,8 @@ def _parser() -> argparse.ArgumentParser:
         add(f"--{name}", type=kind, help="default: the recipe's")
     add("--mixup", type=float, metavar="ALPHA", help="mix faces in pairs, by shares drawn from Beta(ALPHA, ALPHA)")
     add("--ema-decay", type=float, metavar="DECAY", help="keep a moving average of the weights, this decay a step")
+    add("--teachers", type=Path, nargs="+", metavar="MODEL", help="learn from what these artifacts say, too")
+    add("--distillation", type=float, metavar="SHARE", help=f"what teachers have of a label (default: {DISTILLATION})")
     add("--patience", type=int, metavar="EPOCHS", help="end after so many epochs without a better one")
     for name in (
         "optimizer",

@@ -30,6 +30,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "label_smoothing": (0, 0.5),
     "mixup": (0, 10),
     "ema_decay": (0, 0.999999),
+    "distillation": (0, 1),
     "patience": (1, 10_000),
     "seed": (0, 2**32 - 1),
     "threads": (1, 1024),
@@ -44,7 +45,8 @@ class Settings:
     SGD's, in Nesterov's form where `nesterov` says so. `mixup` is the Beta distribution's parameter of the shares that
     two faces are mixed in (Zhang et al. 2017), and `ema_decay` the decay a step of the average of the weights that is
     evaluated and kept; with 0 there is none. `patience` ends a run after that many epochs without a better one, None
-    never. `threads` None means all that this process may use, but for
+    never. `distillation` is the share of a label that comes from `teachers`, each a name and the start of a digest.
+    `threads` None means all that this process may use, but for
     PaddlePaddle one, which is faster there.
     """
 
@@ -66,6 +68,8 @@ class Settings:
     mixup: float = 0.0
     ema_decay: float = 0.0
     patience: int | None = None
+    distillation: float = 0.0
+    teachers: tuple[str, ...] = ()
     weights: str = "none"
     seed: int = 0
     precision: str = "fp32"
@@ -96,7 +100,8 @@ def settings_from_record(record: dict[str, Any]) -> Settings:
     known = {field.name for field in fields(Settings)}
     if unknown := set(record) - known:
         raise InputError(f"the run's settings hold {sorted(unknown)}, which this version does not know; train again")
-    return Settings(**(record | {"split": SplitPlan(**record["split"])}))
+    teachers = tuple(record.get("teachers", ()))
+    return Settings(**(record | {"split": SplitPlan(**record["split"]), "teachers": teachers}))
 
 
 def recipe(name: str, framework: str, model: str) -> Settings:

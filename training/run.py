@@ -10,7 +10,7 @@ import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -61,7 +61,11 @@ class Progress:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """Everything that `run.json` says. `seconds` is the time spent in epochs, all sessions together."""
+    """Everything that `run.json` says.
+
+    `seconds` is the time spent in epochs, all sessions together; `teachings_sha256` is of the file with what teachers
+    said of the training faces, None where there are none.
+    """
 
     schema: int
     status: str
@@ -78,6 +82,7 @@ class RunRecord:
     checkpoints: tuple[Checkpoint, ...] = ()
     progress: Progress | None = None
     test: dict[str, Any] | None = None
+    teachings_sha256: str | None = None
 
     @property
     def best(self) -> Checkpoint | None:
@@ -143,8 +148,9 @@ def read_record(folder: Path) -> RunRecord:
         raise InputError(
             f"{folder} is no training run ({RECORD_FILE}: {error}); expected a folder that training made"
         ) from error
-    wanted = {field.name for field in fields(RunRecord)}
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA or set(content) != wanted:
+    known = {field.name for field in fields(RunRecord)}
+    needed = {field.name for field in fields(RunRecord) if field.default is MISSING}
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA or not needed <= set(content) <= known:
         raise InputError(f"{file} is of another version; expected schema {SCHEMA}; train again")
     record = RunRecord(**content)
     progress = Progress(**content["progress"]) if content["progress"] else None

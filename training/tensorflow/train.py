@@ -30,7 +30,12 @@ class TensorFlowLearner:
     state_suffix = ".npz"
 
     def __init__(
-        self, settings: Settings, weights: Weights, pixels: NDArray[np.uint8], labels: NDArray[np.uint8]
+        self,
+        settings: Settings,
+        weights: Weights,
+        pixels: NDArray[np.uint8],
+        labels: NDArray[np.uint8],
+        shares: NDArray[np.float32],
     ) -> None:
         prepare_device(settings)
         self.settings = settings
@@ -40,6 +45,7 @@ class TensorFlowLearner:
         self.optimizer = Optimizer(settings, self.model.trainable)
         self.pixels = tf.constant(pixels)
         self.labels = tf.constant(labels, tf.int64)
+        self.shares = tf.constant(shares)
         self.balance = tf.constant(class_weights(settings.balance, labels))
         self.loss_sum = tf.Variable(0.0, dtype=tf.float64)
         self.correct = tf.Variable(0, dtype=tf.int64)
@@ -106,7 +112,7 @@ class TensorFlowLearner:
         pixels, labels = tf.gather(self.pixels, faces), tf.gather(self.labels, faces)
         if drawn is not None:
             pixels = distort(pixels, Distortion(*drawn))
-        inputs, shares = normalise(pixels), tf.one_hot(labels, len(LABELS))
+        inputs, shares = normalise(pixels), tf.gather(self.shares, faces)
         if own is not None:
             inputs, shares = mixed(inputs, own), mixed(shares, own)
         precision = tf.bfloat16 if self.settings.precision == "bf16" else tf.float32

@@ -28,7 +28,12 @@ class TorchLearner:
     state_suffix = ".pt"
 
     def __init__(
-        self, settings: Settings, weights: Weights, pixels: NDArray[np.uint8], labels: NDArray[np.uint8]
+        self,
+        settings: Settings,
+        weights: Weights,
+        pixels: NDArray[np.uint8],
+        labels: NDArray[np.uint8],
+        shares: NDArray[np.float32],
     ) -> None:
         torch.set_num_threads(settings.threads or available_cpus())
         self.settings = settings
@@ -40,6 +45,7 @@ class TorchLearner:
         self.optimizer = optimizer(settings, list(self.model.parameters()))
         self.pixels = torch.from_numpy(pixels).to(self.device)
         self.labels = torch.from_numpy(labels.astype(np.int64)).to(self.device)
+        self.shares = torch.from_numpy(shares).to(self.device)
         self.balance = torch.from_numpy(class_weights(settings.balance, labels)).to(self.device)
         self.plan: EpochPlan | None = None
         self.restored: dict[str, Any] | None = None
@@ -129,12 +135,11 @@ class TorchLearner:
         pixels = self.pixels[faces]
         if self.plan.distortion is not None:
             pixels = distort(pixels, self.plan.distortion, slice(start, stop), self.device)
-        inputs, labels = normalise(pixels), self.labels[faces]
-        shares = functional.one_hot(labels, len(LABELS)).float()
+        inputs, shares = normalise(pixels), self.shares[faces]
         if self.plan.mix is not None:
             own = torch.from_numpy(self.plan.mix[start:stop]).to(self.device)
             inputs, shares = mixed(inputs, own), mixed(shares, own)
-        return inputs.contiguous(memory_format=torch.channels_last), labels, shares
+        return inputs.contiguous(memory_format=torch.channels_last), self.labels[faces], shares
 
     def _reset_totals(self) -> None:
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
