@@ -1,5 +1,6 @@
 """Training's parts: settings, specs, weights, what an epoch shows; a wrong value is refused before data is loaded."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from training.average import STEPS_BETWEEN, WeightAverage
 from training.epoch import AUGMENTATIONS, class_weights, draw_distortion, plan_epoch
 from training.loop import batches
 from training.recipe import Settings, recipe, settings_from_record
+from training.run import read_record
 from training.specs import MODELS
 from training.teachers import label_shares, teach
 from training.weights import initial_weights, load_weights, parameter_count, save_weights, shapes
@@ -245,3 +247,18 @@ def test_distillation_without_teachers_is_refused() -> None:
     done = subprocess.run(options, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "name them with --teachers" in done.stderr
+
+
+def test_a_record_from_before_there_were_teachers_is_read_and_a_part_of_one_is_not(tmp_path: Path) -> None:
+    options = command("--model", "mlp_1", "--epochs", 1, "--out", tmp_path)
+    folder = Path(subprocess.run(options, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+    file = folder / "run.json"
+    record = read_record(folder)
+    content = json.loads(file.read_text())
+    del content["teachings_sha256"]
+    file.write_text(json.dumps(content))
+    assert read_record(folder) == record
+    del content["progress"]
+    file.write_text(json.dumps(content))
+    with pytest.raises(InputError, match="of another version"):
+        read_record(folder)

@@ -10,7 +10,7 @@ import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import MISSING, asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -26,6 +26,8 @@ from training.recipe import Settings, settings_from_record
 SCHEMA = 1
 RECORD_FILE, METRICS_FILE, LOCK_FILE = "run.json", "metrics.jsonl", ".lock"
 ANSWERS_FILE = "answers.npz"
+# What records of the same schema do without if they were written before it came.
+LATER = {"teachings_sha256"}
 
 
 @dataclass(frozen=True)
@@ -149,8 +151,7 @@ def read_record(folder: Path) -> RunRecord:
             f"{folder} is no training run ({RECORD_FILE}: {error}); expected a folder that training made"
         ) from error
     known = {field.name for field in fields(RunRecord)}
-    needed = {field.name for field in fields(RunRecord) if field.default is MISSING}
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA or not needed <= set(content) <= known:
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA or not known - LATER <= set(content) <= known:
         raise InputError(f"{file} is of another version; expected schema {SCHEMA}; train again")
     record = RunRecord(**content)
     progress = Progress(**content["progress"]) if content["progress"] else None
