@@ -1,8 +1,10 @@
 """Training's parts: settings, specs, weights, what an epoch shows; a wrong value is refused before data is loaded."""
 
 import json
+import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,7 @@ from training.average import STEPS_BETWEEN, WeightAverage
 from training.epoch import AUGMENTATIONS, class_weights, draw_distortion, plan_epoch
 from training.loop import batches
 from training.recipe import Settings, recipe, settings_from_record
-from training.run import read_record
+from training.run import read_metrics, read_record, with_epochs
 from training.specs import MODELS
 from training.teachers import label_shares, teach
 from training.weights import initial_weights, load_weights, parameter_count, save_weights, shapes
@@ -262,3 +264,40 @@ def test_a_record_from_before_there_were_teachers_is_read_and_a_part_of_one_is_n
     file.write_text(json.dumps(content))
     with pytest.raises(InputError, match="of another version"):
         read_record(folder)
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was to go on for long, stopped after two epochs or more."""
+    out = tmp_path_factory.mktemp("stopped")
+    options = command("--model", "mlp_4", "--epochs", 10_000, "--threads", 1, "--out", out)
+    process = subprocess.Popen(options, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    assert any(line.startswith("epoch 2: ") for line in process.stderr)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=100)
+    (folder,) = out.glob("*/*/*")
+    return folder
+
+
+def test_the_end_of_a_run_is_not_put_before_what_is_done_nor_where_its_learning_rate_depends_on_it(
+    stopped: Path,
+) -> None:
+    record = read_record(stopped)
+    with pytest.raises(InputError, match=r"--epochs is 1, but \d+ are done already"):
+        with_epochs(record, 1)
+    with pytest.raises(InputError, match="follows a cosine"):
+        with_epochs(replace(record, settings=record.settings | {"schedule": "cosine"}), 100)
+    with pytest.raises(InputError, match="--epochs is 0, expected 1"):
+        with_epochs(record, 0)
+
+
+def test_a_run_with_another_end_comes_to_what_it_would_have_come_to(stopped: Path, tmp_path: Path) -> None:
+    end = len(read_metrics(stopped)) + 1
+    subprocess.run(command("--resume", stopped, "--epochs", end), capture_output=True, check=True)
+    options = command("--model", "mlp_4", "--epochs", end, "--threads", 1, "--out", tmp_path)
+    whole = Path(subprocess.run(options, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+    found, expected = read_record(stopped), read_record(whole)
+    assert found.status == "finished"
+    assert found.settings == expected.settings
+    assert found.checkpoints == expected.checkpoints

@@ -112,19 +112,21 @@ def _train(settings: Settings, args: argparse.Namespace) -> int:
 def _resume(args: argparse.Namespace, given: list[str]) -> int:
     from training.run import exclusive
 
-    allowed = {"--resume", "--data", "--framework"}
+    allowed = {"--resume", "--data", "--framework", "--epochs"}
     if odd := [option for option in given if option.startswith("--") and option.split("=")[0] not in allowed]:
         raise InputError(f"--resume goes on with the run's own settings; leave out {' '.join(odd)}")
     with exclusive(args.resume):
-        return _go_on(args.resume, args.data)
+        return _go_on(args.resume, args.data, args.epochs)
 
 
-def _go_on(folder: Path, data: Path | None) -> int:
+def _go_on(folder: Path, data: Path | None, epochs: int | None) -> int:
     from data.load import load
     from data.splits import split
-    from training.run import prepare_resume
+    from training.run import prepare_resume, with_epochs
 
     record = prepare_resume(folder)
+    if epochs is not None:
+        record = with_epochs(record, epochs)
     settings = record.parsed_settings()
     path = data or (Path(record.data_path) if record.data_path else None)
     faces = load(path, skip_bad_rows=record.skip_bad_rows)
@@ -190,7 +192,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--data", type=Path, help="fer2013.csv, image folder or zip (default: drawn faces)")
     add("--skip-bad-rows", action="store_true", help="leave out and count rows that cannot be used")
     add("--out", type=Path, default=RUNS, help=f"where run folders go (default: {RUNS})")
-    add("--resume", type=Path, metavar="RUN", help="go on with a run that was stopped")
+    add(
+        "--resume",
+        type=Path,
+        metavar="RUN",
+        help="go on with a run that was stopped; --epochs ends it earlier or later",
+    )
     add("--protocol", choices=PROTOCOLS, help="how faces are divided (default: official)")
     add("--test-share", type=float, help="random protocol: share of test faces (default: 0.2)")
     add("--split-seed", type=int, help="random and kfold protocol (default: 42)")

@@ -173,6 +173,25 @@ def prepare_resume(folder: Path) -> RunRecord:
     return record
 
 
+def with_epochs(record: RunRecord, epochs: int) -> RunRecord:
+    """Return the record of a run that is to end after another number of epochs, as if it had been meant to.
+
+    Raises:
+        InputError: the number is out of range, the learning rate depends on it, or fewer epochs would leave out some
+            that the best one may be among.
+    """
+    settings = replace(record.parsed_settings(), epochs=epochs)
+    if settings.schedule != "constant":
+        raise InputError(
+            f"--epochs cannot be changed in a run whose learning rate follows a {settings.schedule}: the epochs before "
+            "would have had another one; leave it out, or train a new run"
+        )
+    done = max((checkpoint.epoch for checkpoint in record.checkpoints), default=0)
+    if epochs < done:
+        raise InputError(f"--epochs is {epochs}, but {done} are done already; expected at least that many")
+    return replace(record, settings=settings.record())
+
+
 def check_file(folder: Path, name: str, digest: str) -> Path:
     """Return the path of a run's file after checking that it is the one the record speaks of."""
     path = folder / name
