@@ -244,9 +244,9 @@ def test_teachers_answer_for_each_training_face_as_it_is_and_mirrored(tiny_model
     assert names == (f"{tiny_model.stem} {engine.manifest.digest[:12]}",) * 2
 
 
-def test_distillation_without_teachers_is_refused() -> None:
-    options = command("--model", "mlp_1", "--distillation", "0.5")
-    done = subprocess.run(options, capture_output=True, text=True, check=False)
+@pytest.mark.parametrize("given", [("--distillation", "0.5"), ("--teachers", "some.onnx", "--distillation", "0")])
+def test_distillation_without_teachers_and_teachers_without_a_say_are_refused(given: tuple[str, ...]) -> None:
+    done = subprocess.run(command("--model", "mlp_1", *given), capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "name them with --teachers" in done.stderr
 

@@ -24,7 +24,7 @@ INSTALLED = [name for name in FRAMEWORKS if importlib.util.find_spec(name)]
 WORKER = Path(__file__).with_name("framework_worker.py")
 worker = importlib.util.module_from_spec(importlib.util.spec_from_file_location("framework_worker", WORKER))
 worker.__spec__.loader.exec_module(worker)
-SPECS = MODELS | {worker.ELEVENTH.name: worker.ELEVENTH}
+SPECS = MODELS | {worker.NEWCOMER.name: worker.NEWCOMER}
 BUILT = SPECS | {worker.LINEAR.name: worker.LINEAR}
 OTHERS = [name for name in INSTALLED if name != "torch"]
 

@@ -60,8 +60,11 @@ def settings_from(args: argparse.Namespace) -> Settings:
     given = {name: getattr(args, name) for name in own if getattr(args, name, None) is not None}
     if args.teachers and args.distillation is None:
         given["distillation"] = DISTILLATION
-    if given.get("distillation") and not args.teachers:
-        raise InputError("--distillation is a share of what teachers say; name them with --teachers MODEL.onnx")
+    if bool(given.get("distillation")) != bool(args.teachers):
+        raise InputError(
+            f"--distillation is {given.get('distillation', 0):g} and there are {len(args.teachers or ())} teachers; "
+            "expected a share above 0 of what teachers say; name them with --teachers MODEL.onnx"
+        )
     division = {
         field: getattr(args, option) for option, field in SPLIT_OPTIONS.items() if getattr(args, option) is not None
     }

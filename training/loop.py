@@ -176,8 +176,7 @@ class Trainer:
 
     def _close_epoch(self, reached: Progress, stop: int, rate: float) -> None:
         epoch = reached.epoch
-        weights = self._weights_to_keep()
-        logits = self._validation_logits(weights)
+        weights, logits = self._evaluated()
         figures = judge(logits, self.validation[1])
         line = {
             "epoch": epoch,
@@ -205,22 +204,17 @@ class Trainer:
         )
         self._commit(_beginning(epoch + 1), "running")
 
-    def _weights_to_keep(self) -> Weights:
+    def _evaluated(self) -> tuple[Weights, NDArray[np.float32]]:
+        """The weights to keep, the average where there is one, and their logits of the validation part."""
         newest = self.learner.weights()
         if self.average is None:
-            return newest
+            return newest, self.learner.logits(self.validation[0])
         if not self.average.samples:
             self.average.add(newest)
-        return self.average.weights
-
-    def _validation_logits(self, weights: Weights) -> NDArray[np.float32]:
-        if self.average is None:
-            return self.learner.logits(self.validation[0])
-        newest = self.learner.weights()
-        self.learner.set_weights(weights)
+        self.learner.set_weights(self.average.weights)
         logits = self.learner.logits(self.validation[0])
         self.learner.set_weights(newest)
-        return logits
+        return self.average.weights, logits
 
     def _kept(self, newest: Checkpoint) -> tuple[Checkpoint, ...]:
         past = tuple(checkpoint for checkpoint in self.record.checkpoints if checkpoint.epoch < newest.epoch)
