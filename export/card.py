@@ -44,6 +44,8 @@ def _facts(manifest: Manifest, record: RunRecord) -> list[str]:
         "recipe": f"{record.settings['recipe']}, seed {record.settings['seed']}",
         "selected on": f"{selection.part}, epoch {selection.epoch}: accuracy {selection.accuracy:.2%}",
     }
+    if (weights := record.settings.get("weights", "none")) != "none":
+        rows["began with"] = f"the weights of {weights}"
     if teachers := record.settings.get("teachers"):
         share = record.settings["distillation"]
         rows["taught by"] = f"{', '.join(teachers)}; {share:.0%} of each label is theirs"

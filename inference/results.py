@@ -138,10 +138,11 @@ def _other_row(name: str, accuracy: float, remark: str) -> list[str]:
 
 
 def _recipe(settings: Record) -> str:
-    """The recipe, with the optimiser, balance and teachers, since there may be several of one recipe."""
+    """The recipe, with what tells several of one recipe apart."""
     balance = "" if settings["balance"] == "none" else f", {settings['balance']}"
     distilled = ", distilled" if settings.get("teachers") else ""
-    return f"{settings['recipe']}, {settings['optimizer']}{balance}{distilled}"
+    begun = {"none": "", "imagenet": ", from ImageNet"}.get(settings.get("weights", "none"), ", fine-tuned")
+    return f"{settings['recipe']}, {settings['optimizer']}{balance}{begun}{distilled}"
 
 
 def _trained(run: Record) -> str:

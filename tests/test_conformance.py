@@ -131,7 +131,7 @@ def test_a_finished_run_has_its_record_and_pictures(framework: str, uninterrupte
     assert not [*uninterrupted.glob("state-*"), *uninterrupted.glob("average-*")]
 
 
-def test_a_trained_run_is_published_evaluates_to_the_run_s_own_accuracy_and_can_teach(
+def test_a_trained_run_is_published_evaluates_to_the_run_s_own_accuracy_can_teach_and_be_trained_on(
     framework: str, data_file: Path, tmp_path: Path
 ) -> None:
     common = ["--framework", framework, "--model", "mlp_1", "--data", data_file, "--epochs", 6, "--threads", 1]
@@ -150,6 +150,10 @@ def test_a_trained_run_is_published_evaluates_to_the_run_s_own_accuracy_and_can_
     assert figures(pupil)[0]["train_loss"] != figures(folder)[0]["train_loss"]
     card = last_line(run("export", pupil, "--out", tmp_path / "taught")).with_suffix(".md").read_text()
     assert f"| taught by | {teacher}; 50% of each label is theirs |" in card
+    still = [*common, "--weights", model, "--epochs", 1, "--learning-rate", 1e-7]
+    (line,) = figures(last_line(run("training", *still, "--out", tmp_path / "tuned")))
+    assert line["validation_loss"] == pytest.approx(record["checkpoints"][0]["loss"], abs=1e-3)
+    assert line["validation_accuracy"] == record["checkpoints"][0]["accuracy"]
 
 
 def test_a_device_that_is_not_there_is_refused(framework: str, data_file: Path, tmp_path: Path) -> None:

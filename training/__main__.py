@@ -85,11 +85,12 @@ def _train(settings: Settings, args: argparse.Namespace) -> int:
 
     framework = _framework(settings.framework)
     spec = model_spec(settings.model)
-    initial = _initial(settings)
     machine = {"device": framework.device_name(settings), "threads": settings.threads or available_cpus()}
     faces = load(args.data, skip_bad_rows=args.skip_bad_rows)
     division = split(faces, settings.split)
     print(f"{faces.source}: {division.counts}, protocol {settings.split.protocol}", file=sys.stderr)
+    weights, initial = _initial(settings, faces, division)
+    settings = replace(settings, weights=weights)
     teachings = None
     if args.teachers:
         names, teachings = teach(args.teachers, faces, division)
@@ -126,6 +127,8 @@ def _go_on(folder: Path, data: Path | None, epochs: int | None) -> int:
     from data.load import load
     from data.splits import split
     from training.run import prepare_resume, with_epochs
+    from training.specs import model_spec
+    from training.weights import initial_weights
 
     record = prepare_resume(folder)
     if epochs is not None:
@@ -139,18 +142,26 @@ def _go_on(folder: Path, data: Path | None, epochs: int | None) -> int:
             f"{faces.source} has the fingerprint {division.fingerprint[:12]}, the run was trained on "
             f"{record.data.fingerprint[:12]}; give the run's own data with --data"
         )
-    return _run(folder, record, _framework(settings.framework), faces, division, _initial(settings, resumed=True))
+    # A resumed run takes its weights from its state; these only give them their shapes.
+    blank = initial_weights(model_spec(settings.model), settings.seed)
+    return _run(folder, record, _framework(settings.framework), faces, division, blank)
 
 
-def _initial(settings: Settings, *, resumed: bool = False) -> Any:
+def _initial(settings: Settings, faces: Any, division: Any) -> tuple[str, Any]:
+    """What a run begins with: what its record calls that, and the arrays."""
+    from training.finetune import learned_weights
     from training.imagenet import imagenet_weights
     from training.specs import model_spec
     from training.weights import initial_weights
 
     spec = model_spec(settings.model)
-    weights = initial_weights(spec, settings.seed)
-    # A resumed run takes its weights from its state.
-    return imagenet_weights(spec, weights) if settings.weights == "imagenet" and not resumed else weights
+    match settings.weights:
+        case "none":
+            return "none", initial_weights(spec, settings.seed)
+        case "imagenet":
+            return "imagenet", imagenet_weights(spec, initial_weights(spec, settings.seed))
+        case artifact:
+            return learned_weights(Path(artifact), spec, faces, division)
 
 
 def _run(folder: Path, record: Any, framework: Any, faces: Any, division: Any, initial: Any) -> int:
@@ -218,6 +229,11 @@ def _parser() -> argparse.ArgumentParser:
         ("threads", int),
     ):
         add(f"--{name}", type=kind, help="default: the recipe's")
+    add(
+        "--weights",
+        metavar="WEIGHTS",
+        help="begin with: none (new ones, the default), imagenet, or MODEL.onnx (fine-tuning)",
+    )
     add("--mixup", type=float, metavar="ALPHA", help="mix faces in pairs, by shares drawn from Beta(ALPHA, ALPHA)")
     add("--ema-decay", type=float, metavar="DECAY", help="keep a moving average of the weights, this decay a step")
     add("--teachers", type=Path, nargs="+", metavar="MODEL", help="learn from what these artifacts say, too")
@@ -228,7 +244,6 @@ def _parser() -> argparse.ArgumentParser:
         "schedule",
         "augmentation",
         "balance",
-        "weights",
         "precision",
         "device",
         "keep",

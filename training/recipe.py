@@ -17,7 +17,6 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "augmentation": ("none", "light", "full"),
     "balance": ("none", "class-weights", "over-sampling", "under-sampling"),
     "precision": ("fp32", "bf16"),
-    "weights": ("none", "imagenet"),
     "device": ("auto", "cpu", "cuda"),
     "keep": ("last", "all"),
 }
@@ -46,8 +45,8 @@ class Settings:
     two faces are mixed in (Zhang et al. 2017), and `ema_decay` the decay a step of the average of the weights that is
     evaluated and kept; with 0 there is none. `patience` ends a run after that many epochs without a better one, None
     never. `distillation` is the share of a label that comes from `teachers`, each a name and the start of a digest.
-    `threads` None means all that this process may use, but for
-    PaddlePaddle one, which is faster there.
+    `weights` are what training begins with: `none` new ones, `imagenet`, or an artifact's, named like a teacher.
+    `threads` None means all that this process may use, but for PaddlePaddle one, which is faster there.
     """
 
     framework: str

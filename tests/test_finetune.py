@@ -1,0 +1,105 @@
+"""Fine-tuning: what an artifact has learned comes back as a spec's arrays, BatchNorm included, and answers the same."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from data.errors import InputError
+from data.faceset import FaceSet
+from data.splits import SplitPlan, split
+from export.canonical import canonical
+from export.contract import seal, wrap
+from export.quantize import lower
+from inference.engine import Engine
+from inference.manifest import Manifest
+from training.finetune import learned_weights
+from training.specs import MODELS
+from training.weights import Weights, initial_weights
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed (ferox[torch])")
+
+DEEP = ("cnn_1", "cnn_4", "resnet_18_48")
+
+
+def lived(model: str) -> Weights:
+    """Weights whose BatchNorms have statistics, scales and shifts of their own."""
+    random = np.random.default_rng(7)
+    weights = initial_weights(MODELS[model], seed=1)
+    for name, array in weights.items():
+        if array.ndim == 1:
+            spread = random.uniform(0.5, 1.5, array.shape)
+            weights[name] = (spread if name.endswith(("running_var", ".weight")) else spread - 1).astype(np.float32)
+    return weights
+
+
+@pytest.fixture(scope="module", params=DEEP)
+def exported(
+    request: pytest.FixtureRequest,
+    drawn: FaceSet,
+    tiny_manifest: Manifest,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[str, Weights, Path, Path]:
+    """A model's name and weights, and its artifacts in float32 and int8."""
+    from export.from_torch import convert
+    from training.torch.model import build, set_weights
+
+    folder = tmp_path_factory.mktemp(request.param)
+    weights, model = lived(request.param), build(MODELS[request.param])
+    set_weights(model, weights)
+    convert(model, folder / "network.onnx")
+    network = canonical(onnx.load(folder / "network.onnx"))
+    manifest = replace(tiny_manifest, model=request.param)
+    full, low = folder / "fp32.onnx", folder / "int8.onnx"
+    full.write_bytes(seal(wrap(network), manifest))
+    low.write_bytes(seal(lower(network, "int8", drawn, split(drawn, SplitPlan())), manifest))
+    return request.param, weights, full, low
+
+
+def logits(model: str, weights: Weights, pixels: np.ndarray, *, training: bool) -> np.ndarray:
+    from torch import nn
+
+    from training.torch.model import build, normalise, set_weights
+
+    built = build(MODELS[model])
+    set_weights(built, weights)
+    built.train(training)
+    for module in built.modules():
+        if isinstance(module, nn.Dropout):
+            module.eval()
+    with torch.inference_mode():
+        return np.asarray(built(normalise(torch.from_numpy(pixels))).numpy())
+
+
+def test_weights_come_back_and_answer_as_the_artifact_does(
+    exported: tuple[str, Weights, Path, Path], drawn: FaceSet
+) -> None:
+    model, weights, full, low = exported
+    division = split(drawn, SplitPlan())
+    name, learned = learned_weights(full, MODELS[model], drawn, division)
+    assert name.startswith("fp32 ")
+    if model == "cnn_1":
+        assert all(np.array_equal(learned[part], array) for part, array in weights.items())
+    pixels = np.ascontiguousarray(drawn.pixels[division.train])
+    answers = Engine.load(full, provider="cpu", threads=1).run(pixels)[0]
+    size = np.abs(answers).max()
+    assert np.abs(logits(model, learned, pixels, training=False) - answers).max() < 1e-4 * size
+    # By a batch's own statistics too: training goes on where the artifact is, instead of losing it in the first step.
+    assert np.abs(logits(model, learned, pixels, training=True) - answers).max() < 1e-3 * size
+    _, rounded = learned_weights(low, MODELS[model], drawn, division)
+    assert 0 < np.abs(logits(model, rounded, pixels, training=False) - answers).max() < 0.1 * size
+
+
+def test_another_architecture_or_another_split_of_the_same_faces_is_refused(tiny_model: Path, drawn: FaceSet) -> None:
+    with pytest.raises(InputError, match="is mlp_1, expected mlp_2"):
+        learned_weights(tiny_model, MODELS["mlp_2"], drawn, split(drawn, SplitPlan()))
+    with pytest.raises(InputError, match="could be tested on faces that it has learned"):
+        learned_weights(tiny_model, MODELS["mlp_1"], drawn, split(drawn, SplitPlan("random")))
+
+
+def test_other_faces_can_be_learned_in_any_split(exported: tuple[str, Weights, Path, Path], portraits: FaceSet) -> None:
+    model, _, full, _ = exported
+    _, learned = learned_weights(full, MODELS[model], portraits, split(portraits, SplitPlan("random")))
+    assert set(learned) == set(initial_weights(MODELS[model], seed=0))
