@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -112,6 +112,18 @@ def tiny_model(
     path = tmp_path_factory.mktemp("models") / "mlp_1.torch.published-official.onnx"
     path.write_bytes(seal(wrap(linear_network), tiny_manifest))
     return path
+
+
+@pytest.fixture(scope="session")
+def largest_weight() -> Callable[[Path], int]:
+    """Finds an artifact's largest int8 weight. Above 64, two products with uint8 overflow the 16 bits that x86 without
+    VNNI has for their sum, and the artifact answers otherwise there."""
+
+    def largest(path: Path) -> int:
+        arrays = [tensor for tensor in onnx.load(path).graph.initializer if tensor.name.endswith("weight_quantized")]
+        return max(int(np.abs(numpy_helper.to_array(array).astype(int)).max()) for array in arrays)
+
+    return largest
 
 
 @pytest.fixture(scope="session")

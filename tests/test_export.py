@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,13 +53,6 @@ def changed(network: onnx.ModelProto, name: str, change: object) -> onnx.ModelPr
     return copy
 
 
-def largest_weight(path: Path) -> int:
-    """The largest int8 weight. Above 64, two products with uint8 overflow the 16 bits that x86 without VNNI has for
-    their sum, and the artifact answers otherwise there."""
-    arrays = [tensor for tensor in onnx.load(path).graph.initializer if tensor.name.endswith("weight_quantized")]
-    return max(int(np.abs(numpy_helper.to_array(array).astype(int)).max()) for array in arrays)
-
-
 @pytest.fixture(scope="module")
 def trained(drawn: FaceSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("torch", reason="PyTorch is not installed (ferox[torch])")
@@ -71,7 +65,12 @@ def trained(drawn: FaceSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(("precision", "share"), [("fp16", 0.51), ("int8", 0.27)])
 def test_a_lower_precision_is_published_with_its_cost_or_not_at_all(
-    precision: str, share: float, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    precision: str,
+    share: float,
+    trained: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    largest_weight: Callable[[Path], int],
 ) -> None:
     proven = publish(trained, None, tmp_path)
     monkeypatch.setattr(quantize, "LARGEST_DROP", 1.0)

@@ -1,6 +1,7 @@
 """The models that come with the project: whole, proven, small, and described."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,13 @@ def test_a_shipped_model_is_proven_and_says_so(path: Path) -> None:
     record = json.loads(path.with_suffix(".parity.json").read_text())
     assert {key: value for key, value in record.items() if key != "stage"} == manifest.parity
     assert f"accuracy {manifest.selection.accuracy:.2%}" in path.with_suffix(".md").read_text()
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_shipped_model_computes_the_same_on_processors_without_vnni(
+    path: Path, largest_weight: Callable[[Path], int]
+) -> None:
+    assert largest_weight(path) <= 64
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
