@@ -129,7 +129,9 @@ def _parity(job: Job, work: Path, network: onnx.ModelProto, faces: int) -> tuple
     with _stage("contract"):
         graph = wrap(network)
     engine = _draft(job, graph, work / "draft.onnx")
-    answered = answers_in_batches(lambda part: engine.run(part)[0], np.load(work / "pixels.npy"))
+    # NaN or infinity is refused by the engine itself.
+    with _stage("parity"):
+        answered = answers_in_batches(lambda part: engine.run(part)[0], np.load(work / "pixels.npy"))
     verdict = judge(np.load(work / "reference.npy"), answered, faces)
     if not verdict.passed:
         raise ExportError("parity", verdict.reason, verdict)

@@ -46,14 +46,18 @@ def test_the_gate_refuses_the_converter_s_broken_leaky_relu(
     folder = Path(trained.stdout.splitlines()[-1])
     with monkeypatch.context() as patch:
         patch.setattr(publishing, "_framework", unmended)
-        with pytest.raises(ExportError, match=r"^parity: logits differ by") as refused:
+        with pytest.raises(ExportError, match=r"^parity: ") as refused:
             publish(folder, table, tmp_path / "models")
     assert refused.value.stage == "parity"
     (record,) = (tmp_path / "models").iterdir()
     found = json.loads(record.read_text())
     assert (found["stage"], found["passed"]) == ("parity", False)
-    assert found["smallest_tolerance"] > 100 * TOLERANCE
-    assert f"{found['smallest_tolerance']:.3g}" in found["reason"]
+    # Broken as it is, the network answers with large logits at times and with infinity at others.
+    if "smallest_tolerance" in found:
+        assert found["smallest_tolerance"] > 100 * TOLERANCE
+        assert f"{found['smallest_tolerance']:.3g}" in found["reason"]
+    else:
+        assert "something other than probabilities" in found["reason"]
     mended = subprocess.run(
         [sys.executable, "-m", "export", str(folder), "--out", str(tmp_path / "models")],
         capture_output=True,
