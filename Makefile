@@ -24,7 +24,7 @@ run: .venv/with-cpu,torch,export
 	@set -e; \
 	small=$$($(PYTHON) -m training --model mlp_1 --epochs $(EPOCHS) $(DATA)); \
 	large=$$($(PYTHON) -m training --model cnn_1 --epochs $(EPOCHS) $(DATA)); \
-	models=$$($(PYTHON) -m export "$$small" "$$large"); \
+	models=$$($(PYTHON) -m export "$$small" "$$large" --tag make-run --replace); \
 	reports=$$($(PYTHON) -m inference evaluate $$models $(DATA)); \
 	echo; echo "Reports:"; for report in $$reports; do echo "  $$report/report.html"; done; \
 	echo "Next: $(PYTHON) -m inference predict $$(echo $$models | awk '{print $$NF}') PICTURE"

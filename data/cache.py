@@ -19,6 +19,8 @@ from data.files import remove_temporaries, whole_file
 
 # Raise it when `RECORD`, the canonical order or a reader's meaning changes.
 FORMAT = 1
+# Seconds after which nobody is still writing a temporary file of this shared folder.
+ABANDONED = 3600
 
 
 def cache_folder() -> Path:
@@ -47,7 +49,7 @@ def cached(name: str, state: object, read: Callable[[], FaceSet], source: str) -
             return FaceSet(records, source, skipped=int(file.stem.removeprefix(prefix)))
     faces = read()
     try:
-        remove_temporaries(folder)
+        remove_temporaries(folder, ABANDONED)
         for stale in folder.glob(f"{stem}-*.npy"):
             stale.unlink(missing_ok=True)
         with whole_file(folder / f"{prefix}{faces.skipped}.npy") as file:

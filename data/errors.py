@@ -13,7 +13,7 @@ class InputError(Exception):
 
 
 def run_command(main: Callable[[], int | None]) -> None:
-    """Run a command's `main` and leave the process with its exit status; 2 for an `InputError`."""
+    """Run a command's `main` and leave the process with its exit status; 2 for an `InputError` or `OSError`."""
     try:
         status = main() or 0
     except InputError as error:
@@ -23,6 +23,13 @@ def run_command(main: Callable[[], int | None]) -> None:
         # The reader of our output went away (`... | head`): nothing is left to say, and to nobody.
         sys.stderr.close()
         status = 1
+    except OSError as error:
+        # Paths come from the command line, and the disk behind them can be full, read-only or gone.
+        # A move has two; the second is the one that was asked for.
+        file = error.filename2 or error.filename
+        place = f"{file}: " if file else ""
+        print(f"error: {place}{error.strerror or error}; check the path and the disk", file=sys.stderr)
+        status = 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         status = 130

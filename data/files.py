@@ -4,8 +4,9 @@ import hashlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +57,17 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def remove_temporaries(folder: Path) -> None:
-    """Remove what a killed process left half written directly inside `folder`."""
+def remove_temporaries(folder: Path, seconds: float = 0) -> None:
+    """Remove what a killed process left half written directly inside `folder`.
+
+    Args:
+        folder: where to look.
+        seconds: how long nothing has been written to it; above 0 where another process may be writing.
+    """
     for stale in folder.glob(f"{TEMPORARY_PREFIX}*"):
-        stale.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            if time.time() - stale.stat().st_mtime >= seconds:
+                stale.unlink()
 
 
 def _umask() -> int:

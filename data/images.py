@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -43,7 +44,7 @@ def read_zip(path: Path, *, skip_bad_rows: bool = False) -> FaceSet:
             try:
                 with archive.open(name) as file:
                     return file.read(LARGEST_FILE + 1)
-            except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+            except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
                 raise InputError(
                     f"{path.name}: {name} cannot be unpacked ({error}); expected a whole zip; fetch it again"
                 ) from error
@@ -64,7 +65,8 @@ def _open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def _read_all(names: list[str], read: Read, source: str, skip_bad_rows: bool) -> FaceSet:
-    wanted = [name for name in map(PurePosixPath, names) if _is_face(name)]
+    # The names themselves are kept for reading: a path is not spelt as its name (`./train`) in a zip.
+    wanted = {name: path for name in names if _is_face(path := PurePosixPath(name))}
     if not wanted:
         raise InputError(
             f"{source} holds no pictures in folders named {', '.join(LABELS)}; "
@@ -74,14 +76,15 @@ def _read_all(names: list[str], read: Read, source: str, skip_bad_rows: bool) ->
     kept: list[int] = []
     for place, name in enumerate(wanted):
         try:
-            pixels[place] = decode(read(str(name)), f"{source}: {name}")
+            pixels[place] = decode(read(name), f"{source}: {name}")
             kept.append(place)
         except InputError:
             if not skip_bad_rows:
                 raise
     if not kept:
         raise InputError(f"{source}: none of its {len(wanted)} pictures can be used; expected 48x48 grey JPEG or PNG")
-    faces = [wanted[place] for place in kept]
+    paths = list(wanted.values())
+    faces = [paths[place] for place in kept]
     return face_set(
         pixels[kept],
         np.array([LABELS.index(face.parent.name.lower()) for face in faces], np.uint8),
@@ -93,8 +96,10 @@ def _read_all(names: list[str], read: Read, source: str, skip_bad_rows: bool) ->
 
 
 def decode(content: bytes, name: str) -> NDArray[np.uint8]:
-    """Return a 48x48 JPEG or PNG as uint8[48, 48]; an `InputError` names what else it is."""
+    """Return a 48x48 JPEG or PNG as uint8[48, 48], grey; an `InputError` names what else it is."""
     from PIL import Image, UnidentifiedImageError
+
+    from data.modes import to_rgb
 
     remedy = "mend it, or leave out all such pictures with --skip-bad-rows"
     if len(content) > LARGEST_FILE:
@@ -104,7 +109,7 @@ def decode(content: bytes, name: str) -> NDArray[np.uint8]:
             if picture.size != (SIDE, SIDE):
                 width, height = picture.size
                 raise InputError(f"{name} has {width}x{height} pixels, expected {SIDE}x{SIDE}; {remedy}")
-            return np.asarray(picture.convert("L"))
+            return np.asarray(to_rgb(picture, name).convert("L"))
     except UnidentifiedImageError:
         raise InputError(f"{name} is no JPEG or PNG picture ({len(content)} bytes); {remedy}") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

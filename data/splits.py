@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,8 +117,12 @@ def _official(faces: FaceSet, kept: Indices, plan: SplitPlan) -> tuple[Indices, 
 def _random(faces: FaceSet, kept: Indices, plan: SplitPlan) -> tuple[Indices, Indices, Indices]:
     from sklearn.model_selection import train_test_split
 
-    if len(kept) < 2:
-        raise InputError(f"{faces.source} holds {len(kept)} faces; expected at least 2 to divide")
+    tested = ceil(plan.test_share * len(kept))
+    if not 0 < tested < len(kept):
+        raise InputError(
+            f"{faces.source} holds {len(kept)} faces, of which a --test-share of {plan.test_share:g} leaves none to "
+            "train on; expected more faces or a smaller share"
+        )
     train, test = train_test_split(kept, test_size=plan.test_share, random_state=plan.seed, shuffle=True)
     return np.sort(train), np.sort(test), np.sort(test)
 

@@ -52,9 +52,9 @@ def read_table(path: Path, *, skip_bad_rows: bool = False) -> FaceSet:
     skipped = 0
     with path.open("rb") as file:
         columns = _columns(file.readline(LONGEST_LINE), path.name)
-        for line, fields in _rows(file):
+        for line, row in _rows(file):
             try:
-                face, label, usage = _face(fields, columns)
+                face, label, usage = _face(_fields(row), columns)
             except BadRow as error:
                 if not skip_bad_rows:
                     raise InputError(
@@ -89,7 +89,13 @@ def _columns(header: bytes, name: str) -> Columns:
         raise InputError(f"{name} is not a text table; expected fer2013.csv with a header line") from None
     if not text:
         raise InputError(f"{name} is empty; expected a header line with the columns emotion,pixels,Usage")
-    names = [column.strip().lower() for column in next(csv.reader([text]))]
+    try:
+        names = [column.strip().lower() for column in next(csv.reader([text]))]
+    except csv.Error as error:
+        raise InputError(
+            f"{name}, line 1 is no line of a CSV table ({error}); expected emotion,pixels,Usage and lines that end "
+            "with LF or CRLF"
+        ) from error
     for column in ("emotion", "pixels"):
         if column not in names:
             raise InputError(
@@ -103,14 +109,20 @@ def _columns(header: bytes, name: str) -> Columns:
     return Columns(names.index("emotion"), names.index("pixels"), usage, len(names))
 
 
-def _rows(file: BinaryIO) -> Iterator[tuple[int, list[bytes]]]:
-    """Yield each row's line number, counted from 1 with the header, and its fields."""
+def _rows(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Yield each row that is not empty, and its line number, counted from 1 with the header."""
     for line, content in enumerate(iter(lambda: file.readline(LONGEST_LINE), b""), start=2):
-        row = content.rstrip(b"\r\n")
-        if b'"' in row:
-            yield line, [field.encode() for field in next(csv.reader([row.decode("utf-8", "replace")]))]
-        elif row:
-            yield line, row.split(b",")
+        if row := content.rstrip(b"\r\n"):
+            yield line, row
+
+
+def _fields(row: bytes) -> list[bytes]:
+    if b'"' not in row:
+        return row.split(b",")
+    try:
+        return [field.encode() for field in next(csv.reader([row.decode("utf-8", "replace")]))]
+    except csv.Error as error:
+        raise BadRow(f"no line of a CSV table ({error}), expected fields between commas") from error
 
 
 def _face(fields: list[bytes], columns: Columns) -> tuple[NDArray[np.uint8], int, int]:

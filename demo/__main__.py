@@ -4,6 +4,7 @@ It needs the models that `python -m export` publishes, and a training framework 
 """
 
 import argparse
+import importlib.util
 import ipaddress
 import os
 import sys
@@ -12,11 +13,16 @@ from pathlib import Path
 from data.errors import InputError, run_command
 
 AUTH_VARIABLE = "FEROX_AUTH"
+LAST_PORT = 65_535
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, check it, and serve until interrupted."""
     args = _parser().parse_args(arguments)
+    if args.port is not None and not 1 <= args.port <= LAST_PORT:
+        raise InputError(f"--port is {args.port}, expected 1 to {LAST_PORT}; leave it out for a free one")
+    if importlib.util.find_spec("gradio") is None:
+        raise InputError("gradio is not installed; expected it for the page; install ferox[demo]")
     account = account_from(args.auth or os.environ.get(AUTH_VARIABLE))
     if account is None and (args.share or not is_loopback(args.host)):
         print(

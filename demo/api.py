@@ -7,9 +7,8 @@ import gradio as gr
 from data.errors import InputError
 from demo.page import ENGINE_QUEUE, Page
 from demo.shelf import title
-from demo.uploads import Upload, upload, uploads
+from demo.uploads import Upload, read_upload, upload, uploads
 from inference.faces import Policy
-from inference.pictures import read_picture
 from inference.predict import as_record, predict_files, predict_picture
 
 MOST_FILES = 64
@@ -33,7 +32,7 @@ def build(page: Page) -> None:
             if picture is None:
                 raise InputError("no picture was given: expected an uploaded file; send one")
             engine = page.shelf.engine(_model(page, model))
-            read = read_picture(picture.path, picture.name)
+            read = read_upload(picture)
             return as_record(predict_picture(engine, read, page.finder, _policy(faces)))
         except InputError as error:
             raise refusal(error) from error

@@ -1,8 +1,8 @@
 """Builds the page out of its tabs, and serves it."""
 
 import os
-import shutil
-import tempfile
+import signal
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +16,10 @@ from demo import api, compare, folder, photo, train, webcam
 from demo.cards import notice
 from demo.limits import RequestLimits
 from demo.page import Page, browser_language, refreshed
+from demo.scratch import scratch_folder
 from demo.shelf import Shelf
 from demo.theme import STYLE, theme
+from demo.uploads import KEPT_SECONDS
 from demo.words import say, translations
 from inference.faces import finder
 
@@ -25,6 +27,7 @@ WAITING = 16  # Requests in line; one more is refused at once.
 RUNNING = 2
 LARGEST_UPLOAD = "200mb"
 REFRESH_SECONDS = 5.0
+CLEANING_SECONDS = 600  # Between two looks for uploads that are too old to keep.
 
 I18N = gr.I18n(en=translations("en"), zh=translations("zh"), **{"zh-CN": translations("zh")})
 
@@ -51,26 +54,35 @@ class Places:
 def serve(
     places: Places, *, host: str, port: int | None, share: bool = False, account: tuple[str, str] | None = None
 ) -> None:
-    """Serve the page until interrupted.
+    """Serve the page until interrupted or terminated.
 
     Raises:
         InputError: the face finder asked for by FEROX_YUNET cannot be used, or the address cannot be listened on.
     """
-    scratch = Path(tempfile.mkdtemp(prefix="ferox-demo-"))
-    os.environ["GRADIO_TEMP_DIR"] = str(scratch)
-    blocks = build(places, scratch)
-    try:
+    _unwind_when_terminated()
+    with scratch_folder() as scratch:
+        os.environ["GRADIO_TEMP_DIR"] = str(scratch)
+        blocks = build(places, scratch)
         start(blocks, host=host, port=port, share=share, account=account)
         blocks.block_thread()
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _unwind_when_terminated() -> None:
+    """Make SIGTERM end the process as Ctrl-C does, by way of everything that cleans up."""
+    # Python lets no other thread set one.
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _leave)
+
+
+def _leave(number: int, _: object) -> None:
+    signal.signal(number, signal.SIG_IGN)  # A second one would cut the cleaning short.
+    raise SystemExit(128 + number)
 
 
 def build(places: Places, scratch: Path) -> Any:
     """Lay out the whole page; files that it makes go into `scratch`."""
     page = Page(Shelf(places.models), finder(), places.reports, places.runs, places.data, scratch, I18N)
-    # Uploads are looked for every ten minutes and removed once they are an hour old.
-    with gr.Blocks(title="ferox", analytics_enabled=False, delete_cache=(600, 3600)) as blocks:
+    with gr.Blocks(title="ferox", analytics_enabled=False, delete_cache=(CLEANING_SECONDS, KEPT_SECONDS)) as blocks:
         gr.HTML(f"<header class='fx-header'><h1>ferox</h1><p class='fx-tagline'>{I18N('tagline')}</p></header>")
         missing = gr.HTML(visible=False, elem_id="no-model")
         with gr.Tabs(elem_id="tabs"):

@@ -4,14 +4,15 @@ A zip is never unpacked to disk, so that the names in it decide nothing; what it
 and while it is read.
 """
 
+import lzma
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from data.errors import InputError
-from demo.uploads import Upload
+from demo.uploads import Upload, gone
 from inference.pictures import MAX_BYTES, SUFFIXES, file_name, printable
 
 MOST_PICTURES = 10_000
@@ -22,6 +23,18 @@ MOST_DIRECTORY = 16_000_000  # Bytes of a zip's table of contents; a file takes 
 # A zip ends with this record and a comment (PKWARE's APPNOTE 4.3.16); a 64-bit one has a locator of 20 bytes before it.
 END_RECORD, ZIP64_LOCATOR = b"PK\5\6", b"PK\6\7"
 END_REACH = 22 + 65_535 + 20
+# What a damaged, encrypted or unknown member may end in; MemoryError for a dictionary as large as it claims to need.
+UNPACKING_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    OSError,
+    EOFError,
+    ValueError,
+    NotImplementedError,
+    RuntimeError,
+    MemoryError,
+)
 RATIO_FROM = 1_000_000  # Bytes: below, a picture of one colour may well shrink by more.
 
 
@@ -36,13 +49,15 @@ class Source:
 def sources(files: Sequence[Upload]) -> list[Source]:
     """Return the pictures among uploaded files, with those in zips in the place of their zip.
 
+    A zip that is damaged, too large, or holds no pictures is one that cannot be read.
+
     Raises:
-        InputError: a zip is damaged, too large, or holds no pictures; or there are too many pictures.
+        InputError: there are too many pictures.
     """
     found: list[Source] = []
     for file in files:
         if zipfile.is_zipfile(file.path):
-            found += _in_zip(file)
+            found += _in_zip_or_refused(file)
         else:
             found.append(Source(file.name, _reader(file)))
     if len(found) > MOST_PICTURES:
@@ -52,26 +67,49 @@ def sources(files: Sequence[Upload]) -> list[Source]:
 
 def _reader(file: Upload) -> Callable[[], bytes]:
     def read() -> bytes:
-        with file.path.open("rb") as content:
-            return content.read(MAX_BYTES + 1)
+        try:
+            with file.path.open("rb") as content:
+                return content.read(MAX_BYTES + 1)
+        except FileNotFoundError as error:
+            raise gone(file.name) from error
+        except OSError as error:
+            raise InputError(
+                f"{file.name} cannot be read ({error.strerror}): expected a readable file; send it again"
+            ) from error
+
+    return read
+
+
+def _in_zip_or_refused(file: Upload) -> list[Source]:
+    try:
+        return _in_zip(file)
+    except InputError as error:
+        return [Source(file.name, _refuser(error))]
+
+
+def _refuser(error: InputError) -> Callable[[], bytes]:
+    def read() -> bytes:
+        raise error
 
     return read
 
 
 def _in_zip(file: Upload) -> list[Source]:
-    if (size := file.path.stat().st_size) > MOST_ZIP_BYTES:
-        raise InputError(f"{file.name} has {size / 1e6:.0f} MB: at most 200 MB are taken; divide it")
     try:
+        if (size := file.path.stat().st_size) > MOST_ZIP_BYTES:
+            raise InputError(f"{file.name} has {size / 1e6:.0f} MB: at most 200 MB are taken; divide it")
         _check_directory(file)
         with zipfile.ZipFile(file.path) as archive:
             members = [member for member in archive.infolist() if _is_picture(member)]
+    except FileNotFoundError as error:
+        raise gone(file.name) from error
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise InputError(f"{file.name} is a damaged zip: expected a whole one; make it anew") from error
     if not members:
         raise InputError(f"{file.name} holds no pictures: expected names ending in {', '.join(SUFFIXES)}; add some")
     if (expanded := sum(member.file_size for member in members)) > MOST_EXPANDED:
         raise InputError(f"{file.name} unpacks to {expanded / 1e9:.1f} GB: at most 2 GB are taken; divide it")
-    return [Source(member.filename, _member_reader(file.path, member)) for member in members]
+    return [Source(member.filename, _member_reader(file, member)) for member in members]
 
 
 def _check_directory(file: Upload) -> None:
@@ -91,16 +129,18 @@ def _is_picture(member: zipfile.ZipInfo) -> bool:
     return not member.is_dir() and not hidden and name.suffix.lower() in SUFFIXES
 
 
-def _member_reader(path: Path, member: zipfile.ZipInfo) -> Callable[[], bytes]:
+def _member_reader(file: Upload, member: zipfile.ZipInfo) -> Callable[[], bytes]:
     def read() -> bytes:
         name = printable(file_name(member.filename))
         if member.file_size > RATIO_FROM and member.file_size > MOST_RATIO * member.compress_size:
             raise InputError(f"{name} expands {MOST_RATIO} times and more: it is not opened; save it anew")
         try:
-            with zipfile.ZipFile(path) as archive, archive.open(member) as content:
+            with zipfile.ZipFile(file.path) as archive, archive.open(member) as content:
                 # One byte more than is allowed says that there is too much, whatever the zip claims.
                 return content.read(MAX_BYTES + 1)
-        except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
+        except FileNotFoundError as error:
+            raise gone(file.name) from error
+        except UNPACKING_ERRORS as error:
             raise InputError(f"{name} cannot be unpacked: expected a whole, open zip; make it anew") from error
 
     return read

@@ -93,12 +93,12 @@ def as_csv(readings: Sequence[Reading]) -> str:
             table.writerow([safe_cell(prediction.name), reading.name, number, *box, face.label, *shares, ""])
         if not prediction.faces:
             blank = [""] * (6 + len(LABELS))
-            table.writerow([safe_cell(prediction.name), reading.name, *blank, prediction.error or ""])
+            table.writerow([safe_cell(prediction.name), reading.name, *blank, safe_cell(prediction.error or "")])
     return text.getvalue()
 
 
 def safe_cell(text: str) -> str:
-    """Return a file's name so that no spreadsheet takes it for a formula."""
+    """Return a file's name, or a sentence that begins with one, so that no spreadsheet takes it for a formula."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 

@@ -12,11 +12,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 JSON_BYTES = 1_000_000  # A webcam's frame is the largest thing that comes as JSON.
 UPLOAD_BYTES = 210_000_000  # A zip of 200 MB and what is around it.
 LINGER_BYTES = 1_000_000_000  # As much of a refused body is read and dropped, so that its sender reads the answer.
-UPLOAD_PATH = "/upload"
+UPLOAD_PATH = "/gradio_api/upload"
 
 
 class RequestLimits:
-    """ASGI middleware that answers 413 to a body too large, and 400 to a file named by URL."""
+    """ASGI middleware that answers 413 to a body too large, and 400 to one too deep or with a file named by URL."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -26,7 +26,7 @@ class RequestLimits:
         if scope["type"] != "http" or scope["method"] not in ("POST", "PUT", "PATCH"):
             await self.app(scope, receive, send)
             return
-        upload = scope["path"].endswith(UPLOAD_PATH)
+        upload = scope["path"] == scope.get("root_path", "") + UPLOAD_PATH
         limit = UPLOAD_BYTES if upload else JSON_BYTES
         if _declared(scope) > limit:
             await _drained(receive)
@@ -50,8 +50,8 @@ class RequestLimits:
                     await _drained(receive)
                 await _refuse(413, f"the request is over {limit} bytes", scope, receive, send)
                 return
-        if _names_remote_file(body):
-            await _refuse(400, "files are taken from uploads alone, not from addresses", scope, receive, send)
+        if (complaint := _complaint(body)) is not None:
+            await _refuse(400, complaint, scope, receive, send)
             return
         await self.app(scope, _replayed(body, receive), send)
 
@@ -97,11 +97,15 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
     return replayed
 
 
-def _names_remote_file(body: bytes) -> bool:
+def _complaint(body: bytes) -> str | None:
+    """Return why a body is not passed on; what is no JSON is left to Gradio, which refuses it where it expects some."""
     try:
-        return _remote(json.loads(body))
-    except (ValueError, RecursionError):
-        return False
+        remote = _remote(json.loads(body))
+    except ValueError:
+        return None
+    except RecursionError:
+        return "the request's JSON is nested too deeply to be checked"
+    return "files are taken from uploads alone, not from addresses" if remote else None
 
 
 def _remote(value: Any) -> bool:

@@ -15,11 +15,11 @@ from demo.cards import Reading, cards, notice
 from demo.examples import draw_examples
 from demo.page import ENGINE_QUEUE, Page, browser_language, model_choice
 from demo.shelf import title
-from demo.uploads import Upload, upload
+from demo.uploads import Upload, read_upload, upload
 from demo.words import say
 from inference.engine import Engine
 from inference.faces import FaceBox, Finder, Policy, face_crops
-from inference.pictures import Picture, read_picture
+from inference.pictures import Picture
 from inference.predict import predict_picture
 
 Pixels = NDArray[np.uint8]
@@ -55,6 +55,8 @@ def build(page: Page, _: gr.Tab) -> None:
             picture.preprocess = upload  # type: ignore[method-assign, assignment]
             model = model_choice(page, "photo-model", several=True)
             drawn = [str(path) for path in draw_examples(page.scratch / "examples")]
+            # Clicking one makes Gradio take it for an upload of this component, which is removed with the others.
+            picture.keep_in_cache.update(drawn)
             examples = gr.Dataset(
                 components=["image"],
                 samples=[[path] for path in drawn],
@@ -99,7 +101,7 @@ def answered(
     if sent is None:
         return gr.update(visible=False), notice(say(lang, "photo_empty"), "empty"), gr.update(visible=False)
     try:
-        picture = read_picture(sent.path, sent.name)
+        picture = read_upload(sent)
         engines = page.shelf.engines(name)
         began = time.perf_counter()
         readings = read_faces(engines, picture, page.finder, policy)

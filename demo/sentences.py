@@ -139,6 +139,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "status_stopped": ("stopped", "已停止"),
     "status_finished": ("finished", "已完成"),
     "status_failed": ("failed", "失败"),
+    "killed": (
+        "The training ended without a word: it was killed, or the memory was full. Resume it, or start a smaller one.",
+        "训练没有留下任何信息就结束了：进程被终止，或者内存不足。请继续训练，或换一个更小的设置重新开始。",
+    ),
     "epoch_of": ("epoch {epoch} of {epochs}", "第 {epoch} 轮，共 {epochs} 轮"),
     "best_epoch": ("best, epoch {epoch}", "最佳，第 {epoch} 轮"),
     "training_accuracy": ("training accuracy", "训练准确率"),

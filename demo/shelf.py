@@ -1,5 +1,6 @@
 """The models on offer: whatever artifacts lie in a folder now, loaded when first asked for."""
 
+import re
 import threading
 from collections import OrderedDict
 from pathlib import Path
@@ -12,6 +13,9 @@ ALL = "all"
 DEFAULT = "cnn_4.torch.best-official.int8"
 KEPT = 12  # Loaded models; the one used longest ago makes room.
 REMEDY = "train and export one with: make run"
+# A name's words lie between hyphens, but for the time that a run began, `20261125-222923`.
+WORDS = re.compile(r"\d{8}-\d{6}|[^-]+")
+TIME = re.compile(r"(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)")
 
 
 class Shelf:
@@ -57,8 +61,12 @@ class Shelf:
 
 
 def title(name: str) -> str:
-    """Return an artifact's name, `<model>.<framework>.<recipe>-<protocol>[.int8]`, as people read it."""
+    """Return an artifact's name, `<model>.<framework>.<recipe>-<protocol>[-<tag>][.int8]`, as people read it."""
     model, *others = name.split(".")
     words = "-".join(part.upper() if part in ("mlp", "cnn") else part.capitalize() for part in model.split("_")[:2])
     tail = "".join(f" {part}" for part in model.split("_")[2:])
-    return " · ".join([words.replace("Resnet", "ResNet") + tail, *(other.replace("-", ", ") for other in others)])
+    return " · ".join([words.replace("Resnet", "ResNet") + tail, *map(_spoken, others)])
+
+
+def _spoken(part: str) -> str:
+    return ", ".join(TIME.sub(r"\1-\2-\3 \4:\5:\6", word) for word in WORDS.findall(part))

@@ -18,6 +18,7 @@ from demo.trainer import Current, Trainer
 from demo.training_view import layers, view
 from demo.words import Language, say
 from training.recipe import CHOICES, recipe
+from training.run import RunRecord
 from training.specs import MODELS, model_spec
 
 LOOK_SECONDS = 2.0
@@ -40,6 +41,11 @@ class Handlers:
         base = recipe("published", "torch", model)
         drawn = layers(model_spec(model), browser_language(request))
         return [drawn, base.batch_size, base.learning_rate, base.optimizer]
+
+    def greet(self, model: str, request: gr.Request) -> list[Any]:
+        """Put what was laid out before anybody's language was known into it."""
+        lang = browser_language(request)
+        return [layers(model_spec(model), lang), gr.update(choices=_faces(self.page, lang))]
 
     def load(self, request: gr.Request, *values: Any) -> list[Any]:
         """Lock the fields if they hold what can be trained; else say what is wrong."""
@@ -145,6 +151,7 @@ def build(page: Page, tab: gr.Tab) -> None:
     for name in ("pause", "resume", "stop"):
         actions[name].click(getattr(do, name), None, [said, *board], **shared)
     actions["export"].click(do.export, None, exported, concurrency_limit=1, **shared)
+    tab.select(do.greet, inputs[0], [spec, inputs[2]], **shared)
     tab.select(do.look, known, board, **shared)
     gr.Timer(LOOK_SECONDS).tick(do.look, known, board, queue=False, **shared)
 
@@ -155,7 +162,10 @@ def publish(page: Page, now: Current, lang: Language) -> Iterator[str]:
         yield notice(say(lang, "nothing_to_export"), "error")
         return
     yield notice(say(lang, "exporting"))
-    command = [sys.executable, "-m", "export", str(now.folder), "--out", str(page.shelf.folder)]
+    # The run's own time stamp: else its artifact would have the name of every other run of that recipe. So what it may
+    # replace is an artifact of the same run, from before it was resumed.
+    own = ["--tag", time_stamp(now.folder, now.record), "--replace"]
+    command = [sys.executable, "-m", "export", str(now.folder), "--out", str(page.shelf.folder), *own]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         yield notice(say(lang, "exported", name=shelf_title(Path(done.stdout.strip()).stem)))
@@ -164,13 +174,18 @@ def publish(page: Page, now: Current, lang: Language) -> Iterator[str]:
     yield notice(say(lang, "not_exported", reason=lines[-1].removeprefix("error: ")), "error")
 
 
+def time_stamp(folder: Path, record: RunRecord) -> str:
+    """Return what a run folder's name has behind recipe and protocol: when the run began."""
+    return folder.name.removeprefix(f"{record.settings['recipe']}-{record.settings['split']['protocol']}-")
+
+
 def _fields(page: Page) -> list[Any]:
     """Lay out one field for each of `Wish`'s, in their order."""
     text, base = page.text, recipe("published", "torch", FIRST_MODEL)
     frameworks = installed_frameworks()
     if not frameworks:
         gr.HTML(f"<div class='fx-notice fx-error'>{text('no_framework')}</div>")
-    faces = [(say("en", "drawn_faces"), ""), *([(page.data.name, str(page.data))] if page.data else [])]
+    faces = _faces(page, "en")
     with gr.Group(elem_id="train-fields"):
         with gr.Row():
             model = gr.Dropdown(list(MODELS), value=FIRST_MODEL, label=text("architecture"), elem_id="train-model")
@@ -197,6 +212,10 @@ def _fields(page: Page) -> list[Any]:
     found = [model, framework, data, protocol, share, epochs, batch, rate, optimizer, balance, keep]
     assert len(found) == len(fields(Wish))
     return found
+
+
+def _faces(page: Page, lang: Language) -> list[tuple[str, str]]:
+    return [(say(lang, "drawn_faces"), ""), *([(page.data.name, str(page.data))] if page.data else [])]
 
 
 def _action(page: Page, name: str) -> gr.Button:

@@ -5,7 +5,6 @@ it was stopped for good. A training holds a lock on a file for as long as it liv
 that file, is never another's.
 """
 
-import fcntl
 import json
 import os
 import signal
@@ -13,14 +12,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from data.errors import InputError
 from data.files import write_json
+from demo.locks import locked
 from training.run import RECORD_FILE, RunRecord, read_record
 
 Status = Literal["none", "starting", "running", "pausing", "paused", "stopped", "finished", "failed"]
@@ -31,7 +31,10 @@ END_WAIT = 120.0  # Seconds that a step and the saving of a state may take.
 
 @dataclass(frozen=True)
 class Current:
-    """The training that is shown: how it stands, its folder and record once it has them, and why it failed."""
+    """The training that is shown: how it stands, its folder and record once it has them, and why it failed.
+
+    `reason` is empty for one that failed without a word.
+    """
 
     status: Status
     title: str = ""
@@ -63,11 +66,14 @@ class Trainer:
             if not state:
                 return Current("none")
             alive = self._process() is not None
-            folder = self._folder(state)
-            record = read_record(folder) if folder and (folder / RECORD_FILE).exists() else None
+            folder, title = self._folder(state), str(state["title"])
+            try:
+                record = read_record(folder) if folder and (folder / RECORD_FILE).exists() else None
+            except InputError as error:
+                return Current("starting" if alive else "failed", title, folder, reason=str(error))
             status = _status(alive, record, str(state["wish"]))
             reason = self._reason() if status == "failed" else ""
-            return Current(status, str(state["title"]), folder, record, reason)
+            return Current(status, title, folder, record, reason)
 
     def start(self, title: str, arguments: Sequence[str]) -> None:
         """Start `python -m training` with these arguments; an `InputError` while another one runs."""
@@ -131,21 +137,10 @@ class Trainer:
                 return None
             return int(self._lock.read_text() or 0) or None
 
-    @contextmanager
-    def _locked(self) -> Iterator[int | None]:
-        """Yield the lock's file handle, or None where a training holds it."""
+    def _locked(self) -> AbstractContextManager[int | None]:
+        """Hold the lock, by its file handle; None where a training does."""
         self._lock.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(handle)
-            yield None
-            return
-        try:
-            yield handle
-        finally:
-            os.close(handle)
+        return locked(self._lock, os.O_RDWR | os.O_CREAT)
 
     def _read(self) -> dict[str, Any]:
         try:
@@ -163,9 +158,12 @@ class Trainer:
         return None
 
     def _reason(self) -> str:
+        """Return the log's last error, or the last line of a traceback; a process that was killed has left neither."""
         lines = [line for line in self._lines() if line.strip()]
         errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-        return (errors or lines or ["it ended without a word"])[-1]
+        if not errors and any(line.startswith("Traceback ") for line in lines):
+            return lines[-1]
+        return errors[-1] if errors else ""
 
     def _lines(self) -> list[str]:
         try:

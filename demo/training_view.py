@@ -56,7 +56,7 @@ def view(current: Current, lang: Language) -> str:
         return notice(say(lang, "train_empty"), "empty")
     history = read_metrics(current.folder) if current.folder and current.record else []
     head = _head(current, history, lang)
-    failed = notice(current.reason, "error") if current.status == "failed" else ""
+    failed = notice(current.reason or say(lang, "killed"), "error") if current.status == "failed" else ""
     if not history or current.folder is None:
         return head + failed
     return head + failed + _figures(current.folder, history) + _classes(history[-1], lang)

@@ -8,7 +8,10 @@ from typing import Any
 import gradio as gr
 from gradio.utils import get_upload_folder
 
-from inference.pictures import file_name
+from data.errors import InputError
+from inference.pictures import Picture, file_name, read_picture
+
+KEPT_SECONDS = 3600
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,18 @@ def upload(payload: Any) -> Upload | None:
     if not Path(path).resolve().is_relative_to(Path(get_upload_folder()).resolve()):
         raise gr.Error("that file was not uploaded here: expected an uploaded file", print_exception=False)
     return Upload(Path(path), file_name(getattr(payload, "orig_name", None) or path))
+
+
+def read_upload(sent: Upload) -> Picture:
+    """Return an uploaded picture; an `InputError` where it cannot be read, or is not kept any more."""
+    if not sent.path.exists():
+        raise gone(sent.name)
+    return read_picture(sent.path, sent.name)
+
+
+def gone(name: str) -> InputError:
+    """Return what is said of an uploaded file that was removed since."""
+    return InputError(f"{name} is no longer here: uploads are kept for an hour; send it again")
 
 
 def uploads(payload: Any) -> list[Upload]:

@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from data.errors import run_command
+from data.errors import InputError, run_command
 from inference.manifest import PRECISIONS
 
 
@@ -23,14 +23,23 @@ def main() -> int:
         help="fp16 and int8 are published if they cost at most 0.5 points of accuracy (default: fp32)",
     )
     parser.add_argument("--out", type=Path, default=Path("artifacts/models"), help="default: artifacts/models")
+    parser.add_argument("--tag", default="", help="what the artifact's name is to say besides, such as seed7")
+    parser.add_argument(
+        "--replace", action="store_true", help="replace artifacts of the same name that other runs made"
+    )
     args = parser.parse_args()
-    from export.publish import ExportError, publish
-
+    try:
+        from export.publish import ExportError, publish, read_job, refuse_taken_names
+    except ModuleNotFoundError as missing:
+        raise InputError(f"exporting needs {missing.name}, which is not installed; install ferox[export]") from missing
+    # All at once, so that the last of many is not refused after the others' work.
+    refuse_taken_names([read_job(run, args.precision, args.tag) for run in args.runs], args.out, replace=args.replace)
     failed = 0
     for run in args.runs:
         print(f"exporting {run}", file=sys.stderr)
         try:
-            print(publish(run, args.data, args.out, args.precision), flush=True)
+            done = publish(run, args.data, args.out, args.precision, tag=args.tag, replace=args.replace)
+            print(done, flush=True)
         except ExportError as error:
             print(f"error: {run} is not published: {error}", file=sys.stderr)
             failed = 1

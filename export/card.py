@@ -49,6 +49,9 @@ def _facts(manifest: Manifest, record: RunRecord) -> list[str]:
     if teachers := record.settings.get("teachers"):
         share = record.settings["distillation"]
         rows["taught by"] = f"{', '.join(teachers)}; {share:.0%} of each label is theirs"
+    if manifest.inherited:
+        others = (f"{one.source} ({one.protocol}, fingerprint `{one.fingerprint[:16]}`)" for one in manifest.inherited)
+        rows["these had learned from"] = ", ".join(others)
     if record.test:
         rows["test part"] = _accuracy(record.test)
     rows["parity"] = (

@@ -64,12 +64,18 @@ def probes(faces: Pixels) -> Pixels:
 
 
 def answers_in_batches(answer: Callable[[Pixels], Logits], pixels: Pixels) -> list[tuple[int, Logits]]:
-    """Return (start, logits) of all probes in batches of 64, and of their last ones in each other batch size."""
-    answered = [(0, answer(pixels))]
+    """Return (start, logits) of all probes in batches of 64, and of the first 64 and the last ones in each batch size.
+
+    Args:
+        answer: gives float32[N, 7] for N probes, uint8[N, 48, 48], in one batch.
+        pixels: the probes.
+    """
+    whole, parts = max(BATCHES), []
     for size in BATCHES:
-        start = max(0, len(pixels) - size)
-        answered.append((start, answer(pixels[start:])))
-    return answered
+        covered = len(pixels) if size == whole else min(whole, len(pixels))
+        parts += [(start, min(start + size, covered)) for start in range(0, covered, size)]
+        parts.append((max(0, len(pixels) - size), len(pixels)))
+    return [(start, answer(pixels[start:stop])) for start, stop in parts]
 
 
 def judge(reference: Logits, answered: list[tuple[int, Logits]], faces: int) -> Verdict:

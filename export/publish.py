@@ -1,9 +1,13 @@
 """One run to one artifact: reference and conversion in the framework's process, then contract, parity, publication."""
 
+import importlib.util
+import re
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +28,14 @@ from export.parity import Verdict, answers_in_batches, judge, probes
 from export.quantize import TaskVerdict, judge_task, lower
 from inference.engine import Engine
 from inference.manifest import CONTRACT, NO_DIGEST, Manifest, Selection
+from training.recipe import Settings, recipe
 from training.run import Checkpoint, RunRecord, check_file, now, read_record
+
+CONVERTERS = {
+    "torch": ("torch", "onnxscript"),
+    "tensorflow": ("tensorflow", "tf2onnx"),
+    "paddle": ("paddle", "paddle2onnx"),
+}
 
 
 class ExportError(Exception):
@@ -46,42 +57,97 @@ class Job:
     stem: str
 
 
-def publish(run: Path, data: Path | None, out: Path, precision: str = "fp32") -> Path:
+def publish(
+    run: Path, data: Path | None, out: Path, precision: str = "fp32", *, tag: str = "", replace: bool = False
+) -> Path:
     """Export a run's best checkpoint into `out` after the parity gate, with its parity record and model card.
 
     A lower precision is made from the proven float32 artifact, and has the gate of `export.quantize` to pass as well.
+
+    Args:
+        run: the folder that training made.
+        data: the run's own data, where it has moved.
+        out: the folder of artifacts.
+        precision: one of `inference.manifest.PRECISIONS`.
+        tag: what the artifact's name is to say besides, see `artifact_stem`.
+        replace: put it in the place of another checkpoint's artifact of the same name.
 
     Returns:
         The published `.onnx`.
 
     Raises:
-        InputError: the run or its data cannot be used.
-        ExportError: a stage failed; `<stem>.parity.json` names it, and no `.onnx` is published.
+        InputError: the run or its data cannot be used, or its name is taken.
+        ExportError: a stage failed; `<stem>.failed.parity.json` names it, and no `.onnx` is published.
     """
-    job = read_job(run, precision)
+    job = read_job(run, precision, tag)
+    refuse_taken_names([job], out, replace=replace)
     faces, division = _divided(job, data)
+    failure = out / f"{job.stem}.failed.parity.json"
     try:
         content, record = _proven(job, faces, division)
     except ExportError as error:
         figures = error.verdict.record() if error.verdict else {"passed": False, "reason": error.reason}
-        write_json(out / f"{job.stem}.parity.json", {"stage": error.stage, **figures})
+        write_json(failure, {"stage": error.stage, **figures})
         raise
     path = out / f"{job.stem}.onnx"
     write_json(out / f"{job.stem}.parity.json", {"stage": "passed", **record})
     write_bytes(path, content)
     write_text(out / f"{job.stem}.md", model_card(Engine.load(path, provider="cpu").manifest, job.record))
+    failure.unlink(missing_ok=True)
     return path
 
 
-def read_job(run: Path, precision: str) -> Job:
+def read_job(run: Path, precision: str, tag: str = "") -> Job:
     """Read what a run has to export; an `InputError` where it has nothing yet."""
     record = read_record(run)
     settings = record.parsed_settings()
     if record.best is None:
         raise InputError(f"{run} has no checkpoint yet; go on with: python -m training --resume {run}")
-    stem = f"{settings.model}.{settings.framework}.{settings.recipe}-{settings.split.protocol}"
+    return Job(run, record, record.best, precision, artifact_stem(settings, precision, tag))
+
+
+def artifact_stem(settings: Settings, precision: str, tag: str = "") -> str:
+    """Return `<model>.<framework>.<recipe>[-<optimizer>]-<protocol>[-fold<n>][-<tag>][.<precision>]`.
+
+    The optimiser is named where it is not the recipe's own, the precision where it is not float32.
+
+    Raises:
+        InputError: the tag holds what would be taken for another part of the name, or belongs in no file's.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_-]{0,60}", tag):
+        raise InputError(f"--tag is {tag!r}, expected up to 60 letters, digits, - and _")
+    own = recipe(settings.recipe, settings.framework, settings.model).optimizer
+    fold = settings.split.fold
+    words = (
+        settings.recipe,
+        "" if settings.optimizer == own else settings.optimizer,
+        settings.split.protocol,
+        "" if fold is None else f"fold{fold}",
+        tag,
+    )
     suffix = "" if precision == "fp32" else f".{precision}"
-    return Job(run, record, record.best, precision, stem + suffix)
+    return f"{settings.model}.{settings.framework}.{'-'.join(filter(None, words))}{suffix}"
+
+
+def refuse_taken_names(jobs: Sequence[Job], out: Path, *, replace: bool) -> None:
+    """Raise `InputError` where two jobs have one name, or an artifact of another checkpoint has it and is to stay."""
+    remedy = "tell them apart with --tag TEXT, one run at a time"
+    twice = [stem for stem, count in Counter(job.stem for job in jobs).items() if count > 1]
+    if twice:
+        raise InputError(f"two of the runs would be published as {twice[0]}; {remedy}")
+    for job in jobs:
+        path = out / f"{job.stem}.onnx"
+        if replace or not path.exists():
+            continue
+        try:
+            found = Engine.load(path, provider="cpu").manifest.checkpoint_sha256
+        except InputError as error:
+            raise InputError(f"{error}; or put {job.run}'s artifact in its place with --replace") from error
+        if found != job.checkpoint.sha256:
+            raise InputError(
+                f"{path} is of another checkpoint ({found[:12]}) than {job.run} would publish there "
+                f"({job.checkpoint.sha256[:12]}); {remedy}, or put this one in its place with --replace"
+            )
 
 
 def _divided(job: Job, data: Path | None) -> tuple[FaceSet, Split]:
@@ -169,10 +235,21 @@ def _load(path: Path) -> Engine:
 
 
 def _framework(job: Job, work: Path) -> None:
+    framework = job.record.settings["framework"]
+    if missing := [name for name in CONVERTERS[framework] if importlib.util.find_spec(name) is None]:
+        raise InputError(f"an export from {framework} needs {' and '.join(missing)}; install ferox[{framework},export]")
     weights = check_file(job.run, job.checkpoint.file, job.checkpoint.sha256)
-    module = f"export.from_{job.record.settings['framework']}"
-    command = [sys.executable, "-m", module, str(job.run.resolve()), str(weights.resolve()), str(work)]
+    command = [
+        sys.executable,
+        "-m",
+        f"export.from_{framework}",
+        str(job.run.resolve()),
+        str(weights.resolve()),
+        str(work),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode < 0:
+        raise ExportError("convert", f"the converter was ended by {signal.Signals(-done.returncode).name}")
     if done.returncode:
         lines = (done.stderr.strip() or done.stdout.strip() or f"exit status {done.returncode}").splitlines()
         raise ExportError("convert", lines[-1])
@@ -192,6 +269,7 @@ def _manifest(job: Job, parity: dict[str, Any]) -> Manifest:
         labels=LABELS,
         recipe=record.settings,
         data=record.data,
+        inherited=record.inherited,
         selection=Selection(part, checkpoint.epoch, checkpoint.accuracy, checkpoint.loss),
         checkpoint_sha256=checkpoint.sha256,
         parity=parity,

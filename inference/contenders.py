@@ -1,5 +1,6 @@
 """What stands side by side in a comparison: models, models under test-time augmentation, and ensembles of these."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,10 @@ from inference.ensemble import Choice, Ensemble, mean_probabilities
 from inference.metrics import Summary, summarise
 from inference.report import Answers, Evaluation, document
 from inference.testtime import Predictor
+
+# Settings that twins need not share, see `decisive_settings`. Patience ends a run and changes no epoch of it.
+ASIDE = {"framework", "device", "threads", "keep", "split", "patience"}
+OFF: tuple[Any, ...] = (None, False, 0, "none", [])
 
 
 @dataclass(frozen=True)
@@ -100,12 +105,26 @@ def ranked(contenders: Sequence[Contender]) -> tuple[Contender, ...]:
 
 
 def twins(table: Table) -> list[list[int]]:
-    """Places of models that differ in their framework alone: one model, recipe, precision and augmentation."""
+    """Places of models that differ in their framework alone: one model, precision, augmentation, decisive settings."""
     groups: dict[tuple[str, str], dict[str, int]] = {}
     for place, one in enumerate(table.contenders):
         if not one.is_ensemble:
             report: Mapping[str, Any] = document(one.members[0])
             manifest = one.members[0].manifest
-            group = groups.setdefault((model_name(report), str(manifest.recipe.get("recipe"))), {})
+            group = groups.setdefault((model_name(report), decisive_settings(manifest.recipe)), {})
             group.setdefault(manifest.framework, place)
     return [sorted(group.values()) for group in groups.values() if len(group) > 1]
+
+
+def decisive_settings(recipe: Mapping[str, Any]) -> str:
+    """The settings of a training that decide what it learns, as text to compare.
+
+    These are all but who trains on what machine, what is kept of it, and the split, which a table has in common. When
+    a run ends is none of them either, unless its learning rate follows from its number of epochs: under a constant rate
+    two runs go the same way, one further than the other. The precision that it computes in is one of them. What is off,
+    or was not there to be set yet, is the same.
+    """
+    aside = ASIDE | ({"epochs"} if recipe.get("schedule", "constant") == "constant" else set())
+    return json.dumps(
+        {name: value for name, value in recipe.items() if name not in aside and value not in OFF}, sort_keys=True
+    )

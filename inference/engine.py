@@ -6,7 +6,9 @@ version, its inputs and outputs, and that what it answers are probabilities.
 
 import hashlib
 import re
+import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +59,16 @@ class Engine:
 
         Args:
             path: an `.onnx` that `python -m export` wrote.
-            provider: `cpu`, `cuda` or `openvino`; `auto` takes CUDA where onnxruntime has it, else the CPU.
-            threads: processor threads for one run; None takes all that this process may use.
+            provider: `cpu`, `cuda` or `openvino`; `auto` takes CUDA where onnxruntime has it and can use it, else the
+                CPU, with a warning on stderr where CUDA is there and cannot be used.
+            threads: processor threads for one run, at least 1; None takes all that this process may use.
 
         Raises:
-            InputError: the file is missing, damaged, not an artifact of this contract, or the provider asked for is not
+            InputError: the file is missing, damaged, not an artifact of this contract, or the provider named is not
                 the one that onnxruntime would use.
         """
+        if threads is not None and threads < 1:
+            raise InputError(f"--threads is {threads}, expected 1 or more; leave it out for all that there are")
         try:
             content = path.read_bytes()
         except OSError as error:
@@ -151,22 +156,44 @@ def check_interface(session: Any, name: str) -> None:
 
 def _session(content: bytes, name: str, provider: str, threads: int) -> Any:
     wanted = _provider(provider)
+    try:
+        return _opened(content, name, wanted, threads)
+    except InputError:
+        if provider != "auto" or wanted == PROVIDERS["cpu"]:
+            raise
+        session = _opened(content, name, PROVIDERS["cpu"], threads)
+        _warn_of_processor(wanted)
+        return session
+
+
+def _opened(content: bytes, name: str, wanted: str, threads: int) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
+    on_processor = wanted == PROVIDERS["cpu"]
+    remedy = REMEDY if on_processor else "mend the GPU's installation or use --provider cpu"
     try:
-        session = onnxruntime.InferenceSession(content, options, providers=[wanted])
+        # Its own way back to the CPU prints to stdout, where programs read answers.
+        session = onnxruntime.InferenceSession(content, options, providers=[wanted], enable_fallback=0)
     except Exception as error:  # onnxruntime's errors share no narrower base class
         reason = str(error).strip().splitlines()[0][:200]
+        place = "" if on_processor else f" with {wanted}"
         raise InputError(
-            f"{name} cannot be loaded by onnxruntime {onnxruntime.__version__} ({reason}); {REMEDY}"
+            f"{name} cannot be loaded by onnxruntime {onnxruntime.__version__}{place} ({reason}); {remedy}"
         ) from error
-    if session.get_providers()[0] != wanted:
-        raise InputError(
-            f"--provider {provider} was asked for, but onnxruntime fell back to {session.get_providers()[0]}; "
-            "mend the GPU's installation or use --provider cpu"
-        )
+    if (used := session.get_providers()[0]) != wanted:
+        raise InputError(f"{wanted} was asked for, but onnxruntime fell back to {used}; {remedy}")
     return session
+
+
+@cache
+def _warn_of_processor(wanted: str) -> None:
+    """Say, once in a process, that models run on the processor."""
+    print(
+        f"warning: onnxruntime lists {wanted} but cannot use it: models run on the processor; mend the GPU's driver "
+        "and libraries, or install ferox[cpu]",
+        file=sys.stderr,
+    )
 
 
 def _provider(name: str) -> str:

@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from data.errors import InputError
 from data.faceset import FaceSet
 from data.splits import Split, split
-from inference.manifest import Manifest
+from inference.manifest import DataRecord, Manifest
 
 
 @dataclass(frozen=True)
 class Exposure:
     """How a model met the faces of an evaluation; None where that cannot be known.
 
-    `same_faces`: they come from the very data that it was trained on. `trained_on` and `selected_on` count
-    the faces that trained it, and those that its best epoch was picked on. `copies`, bool[N]: not trained on
-    itself but equal, pixel for pixel, to a face that was.
+    `same_faces`: they come from the very data that it, or a model that it began with or was taught by, was trained on.
+    `trained_on` and `selected_on` count the faces that trained them, and those that their best epochs were picked on.
+    `copies`, bool[N]: not trained on itself but equal, pixel for pixel, to a face that was.
     """
 
     same_faces: bool
@@ -31,16 +31,19 @@ class Exposure:
 
 
 def exposure(manifest: Manifest, faces: FaceSet, indices: NDArray[np.int64]) -> Exposure:
-    """Rebuild the model's own division of `faces` and look up `indices` in it."""
-    if faces.fingerprint != manifest.data.faces:
+    """Rebuild the divisions of `faces` that the model has learned from, itself or through the models that it began
+    with or was taught by, and look up `indices` in them."""
+    learned = [record for record in manifest.learned if record.faces == faces.fingerprint]
+    if not learned:
         return Exposure(same_faces=False)
-    own = _own_split(manifest, faces)
-    if own is None:
+    known = [division for record in learned if (division := _division(record, faces)) is not None]
+    if len(known) < len(learned):
         return Exposure(same_faces=True)
-    trained = np.isin(indices, own.train)
-    selected = np.isin(indices, own.part(manifest.selection.part))
-    copies = np.isin(faces.pictures[indices], faces.pictures[own.train]) & ~trained
-    return Exposure(True, int(trained.sum()), int(selected.sum()), copies)
+    trained_part = np.concatenate([division.train for division in known])
+    trained = np.isin(indices, trained_part)
+    selected = np.isin(indices, np.concatenate([division.part(division.plan.selects_on) for division in known]))
+    copies = np.isin(faces.pictures[indices], faces.pictures[trained_part]) & ~trained
+    return Exposure(True, int(trained.sum()), int((selected & ~trained).sum()), copies)
 
 
 def refuse_seen(name: str, manifest: Manifest, seen: Exposure, scope: str, count: int) -> None:
@@ -67,9 +70,9 @@ def refuse_seen(name: str, manifest: Manifest, seen: Exposure, scope: str, count
         )
 
 
-def _own_split(manifest: Manifest, faces: FaceSet) -> Split | None:
-    plan = manifest.data.plan()
+def _division(record: DataRecord, faces: FaceSet) -> Split | None:
+    plan = record.plan()
     if plan.protocol == "official" and not faces.has_usage:
         return None
-    own = split(faces, plan)
-    return own if own.fingerprint == manifest.data.fingerprint else None
+    division = split(faces, plan)
+    return division if division.fingerprint == record.fingerprint else None

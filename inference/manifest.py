@@ -76,7 +76,8 @@ class Manifest:
 
     `digest` is the sha256 of the whole file with the digest's own 64 hex digits read as zeros; `recipe` holds all
     training settings; `parity` holds the verdict with its figures. For a lower precision that is what it costs in
-    accuracy, with the verdict over the float32 artifact that it was made from under `fp32`.
+    accuracy, with the verdict over the float32 artifact that it was made from under `fp32`. `inherited` is what models
+    that it began with or was taught by had learned from, where that is not `data`.
     """
 
     contract: int
@@ -93,6 +94,12 @@ class Manifest:
     checkpoint_sha256: str
     parity: dict[str, Any]
     created: str
+    inherited: tuple[DataRecord, ...] = ()
+
+    @property
+    def learned(self) -> tuple[DataRecord, ...]:
+        """All that it has learned from, itself or through other models; its own faces first."""
+        return (self.data, *self.inherited)
 
     def to_json(self) -> str:
         """Return the manifest as strict, compact JSON; the digest keeps its place whatever its value."""
@@ -129,12 +136,12 @@ def parse_manifest(text: str, name: str) -> Manifest:
 
 
 def _build(content: dict[str, Any]) -> Manifest:
+    # Manifests from before there was fine-tuning do without it.
+    content = {"inherited": []} | content
     _check_fields(Manifest, content)
-    data, selection = content["data"], content["selection"]
-    _check_fields(DataRecord, data)
+    selection = content["selection"]
     _check_fields(Selection, selection)
-    record = DataRecord(**data)
-    record.plan()
+    record, *inherited = [_data(one) for one in (content["data"], *content["inherited"])]
     for name in ("model", "precision", "framework", "digest", "checkpoint_sha256", "created"):
         if not isinstance(content[name], str):
             raise TypeError(f"{name} is {content[name]!r}, expected text")
@@ -142,7 +149,15 @@ def _build(content: dict[str, Any]) -> Manifest:
         if not isinstance(content[name], dict):
             raise TypeError(f"{name} is {content[name]!r}, expected an object")
     labels = tuple(str(label) for label in content["labels"])
-    return Manifest(**(content | {"data": record, "selection": Selection(**selection), "labels": labels}))
+    parts = {"data": record, "inherited": tuple(inherited), "selection": Selection(**selection), "labels": labels}
+    return Manifest(**(content | parts))
+
+
+def _data(content: dict[str, Any]) -> DataRecord:
+    _check_fields(DataRecord, content)
+    record = DataRecord(**content)
+    record.plan()
+    return record
 
 
 def _check_fields(kind: type, content: dict[str, Any]) -> None:

@@ -26,6 +26,7 @@ from PIL import (
 )
 
 from data.errors import InputError
+from data.modes import to_rgb
 from inference import structure
 
 MAX_BYTES = 10_000_000
@@ -36,8 +37,6 @@ SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm", ".t
 KNOWN = "JPEG, PNG, WebP, GIF, BMP, TIFF, PGM or PPM"
 MAX_NAME = 100
 
-# 16-bit grey to 8 bits: divided by 257, so that white (65535) stays white (255).
-SIXTEEN_TO_EIGHT = ((np.arange(65_536) + 128) // 257).astype(np.uint8)
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -150,7 +149,7 @@ def _decode(content: bytes, name: str) -> Picture:
         notes = _notes(kind, image, content)
         image.load()
         _check_whole(kind, content)
-        rgb = _rgb(image, name)
+        rgb = to_rgb(image, name)
         # Pillow itself turns a TIFF upright, and nothing else.
         exif = b"" if kind == "TIFF" else image.info.get("exif", b"")
     except InputError:
@@ -197,26 +196,3 @@ def _check_whole(kind: str, content: bytes) -> None:
     end = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}.get(kind, b"")
     if end not in content:
         raise ValueError("the end is missing")
-
-
-def _rgb(image: Image.Image, name: str) -> Image.Image:
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
-        return _from_16_bits(image, name)
-    if image.mode in ("I", "F"):
-        numbers = "floating-point" if image.mode == "F" else "signed or 32-bit"
-        raise InputError(f"{name} holds {numbers} numbers: 8- or 16-bit brightness is expected; convert it")
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    over_white = Image.new("RGB", image.size, "white")
-    rgba = image.convert("RGBA")
-    over_white.paste(rgba, mask=rgba)
-    return over_white
-
-
-def _from_16_bits(image: Image.Image, name: str) -> Image.Image:
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
-        bits, photometric = image.tag_v2.get(258), image.tag_v2.get(262)
-        # Pillow reads 12 bits into 16 without scaling them, and leaves 0 black where 0 means white.
-        if bits != (16,) or photometric != 1:
-            raise InputError(f"{name} is grey of 12 bits, or with 0 for white: convert it to 8 or 16 bits")
-    return Image.fromarray(SIXTEEN_TO_EIGHT[np.asarray(image)]).convert("RGB")

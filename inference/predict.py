@@ -27,7 +27,7 @@ from data.errors import InputError
 from data.faceset import LABELS
 from inference.engine import Engine
 from inference.faces import FaceBox, FaceCrop, Finder, Policy, face_crops, finder
-from inference.pictures import SUFFIXES, Picture, printable, read_picture
+from inference.pictures import SUFFIXES, Picture, file_name, printable, read_picture
 
 FACES_AT_ONCE = 256
 PICTURES_AT_ONCE = 64
@@ -89,19 +89,28 @@ def picture_files(paths: Sequence[Path]) -> list[Path]:
     In folders, only names that end like a picture's count; a file that is named is always taken.
 
     Raises:
-        InputError: there are no paths, one does not exist, or a folder holds no pictures.
+        InputError: there are no paths, one does not exist or cannot be looked at, or a folder holds no pictures.
     """
     files: list[Path] = []
     for path in paths:
-        if path.is_dir():
-            files += _pictures_in(path)
-        elif path.exists():
-            files.append(path)
-        else:
-            raise InputError(f"{printable(str(path))} does not exist: expected a picture or a folder; check the path")
+        try:
+            files += _pictures_at(path)
+        except OSError as error:
+            raise InputError(
+                f"{file_name(str(path))} cannot be looked at ({error.strerror}): expected a picture or a folder; check "
+                "the path"
+            ) from error
     if not files:
         raise InputError("no pictures were given: expected at least one file or folder; name one")
     return files
+
+
+def _pictures_at(path: Path) -> list[Path]:
+    if path.is_dir():
+        return _pictures_in(path)
+    if path.exists():
+        return [path]
+    raise InputError(f"{printable(str(path))} does not exist: expected a picture or a folder; check the path")
 
 
 def _pictures_in(folder: Path) -> list[Path]:

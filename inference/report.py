@@ -168,6 +168,11 @@ def notes(content: Mapping[str, Any]) -> list[str]:
         )
     elif on["trained_on"] is None:
         found.append("Which of these faces it was trained on cannot be told from this form of the data.")
+    if on["same_faces"] and (others := _other_sources(content["manifest"], on["faces"])):
+        found.append(
+            f"It, or a model that it began with or was taught by, also learned from other data ({', '.join(others)}): "
+            "whether any of these faces are among that is unknown."
+        )
     if on["trained_on"]:
         found.append(
             f"It was trained on {on['trained_on']:,} of these {on['count']:,} faces: the figures say what it "
@@ -243,6 +248,11 @@ def _evaluated_on(evaluation: Evaluation) -> dict[str, Any]:
         "accuracy_without_copies": float(rest.mean()) if rest is not None and len(rest) else None,
         "augmentation": evaluation.augmentation,
     }
+
+
+def _other_sources(manifest: Mapping[str, Any], faces: str) -> list[str]:
+    learned = (manifest["data"], *manifest["inherited"])
+    return sorted({record["source"] for record in learned if record["faces"] != faces})
 
 
 def _percent_or_dash(share: float | None) -> str:

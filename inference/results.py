@@ -121,13 +121,13 @@ def _result_row(path: Path, result: Record) -> list[str]:
     return [
         model_name(report),
         manifest["framework"],
-        _recipe(run["settings"]),
+        _recipe(run),
         f"{100 * figures['accuracy']:.2f}",
         _interval(figures),
         or_dash(None if published is None else 100 * published, ".2f"),
         or_dash(figures["macro"]["f1"]["value"], ".4f"),
         selected_on({"selection": {"how": "best epoch"} | manifest["selection"]}),
-        _trained(run),
+        _trained(run, len(result["epochs"])),
         f"[record]({path.as_posix()})",
     ]
 
@@ -137,19 +137,23 @@ def _other_row(name: str, accuracy: float, remark: str) -> list[str]:
     return [filled.get(column, "–") for column in RESULT_COLUMNS]
 
 
-def _recipe(settings: Record) -> str:
+def _recipe(run: Record) -> str:
     """The recipe, with what tells several of one recipe apart."""
+    settings = run["settings"]
     balance = "" if settings["balance"] == "none" else f", {settings['balance']}"
     distilled = ", distilled" if settings.get("teachers") else ""
     begun = {"none": "", "imagenet": ", from ImageNet"}.get(settings.get("weights", "none"), ", fine-tuned")
-    return f"{settings['recipe']}, {settings['optimizer']}{balance}{begun}{distilled}"
+    sources = sorted({record["source"] for record in run.get("inherited", ())})
+    before = f", learned from {', '.join(sources)} before" if sources else ""
+    return f"{settings['recipe']}, {settings['optimizer']}{balance}{begun}{distilled}{before}"
 
 
-def _trained(run: Record) -> str:
+def _trained(run: Record, count: int) -> str:
     settings, machine = run["settings"], run["machine"]
-    count = "1 thread" if machine["threads"] == 1 else f"{machine['threads']} threads"
-    where = machine["device"] if "NVIDIA" in machine["device"] else count
-    epochs = f"epoch {run['best']['epoch']} of {settings['epochs']}"
+    where = machine["device"] if "NVIDIA" in machine["device"] else threads(machine)
+    if any(move["machine"] != machine for move in run.get("moves", ())):
+        where += ", then another machine"
+    epochs = f"epoch {run['best']['epoch']} of {count}"
     return f"{run['seconds']:,.0f} s, {where}, {settings['precision']}, {epochs}"
 
 

@@ -1,6 +1,8 @@
 """What many tests need: drawn faces, small artifacts and a comparison of them, each made once."""
 
+import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -21,6 +23,10 @@ from inference.compare import Options, compare
 from inference.engine import Engine
 from inference.evaluate import assign
 from inference.manifest import CONTRACT, NO_DIGEST, Manifest, Selection, data_record
+
+# Hundreds of child processes import a framework each, which takes two to three times as long from source.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # The camera is Chromium's own test picture; the rest keeps the browser from asking for updates.
 BROWSER_FLAGS = [

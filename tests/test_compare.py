@@ -22,7 +22,7 @@ from data.faceset import LABELS, FaceSet
 from data.splits import SplitPlan, split
 from inference.compare import Options, compare
 from inference.comparison import summary_table
-from inference.contenders import contender, tables
+from inference.contenders import contender, decisive_settings, tables, twins
 from inference.engine import Engine
 from inference.evaluate import assign, measure
 from inference.progress import Meter
@@ -277,6 +277,69 @@ def test_twins_are_those_of_one_model_and_their_disagreements_are_listed(compare
     assert len(listed) == group["disagreements"] > 0
     assert all(len({line[name] for name in group["members"]}) > 1 for line in listed)
     assert content["tables"][1]["twins"] == []
+
+
+SETTINGS = {
+    "framework": "torch",
+    "recipe": "published",
+    "optimizer": "adam",
+    "schedule": "constant",
+    "epochs": 14,
+    "seed": 0,
+}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"framework": "paddle", "device": "cuda", "threads": 2, "keep": "all"},
+        {"epochs": 9, "patience": 5},
+        {"mixup": 0.0, "ema_decay": 0.0, "teachers": [], "weights": "none"},
+    ],
+)
+def test_where_and_how_long_it_was_trained_does_not_make_another_training(change: Content) -> None:
+    assert decisive_settings(SETTINGS | change) == decisive_settings(SETTINGS)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"recipe": "best"},
+        {"optimizer": "sgd"},
+        {"seed": 1},
+        {"weights": "cnn_1.torch.published-official 0123456789ab"},
+        {"mixup": 0.2},
+        {"precision": "bf16"},
+    ],
+)
+def test_other_settings_make_another_training(change: Content) -> None:
+    assert decisive_settings(SETTINGS | change) != decisive_settings(SETTINGS)
+
+
+def test_epochs_count_where_the_learning_rate_follows_from_them() -> None:
+    first, second = (SETTINGS | {"schedule": "cosine", "epochs": epochs} for epochs in (100, 150))
+    assert decisive_settings(first) != decisive_settings(second)
+    assert decisive_settings(first | {"patience": 5}) == decisive_settings(first)
+
+
+def test_the_shipped_models_of_three_frameworks_are_twins() -> None:
+    models = Path(__file__).parents[1] / "artifacts" / "models"
+    manifests = [Engine.load(path, provider="cpu", threads=1).manifest for path in sorted(models.glob("cnn_1.*.onnx"))]
+    assert {manifest.framework for manifest in manifests} == {"torch", "tensorflow", "paddle"}
+    assert len({decisive_settings(manifest.recipe) for manifest in manifests}) == 1
+
+
+def test_models_of_other_seeds_are_no_twins(portraits: FaceSet, artifacts: dict[str, Path]) -> None:
+    rows = []
+    for framework, seed in (("torch", 1), ("tensorflow", 1), ("paddle", 2)):
+        engine = Engine.load(artifacts[f"cnn_1.{framework}.published-official"], provider="cpu", threads=1)
+        manifest = replace(engine.manifest, recipe=engine.manifest.recipe | {"seed": seed})
+        task = assign(replace(engine, manifest=manifest), portraits)
+        done = task.conclude(*measure(task.predictor, portraits.pixels, task.indices))
+        rows.append(contender(done, task.predictor))
+    (table,) = tables(rows)
+    (group,) = twins(table)
+    assert {table.contenders[place].members[0].manifest.framework for place in group} == {"torch", "tensorflow"}
 
 
 def test_identical_twins_are_run_on_spoiled_faces_once(content: Content) -> None:

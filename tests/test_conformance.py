@@ -6,17 +6,23 @@ Every training is a real child process on drawn faces, with one thread, so that 
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from data.draw import write_csv
 from data.faceset import FaceSet
+from export import publish as publishing
+from export.card import model_card
 from training.recipe import FRAMEWORKS
+from training.run import read_record
 
 
 @pytest.fixture(
@@ -52,6 +58,12 @@ def last_line(done: subprocess.CompletedProcess[str]) -> Path:
     return Path(done.stdout.splitlines()[-1])
 
 
+def last_lines(*commands: list[object]) -> list[Path]:
+    """Run commands at the same time."""
+    with ThreadPoolExecutor() as pool:
+        return [last_line(done) for done in pool.map(lambda command: run(*command), commands)]
+
+
 def figures(folder: Path) -> list[dict[str, object]]:
     timed = {"seconds", "images_per_second"}
     lines = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
@@ -74,6 +86,14 @@ def options(framework: str, data_file: Path) -> list[object]:
 @pytest.fixture(scope="module")
 def uninterrupted(options: list[object], tmp_path_factory: pytest.TempPathFactory) -> Path:
     return last_line(run("training", *options, "--out", tmp_path_factory.mktemp("whole")))
+
+
+@pytest.fixture(scope="module")
+def killed(options: list[object], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run as a kill in the middle of a save leaves it; who changes it takes a copy."""
+    folder, status, _ = interrupted(options, tmp_path_factory.mktemp("killed"), signal.SIGKILL, "weights-0001.npz")
+    assert status == -signal.SIGKILL
+    return folder
 
 
 def interrupted(options: list[object], out: Path, number: signal.Signals, when: str) -> tuple[Path, int, str]:
@@ -101,19 +121,18 @@ def test_a_stopped_run_says_how_to_go_on_and_does_so_to_the_same_numbers(
 
 
 def test_a_run_killed_in_the_middle_of_a_save_resumes_to_the_same_numbers(
-    options: list[object], uninterrupted: Path, tmp_path: Path
+    killed: Path, uninterrupted: Path, tmp_path: Path
 ) -> None:
-    folder, status, _ = interrupted(options, tmp_path, signal.SIGKILL, "weights-0001.npz")
-    assert status == -signal.SIGKILL
+    folder = shutil.copytree(killed, tmp_path / killed.name)
     assert last_line(run("training", "--resume", folder)) == folder
     assert figures(folder) == figures(uninterrupted)
     assert weights(folder) == weights(uninterrupted)
     assert not list(folder.glob(".partial-*"))
 
 
-def test_a_damaged_state_is_refused(framework: str, options: list[object], tmp_path: Path) -> None:
-    folder, _, _ = interrupted(options, tmp_path, signal.SIGKILL, "run.json")
-    (state,) = folder.glob("state-*")
+def test_a_damaged_state_is_refused(killed: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(killed, tmp_path / killed.name)
+    state = folder / read_record(folder).progress.state
     state.write_bytes(state.read_bytes()[:-10])
     refused = run("training", "--resume", folder)
     assert refused.returncode == 2
@@ -131,6 +150,12 @@ def test_a_finished_run_has_its_record_and_pictures(framework: str, uninterrupte
     assert not [*uninterrupted.glob("state-*"), *uninterrupted.glob("average-*")]
 
 
+def card(folder: Path, proof: dict[str, Any]) -> str:
+    """The model card that an export of a run writes, were this its proof."""
+    job = publishing.read_job(folder, "fp32")
+    return model_card(publishing._manifest(job, proof), job.record)
+
+
 def test_a_trained_run_is_published_evaluates_to_the_run_s_own_accuracy_can_teach_and_be_trained_on(
     framework: str, data_file: Path, tmp_path: Path
 ) -> None:
@@ -138,20 +163,24 @@ def test_a_trained_run_is_published_evaluates_to_the_run_s_own_accuracy_can_teac
     folder = last_line(run("training", *common, "--out", tmp_path / "runs"))
     model = last_line(run("export", folder, "--out", tmp_path / "models"))
     assert model.name == f"mlp_1.{framework}.published-official.onnx"
-    assert model.with_suffix(".md").read_text().startswith("# mlp_1")
-    assert json.loads(model.with_suffix(".parity.json").read_text())["passed"] is True
-    report = last_line(run("inference", "evaluate", model, "--data", data_file, "--out", tmp_path / "reports"))
+    proof = json.loads(model.with_suffix(".parity.json").read_text())
+    assert proof["passed"] is True
+    assert model.with_suffix(".md").read_text() == card(folder, proof)
+    assert card(folder, proof).startswith("# mlp_1")
+    still = [*common, "--weights", model, "--epochs", 1, "--learning-rate", 1e-7]
+    report, pupil, tuned = last_lines(
+        ["inference", "evaluate", model, "--data", data_file, "--out", tmp_path / "reports"],
+        ["training", *common, "--teachers", model, "--out", tmp_path / "pupils"],
+        ["training", *still, "--out", tmp_path / "tuned"],
+    )
     found = json.loads((report / "report.json").read_text())
     record = json.loads((folder / "run.json").read_text())
     assert found["figures"]["correct"] == record["test"]["correct"]
-    pupil = last_line(run("training", *common, "--teachers", model, "--out", tmp_path / "pupils"))
     (teacher,) = json.loads((pupil / "run.json").read_text())["settings"]["teachers"]
     assert teacher.startswith(f"mlp_1.{framework}.published-official ")
     assert figures(pupil)[0]["train_loss"] != figures(folder)[0]["train_loss"]
-    card = last_line(run("export", pupil, "--out", tmp_path / "taught")).with_suffix(".md").read_text()
-    assert f"| taught by | {teacher}; 50% of each label is theirs |" in card
-    still = [*common, "--weights", model, "--epochs", 1, "--learning-rate", 1e-7]
-    (line,) = figures(last_line(run("training", *still, "--out", tmp_path / "tuned")))
+    assert f"| taught by | {teacher}; 50% of each label is theirs |" in card(pupil, proof)
+    (line,) = figures(tuned)
     assert line["validation_loss"] == pytest.approx(record["checkpoints"][0]["loss"], abs=1e-3)
     assert line["validation_accuracy"] == record["checkpoints"][0]["accuracy"]
 

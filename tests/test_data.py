@@ -1,5 +1,6 @@
 """Tables, folders, zips, the cache and the splits, on drawn faces written to disk."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -128,6 +129,90 @@ def test_a_damaged_member_is_named(folder: Path, tmp_path: Path) -> None:
         archive.writestr("train/happy/Training_1.jpg", b"no picture")
     with pytest.raises(InputError, match=r"Training_1\.jpg is no JPEG"):
         load(path)
+
+
+def zipped(path: Path, content: bytes, name: str = "train/happy/Training_1.png") -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, content)
+    return path
+
+
+def png(pixels: np.ndarray) -> bytes:
+    return bytes(cv2.imencode(".png", pixels)[1])
+
+
+def test_names_in_a_zip_may_begin_with_a_dot(tmp_path: Path) -> None:
+    face = np.random.default_rng(0).integers(0, 256, (48, 48), np.uint8)
+    faces = load(zipped(tmp_path / "dotted.zip", png(face), "./train/happy/Training_1.png"))
+    assert (faces.pixels == face).all()
+
+
+def test_sixteen_bits_are_scaled_and_what_is_transparent_is_white(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 65_535, 48 * 48).reshape(48, 48).astype(np.uint16)
+    deep = load(zipped(tmp_path / "deep.zip", png(ramp)))
+    assert np.abs(deep.pixels[0] - ramp / 257).max() <= 0.5
+    clear = load(zipped(tmp_path / "clear.zip", png(np.zeros((48, 48, 4), np.uint8))))
+    assert (clear.pixels == 255).all()
+
+
+def test_a_member_whose_compressed_bytes_are_damaged_is_refused_or_left_out(tmp_path: Path) -> None:
+    noise = png(np.random.default_rng(0).integers(0, 256, (48, 48), np.uint8))
+    whole = zipped(tmp_path / "whole.zip", noise).read_bytes()
+    start = whole.index(b".png") + 4
+    refused = 0
+    for place in range(start, start + 60):
+        broken = bytearray(whole)
+        broken[place] ^= 0xFF
+        (tmp_path / "broken.zip").write_bytes(bytes(broken))
+        for skip in (False, True):
+            with pytest.raises(InputError):
+                load(tmp_path / "broken.zip", skip_bad_rows=skip)
+        refused += 1
+    assert refused == 60
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (f"emotion,pixels,Usage\r0,{GOOD},Training\r", "lines that end with LF or CRLF"),
+        (f'emotion,pixels,Usage\n0,"{GOOD}\r",Training\n', "line 2"),
+    ],
+)
+def test_line_ends_of_old_macs_are_refused(tmp_path: Path, content: str, words: str) -> None:
+    path = tmp_path / "mac.csv"
+    path.write_bytes(content.encode())
+    with pytest.raises(InputError, match=words):
+        read_table(path)
+
+
+def test_a_random_split_that_leaves_nothing_to_train_on_is_refused(drawn: FaceSet) -> None:
+    few = face_set(drawn.pixels[:5], drawn.labels[:5], drawn.usages[:5], source="few")
+    with pytest.raises(InputError, match=r"5 faces, of which a --test-share of 0\.9 leaves none"):
+        split(few, SplitPlan("random", test_share=0.9))
+
+
+def test_filling_the_cache_leaves_alone_what_another_process_is_writing(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FEROX_CACHE", str(tmp_path))
+    fresh, abandoned = tmp_path / ".partial-fresh.npy", tmp_path / ".partial-old.npy"
+    for file in (fresh, abandoned):
+        file.write_bytes(b"half")
+    os.utime(abandoned, (0, 0))
+    load(table)
+    assert fresh.exists()
+    assert not abandoned.exists()
+
+
+@pytest.mark.parametrize("place", ["file/below.csv", "folder"])
+def test_a_place_that_cannot_be_written_is_named_without_a_traceback(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    line = [sys.executable, "-m", "data", "draw", "--count", "21", str(tmp_path / place)]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith(f"error: {tmp_path / place.split('/')[0]}: ")
+    assert "Traceback" not in done.stderr
 
 
 def test_the_cache_notices_a_changed_source(table: Path, tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 """The page's server, asked as a program asks it: real Gradio, real onnxruntime, a child process."""
 
+import asyncio
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -15,10 +17,12 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from starlette.responses import PlainTextResponse
 
 from data.errors import InputError
-from demo.__main__ import account_from, is_loopback
+from demo.__main__ import account_from, is_loopback, main
 from demo.cards import safe_cell
+from demo.limits import JSON_BYTES, RequestLimits
 from demo.sentences import SENTENCES
 from demo.shelf import ALL, DEFAULT, Shelf, title
 from demo.words import language, say
@@ -224,7 +228,127 @@ def test_an_unknown_model_is_named_with_those_there_are(client: Any, examples: P
         client.predict(gradio_client.handle_file(examples / "crop.png"), "../secret", "auto", api_name="/predict")
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/gradio_api/upload", b"x" * (JSON_BYTES + 1), 200),
+        ("/gradio_api/call/upload", b"x" * (JSON_BYTES + 1), 413),
+        ("/elsewhere/gradio_api/upload", b"x" * (JSON_BYTES + 1), 413),
+        ("/gradio_api/call/predict", b'{"data": [{"path": "http://a/b", "meta": {}}]}', 400),
+        ("/gradio_api/call/upload", b'{"data": [{"path": "http://a/b", "meta": {}}]}', 400),
+        ("/gradio_api/call/predict", b"[" * 100_000 + b'{"path": "http://a/b", "meta": {}}' + b"]" * 100_000, 400),
+        ("/gradio_api/call/predict", b"{" * 100_000, 200),
+        ("/gradio_api/call/predict", b'{"data": []}', 200),
+    ],
+)
+def test_only_uploads_may_be_large_and_only_what_was_looked_through_is_passed_on(
+    path: str, body: bytes, status: int
+) -> None:
+    for root in ("", "/behind/a/proxy"):
+        assert answered_by_limits(root, path, body) == status
+
+
+def answered_by_limits(root: str, path: str, body: bytes) -> int:
+    """Send a body through `RequestLimits` to an application that takes everything, and return the answer's status."""
+    statuses: list[int] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Any) -> None:
+        statuses.extend([message["status"]] if message["type"] == "http.response.start" else [])
+
+    scope = {"type": "http", "method": "POST", "root_path": root, "path": root + path, "headers": []}
+    asyncio.run(RequestLimits(PlainTextResponse("taken"))(scope, receive, send))
+    (found,) = statuses
+    return found
+
+
+# --- what is kept, and what is not
+
+
+def test_uploads_are_removed_but_never_the_examples_that_everybody_shares(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gradio.route_utils import delete_files_created_by_app
+
+    from demo.app import Places, build
+
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    blocks = build(Places(models, tmp_path, tmp_path), tmp_path)
+    (picture,) = (block for block in blocks.blocks.values() if getattr(block, "elem_id", "") == "photo-picture")
+    examples = sorted((tmp_path / "examples").iterdir())
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(examples[0].read_bytes())
+    for path in (*examples, photo):
+        picture.move_resource_to_block_cache(path)
+    delete_files_created_by_app(blocks, None)
+    assert not photo.exists()
+    assert sorted((tmp_path / "examples").iterdir()) == examples
+    assert len(examples) == 4
+
+
+def test_an_upload_that_is_not_kept_any_more_is_to_be_sent_again(tmp_path: Path) -> None:
+    from demo.uploads import Upload, read_upload
+
+    with pytest.raises(InputError, match=r"me\.jpg is no longer here: uploads are kept for an hour; send it again"):
+        read_upload(Upload(tmp_path / "gone", "me.jpg"))
+
+
+def aged(folder: Path) -> Path:
+    """A scratch folder with a photograph in it, as a server made it that started two minutes ago."""
+    folder.mkdir()
+    (folder / "photo.jpg").write_bytes(b"x")
+    os.utime(folder, (time.time() - 120, time.time() - 120))
+    return folder
+
+
+def test_scratch_folders_go_unless_their_server_lives_or_has_just_begun(tmp_path: Path) -> None:
+    from demo.locks import locked
+    from demo.scratch import remove_stale
+
+    left, held, other = (aged(tmp_path / name) for name in ("ferox-demo-left", "ferox-demo-held", "other"))
+    new = tmp_path / "ferox-demo-new"
+    new.mkdir()
+    link = tmp_path / "ferox-demo-link"
+    link.symlink_to(other)
+    with locked(held) as handle:
+        assert handle is not None
+        remove_stale(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted([held, other, new, link])
+    assert (other / "photo.jpg").exists()
+    assert not left.exists()
+
+
+def test_a_terminated_server_takes_its_uploads_with_it_and_what_a_killed_one_has_left(tmp_path: Path) -> None:
+    left = aged(tmp_path / "ferox-demo-left")
+    process, address = serve("--models", str(tmp_path / "models"), TMPDIR=str(tmp_path))
+    body = (
+        b'--b\r\nContent-Disposition: form-data; name="files"; filename="me.png"\r\n'
+        b"Content-Type: image/png\r\n\r\nx\r\n--b--\r\n"
+    )
+    status, _ = post(f"{address}/gradio_api/upload", body, {"Content-Type": "multipart/form-data; boundary=b"})
+    assert status == 200
+    assert list(tmp_path.glob("ferox-demo-*/**/me.png"))
+    assert not left.exists()
+    stop(process)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert list(tmp_path.glob("ferox-demo-*")) == []
+
+
 # --- the command
+
+
+@pytest.mark.parametrize("port", ["0", "-1", "70000"])
+def test_a_port_that_cannot_be_is_refused(port: str) -> None:
+    with pytest.raises(InputError, match=f"--port is {port}, expected 1 to 65535"):
+        main(["--port", port])
+
+
+def test_without_gradio_the_command_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    with pytest.raises(InputError, match=r"gradio is not installed.*install ferox\[demo\]"):
+        main([])
 
 
 def test_the_page_imports_no_training_framework() -> None:
@@ -317,6 +441,9 @@ def test_the_model_that_comes_with_the_project_stands_first(tmp_path: Path) -> N
 def test_titles_say_model_framework_recipe_protocol_and_precision() -> None:
     assert title("cnn_4_original.torch.best-official.int8") == "CNN-4 original · torch · best, official · int8"
     assert title("resnet_18.paddle.published-random") == "ResNet-18 · paddle · published, random"
+    assert title("mlp_1.torch.published-official-20261125-222923.int8") == (
+        "MLP-1 · torch · published, official, 2026-11-25 22:29:23 · int8"
+    )
 
 
 # --- words and tables

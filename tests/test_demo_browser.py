@@ -36,8 +36,8 @@ def models(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def reports(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reports")
-    command = [sys.executable, "-m", "inference", "evaluate", *map(str, sorted(models.glob("*.onnx")))]
-    subprocess.run([*command, "--out", str(folder)], check=True, capture_output=True)
+    command = [sys.executable, "-m", "inference", "compare", *map(str, sorted(models.glob("*.onnx")))]
+    subprocess.run([*command, "--no-robustness", "--no-latency", "--out", str(folder)], check=True, capture_output=True)
     return folder
 
 
@@ -273,11 +273,16 @@ def test_reports_stand_side_by_side_with_their_pictures(visit: Callable[..., Any
     page.click("#compare-chosen [aria-label*='Remove'], #compare-chosen .token-remove >> nth=0")
     page.wait_for_function("document.querySelectorAll('#compare-answer tbody tr').length === 1")
     page.click("#compare-pages button")
-    assert page.frame_locator("#compare-whole iframe").locator("h1").first.inner_text()
+    whole = page.frame_locator("#compare-whole iframe")
+    assert whole.locator("h1").first.inner_text() == "Which model to ship"
+    whole.locator("#table-1 .sortable tbody a").first.click()
+    whole.locator("#model-1-0[open] .confusion").wait_for()
+    assert whole.locator("h1").first.inner_text() == "Which model to ship"
 
 
 def figures(reports: Path) -> list[dict[str, Any]]:
-    return [json.loads(path.read_text())["figures"] for path in sorted(reports.glob("*/report.json"))]
+    contents = [json.loads(path.read_text()) for path in sorted(reports.glob("*/report.json"))]
+    return [content["figures"] for content in contents if "report" in content]
 
 
 # --- Train
@@ -323,11 +328,11 @@ def test_a_training_is_loaded_paused_resumed_exported_and_used(visit: Callable[.
     give(page, examples / "portrait.jpg")
     page.wait_for_selector("#photo-answer .fx-card")
     for _ in range(60):
-        if "MLP-1 · torch · published, official" in offered(page, "#photo-model"):
+        if any(title.startswith("MLP-1 · torch · published, official, 20") for title in offered(page, "#photo-model")):
             break
         page.wait_for_timeout(1000)
     choose(page, "#photo-model", "MLP-1 · torch · published, official")
-    page.wait_for_selector("#photo-answer section[data-model='mlp_1.torch.published-official']")
+    page.wait_for_selector("#photo-answer section[data-model^='mlp_1.torch.published-official-20']")
 
 
 @pytest.mark.timeout(600)
@@ -356,6 +361,9 @@ def test_a_chinese_browser_gets_chinese(visit: Callable[..., Any], examples: Pat
     give(page, examples / "portrait.jpg")
     label = page.wait_for_selector("#photo-answer .fx-label").inner_text()
     assert any(name in label for name in EMOTIONS_ZH.values())
+    page.click("role=tab[name='训练']")
+    page.wait_for_selector("#train-layers >> text=个参数")
+    page.wait_for_function("document.querySelector('#train-data input').value === '手绘人脸'")
     assert "__i18n__" not in page.inner_text("body")
 
 

@@ -3,16 +3,28 @@
 import os
 import re
 import signal
+import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from data.errors import InputError
+
+pytest.importorskip("gradio", reason="the page needs Gradio: install ferox[demo]")
+
 from demo.choices import Wish, installed_frameworks
-from demo.trainer import Trainer
+from demo.page import Page
+from demo.shelf import Shelf
+from demo.train import Handlers, publish
+from demo.trainer import Current, Trainer
 from demo.training_view import layers, view
+from inference.faces import HaarFinder
+from inference.manifest import DataRecord
+from training.run import Checkpoint, RunRecord
 from training.specs import MODELS, model_spec
 from training.weights import parameter_count
 
@@ -101,6 +113,79 @@ def test_without_a_training_there_is_nothing_to_pause_or_resume(tmp_path: Path) 
         with pytest.raises(InputError):
             act()
     assert "Closing this page" in view(trainer.current(), "en")
+
+
+def ended(runs: Path, log: str) -> Trainer:
+    """A training that has ended without being asked to, and left this log."""
+    (runs / ".demo").mkdir()
+    (runs / ".demo" / "current.json").write_text('{"title": "MLP-1", "folder": null, "wish": "run"}')
+    (runs / ".demo" / "training.log").write_text(log)
+    return Trainer(runs)
+
+
+def test_a_training_that_ended_without_a_word_was_killed_or_out_of_memory(tmp_path: Path) -> None:
+    now = ended(tmp_path, "epoch 1 of 3\n  happy  0.71  0.64\n").current()
+    assert (now.status, now.reason) == ("failed", "")
+    assert "it was killed, or the memory was full" in view(now, "en")
+    assert "进程被终止，或者内存不足" in view(now, "zh")
+
+
+@pytest.mark.parametrize(
+    ("log", "reason"),
+    [
+        ("error: the disk is full\n  happy  0.71\n", "the disk is full"),
+        ("Traceback (most recent call last):\n  File x\nValueError: no\n", "ValueError: no"),
+    ],
+)
+def test_a_training_that_said_why_it_ended_is_quoted(tmp_path: Path, log: str, reason: str) -> None:
+    now = ended(tmp_path, log).current()
+    assert (now.status, now.reason) == ("failed", reason)
+
+
+def test_a_run_of_another_version_has_failed_and_another_training_can_start(tmp_path: Path) -> None:
+    run = tmp_path / "torch" / "mlp_1" / "published-official-20250101-000000"
+    run.mkdir(parents=True)
+    (run / "run.json").write_text('{"schema": 0}')
+    now = ended(tmp_path, f"run folder: {run}\n").current()
+    assert (now.status, now.folder, now.record, now.alive) == ("failed", run, None, False)
+    assert "of another version" in now.reason
+    assert "of another version" in view(now, "en")
+
+
+def test_export_gives_a_training_a_name_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[list[str]] = []
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        commands.append(command)
+        name = "mlp_1.torch.published-official-20261125-222923.onnx"
+        return subprocess.CompletedProcess(command, 0, f"{tmp_path / name}\n", "")
+
+    monkeypatch.setattr("demo.train.subprocess.run", run)
+    *_, said = publish(page_of(tmp_path), trained(tmp_path / "published-official-20261125-222923"), "en")
+    assert commands[0][-3:] == ["--tag", "20261125-222923", "--replace"]
+    assert "MLP-1 · torch · published, official, 2026-11-25 22:29:23 is published" in said
+
+
+def page_of(folder: Path) -> Page:
+    return Page(Shelf(folder), HaarFinder(), folder, folder, folder / "fer2013.csv", folder, str)
+
+
+def trained(folder: Path) -> Current:
+    """A training in `folder` that has ended its first epoch."""
+    settings = WISH.settings()
+    data = DataRecord("drawn", "0", "1", "official", 0.2, 42, False, 5, None, {"train": 1, "validation": 1, "test": 1})
+    record = RunRecord(
+        1, "finished", settings.record(), 16135, {}, data, None, False, {}, None, "2026-11-25T22:29:23+00:00"
+    )
+    checkpoints = (Checkpoint(1, "weights-1", "0" * 64, 0.5, 1.5),)
+    return Current("finished", "MLP-1", folder, replace(record, checkpoints=checkpoints))
+
+
+def test_what_was_laid_out_in_english_follows_the_browser(tmp_path: Path) -> None:
+    request: Any = SimpleNamespace(headers={"accept-language": "zh-CN"})
+    drawn, faces = Handlers(page_of(tmp_path), Trainer(tmp_path)).greet("mlp_1", request)
+    assert "个参数" in drawn
+    assert faces["choices"] == [("手绘人脸", ""), ("fer2013.csv", str(tmp_path / "fer2013.csv"))]
 
 
 @pytest.mark.parametrize(

@@ -78,8 +78,8 @@ def test_weights_come_back_and_answer_as_the_artifact_does(
 ) -> None:
     model, weights, full, low = exported
     division = split(drawn, SplitPlan())
-    name, learned = learned_weights(full, MODELS[model], drawn, division)
-    assert name.startswith("fp32 ")
+    own, learned = learned_weights(full, MODELS[model], drawn, division)
+    assert own.name.startswith("fp32 ")
     if model == "cnn_1":
         assert all(np.array_equal(learned[part], array) for part, array in weights.items())
     pixels = np.ascontiguousarray(drawn.pixels[division.train])

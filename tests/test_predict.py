@@ -15,7 +15,7 @@ from PIL import Image
 
 from data.errors import InputError
 from data.faceset import LABELS, FaceSet
-from inference import predict
+from inference import engine, predict
 from inference.engine import Engine
 from inference.faces import HaarFinder
 from inference.pictures import Picture
@@ -196,6 +196,61 @@ def test_the_provider_is_the_engines_matter(tiny_model: Path, face: NDArray[np.u
         main(arguments(tiny_model, saved(tmp_path / "a.png", face), provider="nonsense"))
 
 
+# --- the engine's provider and threads
+
+
+@pytest.fixture
+def unusable_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An onnxruntime that lists CUDA and cannot use it, which it says by raising, as where there is no GPU."""
+    opened = engine.onnxruntime.InferenceSession
+
+    def session(content: bytes, options: Any, providers: list[str], **others: Any) -> Any:
+        if providers == ["CUDAExecutionProvider"]:
+            raise RuntimeError("CUDA failure 100: no CUDA-capable device is detected")
+        return opened(content, options, providers=providers, **others)
+
+    listed = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(engine.onnxruntime, "get_available_providers", lambda: listed)
+    monkeypatch.setattr(engine.onnxruntime, "InferenceSession", session)
+    engine._warn_of_processor.cache_clear()
+
+
+def test_a_gpu_that_is_listed_but_unusable_leaves_the_processor_with_one_warning(
+    unusable_cuda: None, tiny_model: Path, drawn: FaceSet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engines = [Engine.load(tiny_model, threads=1) for _ in range(2)]
+    assert [one.providers for one in engines] == [("CPUExecutionProvider",)] * 2
+    assert engines[0].predict(drawn.pixels[:1]).shape == (1, 7)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert len(shown.err.splitlines()) == 1
+    assert "warning: onnxruntime lists CUDAExecutionProvider but cannot use it" in shown.err
+
+
+def test_a_provider_that_is_named_is_used_or_refused(unusable_cuda: None, tiny_model: Path) -> None:
+    with pytest.raises(InputError, match=r"no CUDA-capable device.*use --provider cpu"):
+        Engine.load(tiny_model, provider="cuda", threads=1)
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider")
+def test_a_provider_that_onnxruntime_leaves_out_in_silence_is_noticed(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listed = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(engine.onnxruntime, "get_available_providers", lambda: listed)
+    engine._warn_of_processor.cache_clear()
+    with pytest.raises(InputError, match="CUDAExecutionProvider was asked for, but onnxruntime fell back"):
+        Engine.load(tiny_model, provider="cuda", threads=1)
+    assert Engine.load(tiny_model, threads=1).providers == ("CPUExecutionProvider",)
+    assert "cannot use it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("threads", [0, -1])
+def test_threads_below_one_are_refused(tiny_model: Path, threads: int) -> None:
+    with pytest.raises(InputError, match=f"--threads is {threads}, expected 1 or more"):
+        Engine.load(tiny_model, threads=threads)
+
+
 # --- which files
 
 
@@ -215,6 +270,11 @@ def test_a_missing_path_an_empty_folder_and_nothing_at_all_are_refused(tmp_path:
         picture_files([tmp_path])
     with pytest.raises(InputError, match="no pictures were given"):
         picture_files([])
+
+
+def test_a_name_longer_than_the_system_takes_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^x+ cannot be looked at \(File name too long\): expected a picture"):
+        picture_files([tmp_path / ("x" * 300)])
 
 
 def test_odd_file_names_neither_break_the_table_nor_the_json(

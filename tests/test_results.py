@@ -15,6 +15,7 @@ from data.errors import InputError
 from data.faceset import FaceSet
 from inference.published import OTHERS, published_accuracy
 from inference.results import BEGIN, END, main, put_between_markers, read
+from training.result import main as keep
 from training.result import result
 
 pytest.importorskip("torch", reason="PyTorch is not installed (ferox[torch])")
@@ -76,6 +77,9 @@ def test_a_run_and_a_report_that_do_not_belong_together_are_refused(
     (tmp_path / "report.json").write_text(json.dumps(changed))
     with pytest.raises(InputError, match="is not of this model: evaluate it again"):
         result(first, tmp_path)
+    changed["manifest"]["parity"]["near_ties"] = [{"index": 0, "margin": 1e-7}]
+    (tmp_path / "report.json").write_text(json.dumps(changed))
+    assert result(first, tmp_path)["report"]["figures"]["correct"] == changed["figures"]["correct"]
     with pytest.raises(InputError, match="is no report"):
         result(first, tmp_path / "none")
     shutil.copy(first / "run.json", tmp_path / "run.json")
@@ -83,6 +87,22 @@ def test_a_run_and_a_report_that_do_not_belong_together_are_refused(
     (tmp_path / "run.json").write_text(json.dumps(record | {"status": "stopped"}))
     with pytest.raises(InputError, match="is stopped, expected a finished run"):
         result(tmp_path, report)
+
+
+def test_a_result_of_another_run_stays(
+    trained: dict[str, tuple[Path, Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, report = next(iter(trained.values()))
+    line = [str(run), str(report), "--out", str(tmp_path)]
+    for _ in range(2):
+        assert keep(line) == 0
+    (path,) = tmp_path.glob("*.json")
+    content = json.loads(path.read_text())
+    content["run"]["best"]["sha256"] = "f" * 64
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"of another run's checkpoint .*rename it"):
+        keep(line)
+    assert json.loads(path.read_text()) == content
 
 
 def test_results_and_comparisons_go_between_the_markers_and_nowhere_else(

@@ -110,6 +110,24 @@ def test_the_published_grid_has_120_combinations() -> None:
         grid(["all"], ["all"], ["lion"], None)
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--folds", 0], "--folds is 0, expected 2"),
+        (["--folds", 1], "--folds is 1, expected 2"),
+        (["--data", "nowhere.csv"], "nowhere.csv does not exist"),
+    ],
+)
+def test_what_no_training_could_do_is_refused_before_the_first_begins(
+    options: list[object], words: str, tmp_path: Path
+) -> None:
+    line = command("--models", "mlp_4", *options, "--out", tmp_path / "sweep")
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert not (tmp_path / "sweep").exists()
+
+
 def test_the_table_says_why_a_training_failed() -> None:
     job = Job("torch", "mlp_1", "sgd", 2)
     text = table({job: State("failed", note="error: the loss is nan")})

@@ -1,6 +1,7 @@
 """Training's parts: settings, specs, weights, what an epoch shows; a wrong value is refused before data is loaded."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from training.average import STEPS_BETWEEN, WeightAverage
 from training.epoch import AUGMENTATIONS, class_weights, draw_distortion, plan_epoch
 from training.loop import batches
 from training.recipe import Settings, recipe, settings_from_record
-from training.run import read_metrics, read_record, with_epochs
+from training.run import read_metrics, read_record, with_epochs, with_move
 from training.specs import MODELS
 from training.teachers import label_shares, teach
 from training.weights import initial_weights, load_weights, parameter_count, save_weights, shapes
@@ -219,6 +220,12 @@ def test_bf16_is_refused_where_the_processor_would_only_imitate_it(
         assert choose_device(settings).type == "cpu"
 
 
+def test_the_threads_recorded_are_those_that_compute() -> None:
+    assert Settings("paddle", "mlp_1").thread_count == 1
+    assert Settings("torch", "mlp_1").thread_count == machine.available_cpus()
+    assert Settings("paddle", "mlp_1", threads=3).thread_count == 3
+
+
 def test_a_share_of_a_label_is_its_teachers() -> None:
     labels = np.array([0, 6], np.uint8)
     said = np.full((2, 7), 1 / 7, np.float32)
@@ -237,11 +244,11 @@ def test_a_teacher_of_another_split_is_refused(tiny_model: Path, drawn: FaceSet)
 
 def test_teachers_answer_for_each_training_face_as_it_is_and_mirrored(tiny_model: Path, drawn: FaceSet) -> None:
     division, engine = split(drawn, SplitPlan()), Engine.load(tiny_model)
-    names, said = teach([tiny_model, tiny_model], drawn, division)
+    teachers, said = teach([tiny_model, tiny_model], drawn, division)
     faces = np.ascontiguousarray(drawn.records["pixels"][division.train])
     expected = (engine.predict(faces) + engine.predict(np.ascontiguousarray(faces[:, :, ::-1]))) / 2
     assert np.allclose(said, expected, atol=1e-6)
-    assert names == (f"{tiny_model.stem} {engine.manifest.digest[:12]}",) * 2
+    assert [teacher.name for teacher in teachers] == [f"{tiny_model.stem} {engine.manifest.digest[:12]}"] * 2
 
 
 @pytest.mark.parametrize("given", [("--distillation", "0.5"), ("--teachers", "some.onnx", "--distillation", "0")])
@@ -257,7 +264,8 @@ def test_a_record_from_before_there_were_teachers_is_read_and_a_part_of_one_is_n
     file = folder / "run.json"
     record = read_record(folder)
     content = json.loads(file.read_text())
-    del content["teachings_sha256"]
+    for later in ("teachings_sha256", "inherited", "moves"):
+        del content[later]
     file.write_text(json.dumps(content))
     assert read_record(folder) == record
     del content["progress"]
@@ -292,6 +300,74 @@ def test_the_end_of_a_run_is_not_put_before_what_is_done_nor_where_its_learning_
         with_epochs(record, 0)
 
 
+def test_a_run_that_goes_on_elsewhere_says_so_once(stopped: Path) -> None:
+    record = read_record(stopped)
+    here = (record.commit, record.versions, record.machine)
+    assert with_move(record, *here) == record
+    elsewhere = ("other", record.versions, {"device": "another", "threads": 4})
+    moved = with_move(record, *elsewhere)
+    assert with_move(moved, *elsewhere) == moved
+    assert [move["machine"] for move in with_move(moved, *here).moves] == [elsewhere[2], record.machine]
+    assert record.progress is not None
+    assert moved.moves[0]["epoch"] == record.progress.epoch
+
+
+def test_another_end_outlives_a_kill_before_the_next_epoch_ends(stopped: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(stopped, folder)
+    end = len(read_metrics(folder)) + 5000
+    process = subprocess.Popen(
+        command("--resume", folder, "--epochs", end), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    assert any(line.startswith("run folder: ") for line in process.stderr)
+    process.kill()
+    process.communicate(timeout=100)
+    assert read_record(folder).parsed_settings().epochs == end
+
+
+def test_a_run_that_ends_while_its_figures_are_drawn_can_be_resumed(stopped: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(stopped, folder)
+    # A folder in the figure's place: drawing it fails.
+    (folder / "roc.png").mkdir()
+    line = command("--resume", folder, "--epochs", len(read_metrics(folder)) + 1)
+    broken = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert broken.returncode == 2
+    assert "roc.png" in broken.stderr
+    assert read_record(folder).status == "running"
+    (folder / "roc.png").rmdir()
+    subprocess.run(command("--resume", folder), capture_output=True, check=True)
+    assert read_record(folder).status == "finished"
+    assert (folder / "roc.png").is_file()
+
+
+def test_a_stopped_run_can_be_ended_where_it_stands(stopped: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(stopped, folder)
+    before = read_record(folder)
+    subprocess.run(command("--resume", folder, "--finish"), capture_output=True, check=True)
+    after = read_record(folder)
+    assert (after.status, after.progress) == ("finished", None)
+    assert after.checkpoints == before.checkpoints
+    assert after.settings == before.settings
+    assert after.test is not None
+    assert after.test["epoch"] == (before.best and before.best.epoch)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--model", "mlp_1", "--finish"], "--resume RUN"),
+        (["--resume", "x", "--finish", "--epochs", 3], "leave out one"),
+    ],
+)
+def test_an_end_without_a_run_or_two_ends_are_refused(options: list[object], words: str) -> None:
+    done = subprocess.run(command(*options), capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert words in done.stderr
+
+
 def test_a_run_with_another_end_comes_to_what_it_would_have_come_to(stopped: Path, tmp_path: Path) -> None:
     end = len(read_metrics(stopped)) + 1
     subprocess.run(command("--resume", stopped, "--epochs", end), capture_output=True, check=True)
@@ -299,5 +375,6 @@ def test_a_run_with_another_end_comes_to_what_it_would_have_come_to(stopped: Pat
     whole = Path(subprocess.run(options, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
     found, expected = read_record(stopped), read_record(whole)
     assert found.status == "finished"
+    assert found.moves == ()
     assert found.settings == expected.settings
     assert found.checkpoints == expected.checkpoints

@@ -1,10 +1,10 @@
 """The same model in every framework: equal logits, equal learning, and after export the same bytes."""
 
 import importlib.util
-import json
 import os
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +17,13 @@ from export.contract import network_bytes, seal, wrap
 from inference.engine import Engine
 from inference.manifest import Manifest
 from training.recipe import FRAMEWORKS
-from training.specs import MODELS
 from training.weights import STATISTICS, Weights, initial_weights, save_weights, shapes
 
 INSTALLED = [name for name in FRAMEWORKS if importlib.util.find_spec(name)]
 WORKER = Path(__file__).with_name("framework_worker.py")
 worker = importlib.util.module_from_spec(importlib.util.spec_from_file_location("framework_worker", WORKER))
 worker.__spec__.loader.exec_module(worker)
-SPECS = MODELS | {worker.NEWCOMER.name: worker.NEWCOMER}
+SPECS = worker.SPECS
 BUILT = SPECS | {worker.LINEAR.name: worker.LINEAR}
 OTHERS = [name for name in INSTALLED if name != "torch"]
 
@@ -32,7 +31,7 @@ pytestmark = [
     pytest.mark.skipif(
         "torch" not in INSTALLED or not OTHERS, reason="fewer than two frameworks are installed (ferox[all])"
     ),
-    # A fixture trains twelve models in three frameworks, ResNet-18 at 224 pixels among them.
+    # A fixture trains, answers with and converts twelve models in three frameworks.
     pytest.mark.timeout(1200),
 ]
 
@@ -52,38 +51,32 @@ def lived_in(name: str) -> Weights:
     return weights
 
 
-def work(folder: Path, task: str, names: list[str], pixels: np.ndarray) -> Path:
-    np.save(folder / "pixels.npy", pixels)
-    (folder / "models.json").write_text(json.dumps(names))
-    for name in names:
-        save_weights(lived_in(name), BUILT[name], folder / f"{name}.weights.npz")
-    for framework in INSTALLED:
-        command = [sys.executable, str(WORKER), framework, task, str(folder)]
-        # One thread: two that wait for each other on a busy machine take many times as long.
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1"}
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-        assert done.returncode == 0, f"{framework}: {done.stderr[-2000:]}"
+@pytest.fixture(scope="module")
+def worked(drawn: FaceSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of what every framework learned and answered, all at the same time."""
+    folder = tmp_path_factory.mktemp("worked")
+    np.save(folder / "pixels.npy", drawn.pixels[:40])
+    for name, spec in BUILT.items():
+        save_weights(lived_in(name), spec, folder / f"{name}.weights.npz")
+    # One thread: two that wait for each other on a busy machine take many times as long.
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1"}
+    children = {}
+    with ExitStack() as stack:
+        for framework in INSTALLED:
+            log = stack.enter_context((folder / f"{framework}.log").open("w"))
+            command = [sys.executable, str(WORKER), framework, str(folder)]
+            child = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
+            stack.callback(child.kill)
+            children[framework] = child
+        failed = [framework for framework, child in children.items() if child.wait()]
+    said = {framework: (folder / f"{framework}.log").read_text() for framework in failed}
+    assert not failed, "\n".join(f"{framework}: {text[-2000:]}" for framework, text in said.items())
     return folder
 
 
-@pytest.fixture(scope="module")
-def answered(drawn: FaceSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return work(tmp_path_factory.mktemp("answered"), "answer", list(SPECS), drawn.pixels[:12])
-
-
-@pytest.fixture(scope="module")
-def learned(drawn: FaceSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return work(tmp_path_factory.mktemp("learned"), "learn", list(SPECS), drawn.pixels[:40])
-
-
-@pytest.fixture(scope="module")
-def optimised(drawn: FaceSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return work(tmp_path_factory.mktemp("optimised"), "optimise", [worker.LINEAR.name], drawn.pixels[:40])
-
-
 @pytest.mark.parametrize("name", SPECS)
-def test_one_set_of_weights_answers_alike_in_every_framework(name: str, answered: Path) -> None:
-    logits = {framework: np.load(answered / f"{name}.{framework}.npy") for framework in INSTALLED}
+def test_one_set_of_weights_answers_alike_in_every_framework(name: str, worked: Path) -> None:
+    logits = {framework: np.load(worked / f"{name}.{framework}.npy") for framework in INSTALLED}
     assert logits["torch"].std() > 1e-3
     for framework in OTHERS:
         assert np.abs(logits[framework] - logits["torch"]).max() < 1e-4, framework
@@ -91,16 +84,16 @@ def test_one_set_of_weights_answers_alike_in_every_framework(name: str, answered
 
 @pytest.mark.parametrize("name", SPECS)
 def test_exported_twins_are_the_same_bytes_and_answer_bit_for_bit(
-    name: str, answered: Path, tiny_manifest: Manifest, drawn: FaceSet
+    name: str, worked: Path, tiny_manifest: Manifest, drawn: FaceSet
 ) -> None:
     content, logits = {}, {}
     for framework in INSTALLED:
-        network = canonical(onnx.load(answered / f"{name}.{framework}.onnx"))
-        path = answered / f"{name}.{framework}.sealed.onnx"
+        network = canonical(onnx.load(worked / f"{name}.{framework}.onnx"))
+        path = worked / f"{name}.{framework}.sealed.onnx"
         path.write_bytes(seal(wrap(network), tiny_manifest))
         content[framework] = network_bytes(path.read_bytes())
-        logits[framework] = Engine.load(path, provider="cpu", threads=1).run(drawn.pixels[:12])[0]
-    reference = np.load(answered / f"{name}.torch.npy")
+        logits[framework] = Engine.load(path, provider="cpu", threads=1).run(drawn.pixels[: worker.ANSWERED])[0]
+    reference = np.load(worked / f"{name}.torch.npy")
     assert np.abs(logits["torch"] - reference).max() < 1e-4
     for framework in OTHERS:
         assert np.array_equal(logits[framework], logits["torch"]), framework
@@ -108,17 +101,17 @@ def test_exported_twins_are_the_same_bytes_and_answer_bit_for_bit(
 
 
 @pytest.mark.parametrize("name", SPECS)
-def test_ten_steps_of_sgd_lead_to_the_same_weights(name: str, learned: Path) -> None:
+def test_ten_steps_of_sgd_lead_to_the_same_weights(name: str, worked: Path) -> None:
     before = lived_in(name)
     trained = [key for key in before if not key.endswith(STATISTICS)]
 
     def step(framework: str, number: int) -> np.ndarray:
-        after = np.load(learned / f"{name}.{framework}.after_{number}.npz")
+        after = np.load(worked / f"{name}.{framework}.after_{number}.npz")
         return np.concatenate([(after[key] - before[key]).ravel() for key in trained])
 
     assert np.linalg.norm(step("torch", 10)) > 1.5 * np.linalg.norm(step("torch", 1)) > 0
     for framework in OTHERS:
-        losses = [np.load(learned / f"{name}.{each}.losses.npy") for each in (framework, "torch")]
+        losses = [np.load(worked / f"{name}.{each}.losses.npy") for each in (framework, "torch")]
         assert np.allclose(*losses, rtol=1e-3), framework
         assert np.abs(step(framework, 10) - step("torch", 10)).max() < 1e-3, framework
         # Equal in direction and length, not merely small; the first step is the gradient itself.
@@ -129,13 +122,11 @@ def test_ten_steps_of_sgd_lead_to_the_same_weights(name: str, learned: Path) -> 
 
 
 @pytest.mark.parametrize("optimizer", worker.OPTIMIZERS)
-def test_an_optimiser_takes_the_same_steps_in_every_framework(optimizer: str, optimised: Path) -> None:
+def test_an_optimiser_takes_the_same_steps_in_every_framework(optimizer: str, worked: Path) -> None:
     """Class weights, label smoothing, weight decay, distorted and mixed faces and taught labels included."""
     start = lived_in("linear")["dense_1.weight"]
     walked = {
-        framework: {
-            key: array - start for key, array in np.load(optimised / f"linear.{framework}.optimised.npz").items()
-        }
+        framework: {key: array - start for key, array in np.load(worked / f"linear.{framework}.optimised.npz").items()}
         for framework in INSTALLED
     }
     for step in range(5):

@@ -43,6 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
     args = parse(given)
     if args.resume is not None:
         return _resume(args, given)
+    if args.finish:
+        raise InputError("--finish is for a run that was stopped; name it with --resume RUN")
     if args.model is None:
         raise InputError(f"--model is missing; expected one of {', '.join(MODELS)}")
     return _train(settings_from(args), args)
@@ -75,8 +77,8 @@ def _train(settings: Settings, args: argparse.Namespace) -> int:
     from data.files import sha256
     from data.load import load
     from data.splits import split
-    from inference.machine import available_cpus
     from inference.manifest import data_record
+    from training.ancestry import inherited
     from training.loop import start_record
     from training.run import create_run, exclusive, source_commit
     from training.specs import model_spec
@@ -85,21 +87,21 @@ def _train(settings: Settings, args: argparse.Namespace) -> int:
 
     framework = _framework(settings.framework)
     spec = model_spec(settings.model)
-    machine = {"device": framework.device_name(settings), "threads": settings.threads or available_cpus()}
+    machine = _machine(framework, settings)
     faces = load(args.data, skip_bad_rows=args.skip_bad_rows)
     division = split(faces, settings.split)
     print(f"{faces.source}: {division.counts}, protocol {settings.split.protocol}", file=sys.stderr)
-    weights, initial = _initial(settings, faces, division)
-    settings = replace(settings, weights=weights)
-    teachings = None
-    if args.teachers:
-        names, teachings = teach(args.teachers, faces, division)
-        settings = replace(settings, teachers=names)
+    bases, initial = _initial(settings, faces, division)
+    settings = replace(settings, weights=bases[0].name if bases else settings.weights)
+    teachers, teachings = teach(args.teachers, faces, division) if args.teachers else ([], None)
+    settings = replace(settings, teachers=tuple(teacher.name for teacher in teachers))
+    own = data_record(faces.source, faces.fingerprint, division)
     record = start_record(
         settings,
         parameters=parameter_count(spec),
         versions=framework.versions(),
-        data=data_record(faces.source, faces.fingerprint, division),
+        data=own,
+        inherited=inherited([*bases, *teachers], own),
         data_path=str(args.data.resolve()) if args.data else None,
         skip_bad_rows=args.skip_bad_rows,
         machine=machine,
@@ -116,17 +118,19 @@ def _train(settings: Settings, args: argparse.Namespace) -> int:
 def _resume(args: argparse.Namespace, given: list[str]) -> int:
     from training.run import exclusive
 
-    allowed = {"--resume", "--data", "--framework", "--epochs"}
+    if args.finish and args.epochs is not None:
+        raise InputError("--finish ends the run where it stands, --epochs somewhere else; leave out one of them")
+    allowed = {"--resume", "--data", "--framework", "--epochs", "--finish"}
     if odd := [option for option in given if option.startswith("--") and option.split("=")[0] not in allowed]:
         raise InputError(f"--resume goes on with the run's own settings; leave out {' '.join(odd)}")
     with exclusive(args.resume):
-        return _go_on(args.resume, args.data, args.epochs)
+        return _go_on(args.resume, args.data, args.epochs, finish=args.finish)
 
 
-def _go_on(folder: Path, data: Path | None, epochs: int | None) -> int:
+def _go_on(folder: Path, data: Path | None, epochs: int | None, *, finish: bool) -> int:
     from data.load import load
     from data.splits import split
-    from training.run import prepare_resume, with_epochs
+    from training.run import prepare_resume, source_commit, with_epochs, with_move, write_record
     from training.specs import model_spec
     from training.weights import initial_weights
 
@@ -142,13 +146,21 @@ def _go_on(folder: Path, data: Path | None, epochs: int | None) -> int:
             f"{faces.source} has the fingerprint {division.fingerprint[:12]}, the run was trained on "
             f"{record.data.fingerprint[:12]}; give the run's own data with --data"
         )
+    framework = _framework(settings.framework)
+    record = with_move(record, source_commit(), framework.versions(), _machine(framework, settings))
+    # Before the next epoch ends: a kill in it must not undo this.
+    write_record(folder, record)
     # A resumed run takes its weights from its state; these only give them their shapes.
     blank = initial_weights(model_spec(settings.model), settings.seed)
-    return _run(folder, record, _framework(settings.framework), faces, division, blank)
+    return _run(folder, record, framework, faces, division, blank, finish=finish)
 
 
-def _initial(settings: Settings, faces: Any, division: Any) -> tuple[str, Any]:
-    """What a run begins with: what its record calls that, and the arrays."""
+def _machine(framework: Any, settings: Settings) -> dict[str, Any]:
+    return {"device": framework.device_name(settings), "threads": settings.thread_count}
+
+
+def _initial(settings: Settings, faces: Any, division: Any) -> tuple[list[Any], Any]:
+    """What a run begins with: the models that its weights are from, and the arrays."""
     from training.finetune import learned_weights
     from training.imagenet import imagenet_weights
     from training.specs import model_spec
@@ -157,14 +169,17 @@ def _initial(settings: Settings, faces: Any, division: Any) -> tuple[str, Any]:
     spec = model_spec(settings.model)
     match settings.weights:
         case "none":
-            return "none", initial_weights(spec, settings.seed)
+            return [], initial_weights(spec, settings.seed)
         case "imagenet":
-            return "imagenet", imagenet_weights(spec, initial_weights(spec, settings.seed))
+            return [], imagenet_weights(spec, initial_weights(spec, settings.seed))
         case artifact:
-            return learned_weights(Path(artifact), spec, faces, division)
+            base, weights = learned_weights(Path(artifact), spec, faces, division)
+            return [base], weights
 
 
-def _run(folder: Path, record: Any, framework: Any, faces: Any, division: Any, initial: Any) -> int:
+def _run(
+    folder: Path, record: Any, framework: Any, faces: Any, division: Any, initial: Any, *, finish: bool = False
+) -> int:
     from training.loop import Trainer
     from training.run import check_file
     from training.teachers import TEACHINGS_FILE, label_shares, load_teachings
@@ -180,7 +195,8 @@ def _run(folder: Path, record: Any, framework: Any, faces: Any, division: Any, i
     learner = framework.learner(settings, initial, pixels, labels, shares)
     if record.progress:
         learner.load_state(folder / record.progress.state)
-    status = Trainer(folder, record, learner, faces, division).run()
+    trainer = Trainer(folder, record, learner, faces, division)
+    status = trainer.finish() if finish else trainer.run()
     print(folder)
     return status
 
@@ -212,6 +228,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="RUN",
         help="go on with a run that was stopped; --epochs ends it earlier or later",
     )
+    add("--finish", action="store_true", help="with --resume: end the run with the epochs that it has, and measure it")
     add("--protocol", choices=PROTOCOLS, help="how faces are divided (default: official)")
     add("--test-share", type=float, help="random protocol: share of test faces (default: 0.2)")
     add("--split-seed", type=int, help="random and kfold protocol (default: 42)")

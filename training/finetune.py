@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from data.errors import InputError
 from data.faceset import FaceSet
 from data.splits import Split
+from training.ancestry import Ancestor, ancestor
 from training.specs import BatchNorm, Conv, Dense, ModelSpec, Residual
 from training.weights import NamedLayer, Weights, check_weights, initial_weights, named_layers
 
@@ -25,15 +26,14 @@ FACES = 2048
 BATCH = 64
 
 
-def learned_weights(path: Path, spec: ModelSpec, faces: FaceSet, division: Split) -> tuple[str, Weights]:
-    """Return an artifact's name, with the start of its digest, and its weights as the spec's arrays.
+def learned_weights(path: Path, spec: ModelSpec, faces: FaceSet, division: Split) -> tuple[Ancestor, Weights]:
+    """Return an artifact as an ancestor, and its weights as the spec's arrays.
 
     An int8 or fp16 artifact gives its rounded weights. In evaluation mode a model with these arrays answers as the
     artifact does in float32.
 
     Raises:
-        InputError: the artifact cannot be loaded, is of another architecture, or learned from another division of the
-            same faces: the new model would be tested on faces that it has learned.
+        InputError: the artifact cannot be loaded, is of another architecture, or may not be an ancestor.
     """
     # Training alone does without onnxruntime.
     from inference.engine import Engine
@@ -41,19 +41,14 @@ def learned_weights(path: Path, spec: ModelSpec, faces: FaceSet, division: Split
     manifest = Engine.load(path).manifest
     if manifest.model != spec.name:
         raise InputError(f"{path.name} is {manifest.model}, expected {spec.name}; choose another --weights or --model")
-    if manifest.data.faces == faces.fingerprint and manifest.data.fingerprint != division.fingerprint:
-        raise InputError(
-            f"{path.name} learned from the split {manifest.data.fingerprint[:8]}, this training's is "
-            f"{division.fingerprint[:8]}; it could be tested on faces that it has learned; choose weights of the same "
-            "protocol"
-        )
+    own = ancestor(path.stem, manifest, faces, division)
     every = -(-len(division.train) // FACES)
     pixels = np.ascontiguousarray(faces.records["pixels"][division.train[::every]])
     weights = initial_weights(spec, seed=0)
     for (layer, norm), answer in zip(_layers(spec), _answers(path, pixels), strict=True):
         weights |= _laid_out(layer, norm, answer, weights)
     check_weights(weights, spec, path.name)
-    return f"{path.stem} {manifest.digest[:12]}", weights
+    return own, weights
 
 
 class _Answer:

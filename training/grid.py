@@ -64,6 +64,8 @@ class State:
 
 def grid(models: Sequence[str], frameworks: Sequence[str], optimizers: Sequence[str], folds: int | None) -> list[Job]:
     """Return every combination; an `InputError` names what is no model, framework or optimiser."""
+    if folds is not None and folds < 2:
+        raise InputError(f"--folds is {folds}, expected 2 to 100")
     numbers = [None] if folds is None else list(range(1, folds + 1))
     return [
         Job(framework, model, optimizer, fold)

@@ -105,8 +105,7 @@ class Trainer:
                     status = 128 + (self.interrupted or 0)
                     print(f"stopped; go on with: python -m training --resume {self.folder}", file=sys.stderr)
                     return status
-        self._finish()
-        return 0
+        return self.finish()
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         self.interrupted = number
@@ -235,20 +234,21 @@ class Trainer:
         self.record = replace(self.record, progress=progress, status=status)
         write_record(self.folder, self.record)
 
-    def _finish(self) -> None:
-        """Measure the best checkpoint on the test part, once, and draw the run's figures."""
+    def finish(self) -> int:
+        """Measure the best checkpoint on the test part, once, draw the run's figures, and end the run; return 0.
+
+        An epoch that is not whole is dropped.
+        """
         from inference.figures import draw_confusion, draw_curves, draw_roc
         from inference.metrics import summarise
 
         best = self.record.best
         if best is None:
-            raise InputError(f"{self.folder} has no checkpoint; train again")
+            raise InputError(f"{self.folder} has no whole epoch yet; go on with: --resume {self.folder}")
         self.learner.set_weights(load_weights(check_file(self.folder, best.file, best.sha256), self.spec))
         logits = self.learner.logits(self.test[0])
         figures = judge(logits, self.test[1])
         test = {"epoch": best.epoch, "faces": len(logits), **figures}
-        self.record = replace(self.record, status="finished", progress=None, test=test)
-        write_record(self.folder, self.record)
         title = f"{self.settings.model} · {self.settings.framework} · test part, epoch {best.epoch}"
         draw_curves(
             self.history,
@@ -258,10 +258,14 @@ class Trainer:
         predictions = logits.argmax(axis=1)
         draw_confusion(confusion_matrix(self.test[1], predictions), self.folder / "confusion.png", title)
         draw_roc(summarise(self.test[1], softmax(logits)), self.folder / "roc.png", title)
+        # Last: a run that is ended before can still be resumed, and is then finished anew.
+        self.record = replace(self.record, status="finished", progress=None, test=test)
+        write_record(self.folder, self.record)
         print(
             f"best epoch {best.epoch}: accuracy {test['accuracy']:.2%} on the {len(logits):,} faces of the test part",
             file=sys.stderr,
         )
+        return 0
 
 
 def batches(count: int, size: int) -> list[tuple[int, int]]:

@@ -88,6 +88,13 @@ class Settings:
         if self.weights == "imagenet" and self.model != "resnet_18":
             raise InputError(f"--weights imagenet is for resnet_18; {self.model} has none")
 
+    @property
+    def thread_count(self) -> int:
+        """How many processor threads compute."""
+        from inference.machine import available_cpus
+
+        return self.threads or (1 if self.framework == "paddle" else available_cpus())
+
     def record(self) -> dict[str, Any]:
         """Return the settings as JSON-able values, the split's beside the others."""
         own = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "split"}

@@ -27,7 +27,7 @@ SCHEMA = 1
 RECORD_FILE, METRICS_FILE, LOCK_FILE = "run.json", "metrics.jsonl", ".lock"
 ANSWERS_FILE = "answers.npz"
 # What records of the same schema do without if they were written before it came.
-LATER = {"teachings_sha256"}
+LATER = {"teachings_sha256", "inherited", "moves"}
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,8 @@ class RunRecord:
     """Everything that `run.json` says.
 
     `seconds` is the time spent in epochs, all sessions together; `teachings_sha256` is of the file with what teachers
-    said of the training faces, None where there are none.
+    said of the training faces, None where there are none; `inherited` is explained in `inference.manifest.Manifest`.
+    `moves` says where it was resumed with another commit, versions or machine than before: the epoch, and these three.
     """
 
     schema: int
@@ -85,6 +86,8 @@ class RunRecord:
     progress: Progress | None = None
     test: dict[str, Any] | None = None
     teachings_sha256: str | None = None
+    inherited: tuple[DataRecord, ...] = ()
+    moves: tuple[dict[str, Any], ...] = ()
 
     @property
     def best(self) -> Checkpoint | None:
@@ -156,7 +159,14 @@ def read_record(folder: Path) -> RunRecord:
     record = RunRecord(**content)
     progress = Progress(**content["progress"]) if content["progress"] else None
     checkpoints = tuple(Checkpoint(**checkpoint) for checkpoint in content["checkpoints"])
-    return replace(record, data=DataRecord(**content["data"]), checkpoints=checkpoints, progress=progress)
+    return replace(
+        record,
+        data=DataRecord(**content["data"]),
+        checkpoints=checkpoints,
+        progress=progress,
+        inherited=tuple(DataRecord(**one) for one in content.get("inherited", ())),
+        moves=tuple(content.get("moves", ())),
+    )
 
 
 def prepare_resume(folder: Path) -> RunRecord:
@@ -190,6 +200,16 @@ def with_epochs(record: RunRecord, epochs: int) -> RunRecord:
     if epochs < done:
         raise InputError(f"--epochs is {epochs}, but {done} are done already; expected at least that many")
     return replace(record, settings=settings.record())
+
+
+def with_move(record: RunRecord, commit: str | None, versions: dict[str, str], machine: dict[str, Any]) -> RunRecord:
+    """Return the record of a run that goes on here, which it says where that is not as it was before."""
+    here = {"commit": commit, "versions": versions, "machine": machine}
+    before = record.moves[-1] if record.moves else asdict(record)
+    if all(before[name] == value for name, value in here.items()):
+        return record
+    epoch = record.progress.epoch if record.progress else 1
+    return replace(record, moves=(*record.moves, {"epoch": epoch, **here}))
 
 
 def check_file(folder: Path, name: str, digest: str) -> Path:

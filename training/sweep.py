@@ -17,6 +17,8 @@ from pathlib import Path
 
 from data.errors import InputError
 from data.files import write_json, write_text
+from data.load import load
+from data.splits import split
 from training.grid import FAILURE_FILE, Job, State, find_run, grid, read_state, share, table, write_tables
 from training.recipe import CHOICES, FRAMEWORKS
 from training.run import LOCK_FILE, RECORD_FILE, take
@@ -86,10 +88,13 @@ def _check(jobs: list[Job], folds: int | None, common: list[str]) -> None:
         raise InputError(
             f"{' '.join(odd)} belongs to one training; the grid is given by --models, --frameworks and so on"
         )
-    for job in jobs:
-        settings_from(parse([*job.options(folds), *common]))
+    options = [parse([*job.options(folds), *common]) for job in jobs]
+    plans = {settings_from(given).split for given in options}
     for framework in {job.framework for job in jobs}:
         check_framework(framework)
+    faces = load(options[0].data, skip_bad_rows=options[0].skip_bad_rows)
+    for plan in plans:
+        split(faces, plan)
 
 
 def _keep_plan(out: Path, jobs: list[Job], common: list[str]) -> None:

@@ -14,14 +14,14 @@ from data.errors import InputError
 from data.faceset import LABELS, FaceSet
 from data.files import whole_file
 from data.splits import Split
+from training.ancestry import Ancestor, ancestor
 from training.weights import load_arrays
 
 TEACHINGS_FILE = "teachings.npz"
 
 
-def teach(paths: Sequence[Path], faces: FaceSet, division: Split) -> tuple[tuple[str, ...], NDArray[np.float32]]:
-    """Return the teachers' names, each with the start of its digest, and their mean probabilities float32[N, 7] of the
-    training part's faces.
+def teach(paths: Sequence[Path], faces: FaceSet, division: Split) -> tuple[list[Ancestor], NDArray[np.float32]]:
+    """Return the teachers as ancestors, and their mean probabilities float32[N, 7] of the training part's faces.
 
     Raises:
         InputError: a teacher cannot be loaded, or learned from another division of faces: what is kept from the new
@@ -41,9 +41,9 @@ def teach(paths: Sequence[Path], faces: FaceSet, division: Split) -> tuple[tuple
                 f"{division.fingerprint[:8]}; its training faces could be among those that the new model is tested on; "
                 "choose a teacher of the same data and protocol"
             )
-    names = tuple(f"{engine.path.stem} {engine.manifest.digest[:12]}" for engine in engines)
+    ancestors = [ancestor(engine.path.stem, engine.manifest, faces, division) for engine in engines]
     ensemble = Ensemble(tuple(Augmented(engine, "flip") for engine in engines))
-    return names, ensemble.predict(np.ascontiguousarray(faces.records["pixels"][division.train]))
+    return ancestors, ensemble.predict(np.ascontiguousarray(faces.records["pixels"][division.train]))
 
 
 def save_teachings(path: Path, probabilities: NDArray[np.float32]) -> None:

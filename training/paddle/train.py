@@ -37,7 +37,7 @@ class PaddleLearner:
         paddle.set_device(choose_device(settings))
         # Its kernels go face by face: a second thread halves the speed (4,586 against 2,214 images/s for MLP_1, 145
         # against 73 for CNN_1, on two cores).
-        paddle.base.core.set_num_threads(settings.threads or 1)
+        paddle.base.core.set_num_threads(settings.thread_count)
         self.settings = settings
         self.spec = model_spec(settings.model)
         self.model = build(self.spec)

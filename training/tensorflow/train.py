@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from data.errors import InputError
 from data.faceset import LABELS
 from data.files import whole_file
-from inference.machine import available_cpus, processor_name, require_bf16
+from inference.machine import processor_name, require_bf16
 from training.epoch import Distortion, EpochPlan, class_weights
 from training.recipe import Settings
 from training.specs import model_spec
@@ -137,7 +137,7 @@ def prepare_device(settings: Settings) -> None:
 
     TensorFlow takes both once a process, before its first operation.
     """
-    threads = settings.threads or available_cpus()
+    threads = settings.thread_count
     device = choose_device(settings)
     configuration = tf.config.threading
     try:

@@ -12,7 +12,7 @@ from torch.nn import functional
 from data.errors import InputError
 from data.faceset import LABELS
 from data.files import whole_file
-from inference.machine import available_cpus, processor_name, require_bf16
+from inference.machine import processor_name, require_bf16
 from training.epoch import EpochPlan, class_weights
 from training.recipe import Settings
 from training.specs import model_spec
@@ -35,9 +35,11 @@ class TorchLearner:
         labels: NDArray[np.uint8],
         shares: NDArray[np.float32],
     ) -> None:
-        torch.set_num_threads(settings.threads or available_cpus())
+        torch.set_num_threads(settings.thread_count)
         self.settings = settings
         self.device = choose_device(settings)
+        # What is called float32 is that: by default cuDNN's convolutions round to 10 bits (TF32).
+        torch.backends.cudnn.allow_tf32 = False
         self.spec = model_spec(settings.model)
         model = build(self.spec)
         set_weights(model, weights)

@@ -1,0 +1,117 @@
+"""What a model inherits from those that it began with or was taught by: it may not be tested on what they learned."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data.draw import draw
+from data.errors import InputError
+from data.faceset import FaceSet
+from data.splits import SplitPlan, split
+from inference.evaluate import assign
+from inference.exposure import exposure, refuse_seen
+from inference.manifest import DataRecord, Manifest, data_record, parse_manifest
+from inference.report import notes
+from inference.results import result_tables
+from training.ancestry import Ancestor, ancestor, inherited
+
+OFFICIAL, RANDOM = SplitPlan(), SplitPlan("random")
+
+
+@pytest.fixture(scope="module")
+def own() -> FaceSet:
+    """Faces of somebody's own, for fine-tuning."""
+    return draw(120, seed=11)
+
+
+def learned(faces: FaceSet, plan: SplitPlan, source: str = "own.csv") -> DataRecord:
+    return data_record(source, faces.fingerprint, split(faces, plan))
+
+
+@pytest.fixture(scope="module")
+def tuned(tiny_manifest: Manifest, drawn: FaceSet, own: FaceSet) -> Manifest:
+    """A model of the random split of `drawn`, then fine-tuned on other faces."""
+    return replace(tiny_manifest, data=learned(own, OFFICIAL), inherited=(learned(drawn, RANDOM, "drawn.csv"),))
+
+
+def test_another_split_of_the_same_faces_is_refused_however_far_back_it_was_learned(
+    tuned: Manifest, drawn: FaceSet, own: FaceSet
+) -> None:
+    assert ancestor("tuned", tuned, own, split(own, OFFICIAL)).learned == tuned.learned
+    with pytest.raises(InputError, match="could be tested on faces that it has learned"):
+        ancestor("tuned", tuned, own, split(own, RANDOM))
+    with pytest.raises(InputError, match="could be tested on faces that it has learned"):
+        ancestor("tuned", tuned, drawn, split(drawn, OFFICIAL))
+    assert ancestor("tuned", tuned, drawn, split(drawn, RANDOM)).name == f"tuned {tuned.digest[:12]}"
+
+
+def test_what_is_inherited_is_said_once_and_what_is_learned_anew_is_not(drawn: FaceSet, own: FaceSet) -> None:
+    first, second = learned(drawn, RANDOM), learned(own, OFFICIAL)
+    family = [Ancestor("a", (first, second)), Ancestor("b", (first,))]
+    assert inherited(family, second) == (first,)
+    assert inherited([], second) == ()
+
+
+def test_faces_that_an_ancestor_learned_are_counted_and_refused(tuned: Manifest, drawn: FaceSet) -> None:
+    indices = split(drawn, OFFICIAL).test
+    seen = exposure(tuned, drawn, indices)
+    trained = int(np.isin(indices, split(drawn, RANDOM).train).sum())
+    assert (seen.same_faces, seen.trained_on, seen.selected_on) == (True, trained, len(indices) - trained)
+    assert trained > 0
+    with pytest.raises(InputError, match=f"trained on {trained} of the {len(indices)} faces"):
+        refuse_seen("tuned.onnx", tuned, seen, "official test part", len(indices))
+
+
+def test_reports_say_that_an_ancestor_learned_from_other_data(
+    tuned: Manifest, own: FaceSet, tmp_path: Path, report_of: Callable[[Manifest, FaceSet], dict]
+) -> None:
+    content = report_of(tuned, own)
+    assert "also learned from other data (drawn.csv)" in " ".join(notes(content))
+    assert "other data" not in " ".join(notes(report_of(replace(tuned, inherited=()), own)))
+
+
+@pytest.fixture
+def report_of(tiny_model: Path) -> Callable[[Manifest, FaceSet], dict]:
+    """Makes the report of a model with another manifest on the test part of faces."""
+    from inference.engine import Engine
+    from inference.evaluate import measure
+    from inference.report import document
+
+    engine = Engine.load(tiny_model, provider="cpu", threads=1)
+
+    def made(manifest: Manifest, faces: FaceSet) -> dict:
+        task = assign(replace(engine, manifest=manifest), faces)
+        return document(task.conclude(*measure(task.predictor, faces.pixels, task.indices, lambda count: None)))
+
+    return made
+
+
+def test_manifests_from_before_there_was_fine_tuning_are_read(tuned: Manifest, tiny_manifest: Manifest) -> None:
+    assert parse_manifest(tuned.to_json(), "x") == tuned
+    text = tiny_manifest.to_json().replace(', "inherited": []', "")
+    assert "inherited" not in text
+    assert parse_manifest(text, "x") == tiny_manifest
+    with pytest.raises(InputError, match="does not follow contract"):
+        parse_manifest(tuned.to_json().replace('"source": "drawn.csv", ', ""), "x")
+
+
+def test_tables_name_what_else_a_model_learned_from(
+    tuned: Manifest, own: FaceSet, report_of: Callable[[Manifest, FaceSet], dict]
+) -> None:
+    report = report_of(tuned, own)
+    run = {
+        "settings": {"recipe": "best", "optimizer": "adamw", "balance": "none", "weights": "base 123", "epochs": 1}
+        | {"precision": "fp32", "model": "mlp_1", "learning_rate": 0.1},
+        "machine": {"device": "a processor", "threads": 2},
+        "data": report["manifest"]["data"],
+        "inherited": report["manifest"]["inherited"],
+        "best": {"epoch": 1},
+        "seconds": 1.0,
+        "moves": [{"machine": {"device": "another", "threads": 2}}],
+    }
+    (table,) = result_tables([(Path("x.json"), {"run": run, "report": report, "epochs": [{}] * 3})])
+    assert "| best, adamw, fine-tuned, learned from drawn.csv before |" in table
+    assert "2 threads, then another machine, fp32, epoch 1 of 3 |" in table

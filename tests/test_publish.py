@@ -1,0 +1,160 @@
+"""What an artifact is called, and that no export takes the place of another model or of its proof."""
+
+import importlib.util
+import json
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from data.draw import write_csv
+from data.errors import InputError
+from data.faceset import FaceSet
+from data.load import load
+from data.splits import SplitPlan, split
+from export import publish as publishing
+from export.parity import BATCHES, answers_in_batches, probes
+from export.publish import ExportError, Job, artifact_stem, publish, refuse_taken_names
+from inference.engine import Engine
+from inference.manifest import data_record
+from training.loop import start_record
+from training.recipe import recipe
+from training.run import Checkpoint, write_record
+
+
+def test_names_tell_apart_what_sweeps_vary() -> None:
+    base = recipe("published", "torch", "cnn_1")
+    assert artifact_stem(base, "fp32") == "cnn_1.torch.published-official"
+    assert artifact_stem(replace(base, optimizer="sgd"), "int8") == "cnn_1.torch.published-sgd-official.int8"
+    fold = replace(base, split=SplitPlan("kfold", fold=3))
+    assert artifact_stem(fold, "fp32", "seed7") == "cnn_1.torch.published-kfold-fold3-seed7"
+    assert artifact_stem(recipe("best", "torch", "cnn_4"), "fp32") == "cnn_4.torch.best-official"
+
+
+@pytest.mark.parametrize("tag", ["a.b", "a/b", "..", "a b", "x" * 61])
+def test_a_tag_that_is_no_part_of_a_name_is_refused(tag: str) -> None:
+    with pytest.raises(InputError, match="--tag is"):
+        artifact_stem(recipe("published", "torch", "cnn_1"), "fp32", tag)
+
+
+@pytest.fixture
+def linear_run(
+    drawn: FaceSet, linear_network: onnx.ModelProto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A run whose framework answers and converts at once, as the linear network does."""
+    write_csv(drawn, tmp_path / "fer2013.csv")
+    faces = load(tmp_path / "fer2013.csv")
+    settings = recipe("published", "torch", "mlp_1")
+    folder = tmp_path / "run"
+    folder.mkdir()
+    record = start_record(
+        settings,
+        parameters=16135,
+        versions={"torch": "2"},
+        data=data_record("fer2013.csv", faces.fingerprint, split(faces, settings.split)),
+        data_path=str(tmp_path / "fer2013.csv"),
+        skip_bad_rows=False,
+        machine={"device": "a processor", "threads": 1},
+        commit=None,
+    )
+    write_record(folder, replace(record, checkpoints=(Checkpoint(1, "weights-0001.npz", "a" * 64, 0.5, 1.5),)))
+
+    def converted(job: Job, work: Path) -> None:
+        weight, bias = (onnx.numpy_helper.to_array(array) for array in linear_network.graph.initializer)
+        pixels = np.load(work / "pixels.npy").reshape(-1, 2304).astype(np.float32) / 127.5 - 1
+        np.save(work / "reference.npy", pixels @ weight + bias)
+        onnx.save(linear_network, work / "network.onnx")
+
+    monkeypatch.setattr(publishing, "_framework", converted)
+    return folder
+
+
+def other_checkpoint(run: Path) -> None:
+    content = json.loads((run / "run.json").read_text())
+    content["checkpoints"][0]["sha256"] = "b" * 64
+    (run / "run.json").write_text(json.dumps(content))
+
+
+def test_an_artifact_of_another_run_stays_unless_it_is_to_be_replaced(linear_run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "models"
+    path = publish(linear_run, None, out)
+    first = path.read_bytes()
+    assert publish(linear_run, None, out) == path
+    other_checkpoint(linear_run)
+    with pytest.raises(InputError, match=r"of another checkpoint \(aaaaaaaaaaaa\).*--tag TEXT.*--replace"):
+        publish(linear_run, None, out)
+    assert Engine.load(path).manifest.checkpoint_sha256 == "a" * 64
+    tagged = publish(linear_run, None, out, tag="seed7")
+    assert tagged.name == "mlp_1.torch.published-official-seed7.onnx"
+    assert publish(linear_run, None, out, replace=True) == path
+    assert path.read_bytes() != first
+    path.write_bytes(b"damaged")
+    with pytest.raises(InputError, match="in its place with --replace"):
+        publish(linear_run, None, out)
+    assert publish(linear_run, None, out, replace=True) == path
+
+
+def test_two_runs_of_one_name_are_refused_before_the_first_is_exported(linear_run: Path, tmp_path: Path) -> None:
+    job = publishing.read_job(linear_run, "fp32")
+    with pytest.raises(InputError, match=r"two of the runs would be published as mlp_1\.torch\.published-official"):
+        refuse_taken_names([job, job], tmp_path, replace=True)
+
+
+def test_a_failed_export_leaves_a_record_of_its_own_beside_a_published_proof(
+    linear_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "models"
+    path = publish(linear_run, None, out)
+    proof = path.with_suffix(".parity.json")
+    before = proof.read_bytes()
+    failure = out / "mlp_1.torch.published-official.failed.parity.json"
+    with monkeypatch.context() as patch:
+        patch.setattr(publishing, "check_finite", lambda network: (_ for _ in ()).throw(InputError("broken")))
+        with pytest.raises(ExportError, match="contract: broken"):
+            publish(linear_run, None, out)
+    assert json.loads(failure.read_text()) == {"stage": "contract", "passed": False, "reason": "broken"}
+    assert proof.read_bytes() == before
+    publish(linear_run, None, out)
+    assert not failure.exists()
+
+
+def test_a_converter_that_is_not_installed_is_no_failure_of_the_gate(
+    linear_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "onnxscript" else find(name))
+    with pytest.raises(InputError, match=r"needs onnxscript; install ferox\[torch,export\]"):
+        publish(linear_run, None, tmp_path / "models")
+    assert not (tmp_path / "models").exists()
+
+
+def test_a_converter_that_was_killed_is_said_to_have_been(
+    linear_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    killed = subprocess.CompletedProcess([], -9, "", "a line of its log\n")
+    monkeypatch.setattr(publishing, "check_file", lambda *_: tmp_path)
+    monkeypatch.setattr(publishing.subprocess, "run", lambda *_, **__: killed)
+    with pytest.raises(ExportError, match="convert: the converter was ended by SIGKILL"):
+        publish(linear_run, None, tmp_path / "models")
+
+
+@pytest.mark.parametrize("count", [1, 5, 64, 150])
+def test_all_probes_answer_in_batches_of_64_and_faces_in_every_other_size(count: int) -> None:
+    pixels = probes(np.zeros((count, 48, 48), np.uint8))
+    sizes: dict[int, set[int]] = {}
+
+    def answer(part: np.ndarray) -> np.ndarray:
+        return np.zeros((len(part), 7), np.float32)
+
+    for start, logits in answers_in_batches(answer, pixels):
+        sizes.setdefault(len(logits), set()).update(range(start, start + len(logits)))
+    assert set().union(*sizes.values()) == set(range(len(pixels)))
+    for size in BATCHES:
+        if size <= len(pixels):
+            assert len(pixels) - 1 in sizes[size]
+            assert set(range(min(count, 64) // size * size)) <= sizes[size]

@@ -1,0 +1,40 @@
+"""Models that a training begins with or is taught by: what they learned from, it may not be tested on."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from data.errors import InputError
+from data.faceset import FaceSet
+from data.splits import Split
+from inference.manifest import DataRecord, Manifest
+
+
+@dataclass(frozen=True)
+class Ancestor:
+    """A model by its file's stem and the start of its digest, and all that it has learned from."""
+
+    name: str
+    learned: tuple[DataRecord, ...]
+
+
+def ancestor(stem: str, manifest: Manifest, faces: FaceSet, division: Split) -> Ancestor:
+    """Return a model as an ancestor of one that is trained on this division of `faces`.
+
+    Raises:
+        InputError: it, or an ancestor of its own, learned from another division of the same faces: the new model would
+            be tested on faces that it has learned.
+    """
+    for record in manifest.learned:
+        if record.faces == faces.fingerprint and record.fingerprint != division.fingerprint:
+            raise InputError(
+                f"{stem} learned from the split {record.fingerprint[:8]}, this training's is "
+                f"{division.fingerprint[:8]}; the new model could be tested on faces that it has learned; choose a "
+                "model of the same data and protocol"
+            )
+    return Ancestor(f"{stem} {manifest.digest[:12]}", manifest.learned)
+
+
+def inherited(ancestors: Iterable[Ancestor], own: DataRecord) -> tuple[DataRecord, ...]:
+    """Return what ancestors learned from and the training itself does not, once each."""
+    found = {record.fingerprint: record for one in ancestors for record in one.learned}
+    return tuple(record for fingerprint, record in found.items() if fingerprint != own.fingerprint)
