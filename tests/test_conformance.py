@@ -90,8 +90,8 @@ def uninterrupted(options: list[object], tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="module")
 def killed(options: list[object], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run as a kill in the middle of a save leaves it; who changes it takes a copy."""
-    folder, status, _ = interrupted(options, tmp_path_factory.mktemp("killed"), signal.SIGKILL, "weights-0001.npz")
+    """A run as a kill in the middle of the second epoch's save leaves it; who changes it takes a copy."""
+    folder, status, _ = interrupted(options, tmp_path_factory.mktemp("killed"), signal.SIGKILL, "weights-0002.npz")
     assert status == -signal.SIGKILL
     return folder
 

@@ -32,7 +32,7 @@ pytestmark = [
         "torch" not in INSTALLED or not OTHERS, reason="fewer than two frameworks are installed (ferox[all])"
     ),
     # A fixture trains, answers with and converts twelve models in three frameworks.
-    pytest.mark.timeout(1200),
+    pytest.mark.timeout(2400),
 ]
 
 
