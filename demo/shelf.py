@@ -10,7 +10,7 @@ from inference.engine import Engine
 
 ALL = "all"
 # The best of the models that come with the project; where it is on the shelf, it is what people meet first.
-DEFAULT = "cnn_4.torch.best-official.int8"
+DEFAULT = "cnn_4.torch.best-official.fp16"
 KEPT = 12  # Loaded models; the one used longest ago makes room.
 REMEDY = "train and export one with: make run"
 # A name's words lie between hyphens, but for the time that a run began, `20261125-222923`.
