@@ -18,7 +18,7 @@ from data.faceset import RECORD, FaceSet
 from data.files import remove_temporaries, whole_file
 
 # Raise it when `RECORD`, the canonical order or a reader's meaning changes.
-FORMAT = 1
+FORMAT = 2
 # Seconds after which nobody is still writing a temporary file of this shared folder.
 ABANDONED = 3600
 

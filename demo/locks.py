@@ -1,10 +1,11 @@
 """Locks that the operating system gives back when their process ends, however it ends."""
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from training.run import take
 
 
 @contextmanager
@@ -15,14 +16,6 @@ def locked(path: Path, flags: int = os.O_RDONLY) -> Iterator[int | None]:
     """
     handle = os.open(path, flags, 0o644)
     try:
-        yield handle if _taken(handle) else None
+        yield handle if take(handle) else None
     finally:
         os.close(handle)
-
-
-def _taken(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

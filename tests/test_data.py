@@ -159,7 +159,6 @@ def test_a_member_whose_compressed_bytes_are_damaged_is_refused_or_left_out(tmp_
     noise = png(np.random.default_rng(0).integers(0, 256, (48, 48), np.uint8))
     whole = zipped(tmp_path / "whole.zip", noise).read_bytes()
     start = whole.index(b".png") + 4
-    refused = 0
     for place in range(start, start + 60):
         broken = bytearray(whole)
         broken[place] ^= 0xFF
@@ -167,8 +166,6 @@ def test_a_member_whose_compressed_bytes_are_damaged_is_refused_or_left_out(tmp_
         for skip in (False, True):
             with pytest.raises(InputError):
                 load(tmp_path / "broken.zip", skip_bad_rows=skip)
-        refused += 1
-    assert refused == 60
 
 
 @pytest.mark.parametrize(

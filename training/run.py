@@ -124,8 +124,8 @@ def exclusive(folder: Path) -> Iterator[None]:
         yield
 
 
-def take(file: IO[str]) -> bool:
-    """Lock an open file for this process and those that inherit it; False if another one holds it."""
+def take(file: IO[str] | int) -> bool:
+    """Lock an open file or handle for this process and those that inherit it; False if another one holds it."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
