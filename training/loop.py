@@ -244,7 +244,9 @@ class Trainer:
 
         best = self.record.best
         if best is None:
-            raise InputError(f"{self.folder} has no whole epoch yet; go on with: python -m training --resume {self.folder}")
+            raise InputError(
+                f"{self.folder} has no whole epoch yet; go on with: python -m training --resume {self.folder}"
+            )
         self.learner.set_weights(load_weights(check_file(self.folder, best.file, best.sha256), self.spec))
         logits = self.learner.logits(self.test[0])
         figures = judge(logits, self.test[1])
