@@ -216,7 +216,8 @@ def _stage(name: str) -> Iterator[None]:
 def _lowered(
     job: Job, work: Path, network: onnx.ModelProto, proven: Engine, faces: FaceSet, division: Split
 ) -> tuple[onnx.ModelProto, Engine, TaskVerdict]:
-    graph = lower(network, job.precision, faces, division)
+    with _stage(job.precision):
+        graph = lower(network, job.precision, faces, division)
     engine = _draft(job, graph, work / f"{job.precision}.onnx")
     cost = judge_task(proven, engine, faces, division)
     if not cost.passed:

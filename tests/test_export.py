@@ -24,6 +24,7 @@ from export import quantize
 from export.contract import check_finite, seal, wrap
 from export.parity import answers_in_batches, judge, probes
 from export.publish import ExportError, Job, publish
+from export.quantize import lower
 from inference import manifest as manifest_module
 from inference.engine import Engine
 from inference.manifest import Manifest, parse_manifest
@@ -123,6 +124,21 @@ def test_a_lower_precision_is_published_with_its_cost_or_not_at_all(
         publish(trained, None, tmp_path / "refused", precision)
     (record,) = (tmp_path / "refused").iterdir()
     assert json.loads(record.read_text())["stage"] == precision
+
+
+def test_fp16_rounds_the_weights_and_computes_in_float32(
+    linear_network: onnx.ModelProto, tiny_manifest: Manifest, drawn: FaceSet, tmp_path: Path
+) -> None:
+    def rounded(values: np.ndarray) -> np.ndarray:
+        return values.astype(np.float16).astype(np.float32)
+
+    same = loaded(wrap(changed(linear_network, "weight", rounded)), tiny_manifest, tmp_path)
+    division = split(drawn, SplitPlan())
+    half = loaded(lower(linear_network, "fp16", drawn, division), tiny_manifest, tmp_path)
+    assert np.array_equal(half.run(drawn.pixels)[0], same.run(drawn.pixels)[0])
+    beyond = changed(linear_network, "weight", lambda values: values * np.float32(1e7))
+    with pytest.raises(InputError, match=r"weight holds .*, float16 at most 65504"):
+        lower(beyond, "fp16", drawn, division)
 
 
 def test_a_run_whose_weights_were_exchanged_is_not_published(trained: Path, tmp_path: Path) -> None:
