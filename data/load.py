@@ -31,7 +31,7 @@ def load(path: Path | None, *, skip_bad_rows: bool = False) -> FaceSet:
         )
     state = [skip_bad_rows, source_state(path)]
     read = partial(_read, path, skip_bad_rows)
-    return cached(str(path.resolve()), state, read, path.name)
+    return cached(str(path.resolve()), state, read, path.resolve().name)
 
 
 def _read(path: Path, skip_bad_rows: bool) -> FaceSet:

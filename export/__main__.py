@@ -1,6 +1,7 @@
 """Turns runs into proven artifacts: `python -m export RUN...`.
 
-Each `.onnx` published is a line of stdout. Exit status 1: a gate failed and that run was not published.
+Each `.onnx` published is a line of stdout. Exit status 1: a gate failed; 2: a run or its data
+cannot be used. The other runs are published all the same.
 """
 
 import argparse
@@ -40,9 +41,9 @@ def main() -> int:
         try:
             done = publish(run, args.data, args.out, args.precision, tag=args.tag, replace=args.replace)
             print(done, flush=True)
-        except ExportError as error:
+        except (ExportError, InputError) as error:
             print(f"error: {run} is not published: {error}", file=sys.stderr)
-            failed = 1
+            failed = max(failed, 1 if isinstance(error, ExportError) else 2)
     return failed
 
 

@@ -1,7 +1,9 @@
 """One run to one artifact: reference and conversion in the framework's process, then contract, parity, publication."""
 
 import importlib.util
+import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -79,22 +81,38 @@ def publish(
         InputError: the run or its data cannot be used, or its name is taken.
         ExportError: a stage failed; `<stem>.failed.parity.json` names it, and no `.onnx` is published.
     """
-    job = read_job(run, precision, tag)
-    refuse_taken_names([job], out, replace=replace)
-    faces, division = _divided(job, data)
-    failure = out / f"{job.stem}.failed.parity.json"
-    try:
-        content, record = _proven(job, faces, division)
-    except ExportError as error:
-        figures = error.verdict.record() if error.verdict else {"passed": False, "reason": error.reason}
-        write_json(failure, {"stage": error.stage, **figures})
-        raise
+    with tempfile.TemporaryDirectory(prefix="ferox-export-") as folder:
+        work = Path(folder)
+        job = _held(run, precision, tag, work)
+        refuse_taken_names([job], out, replace=replace)
+        faces, division = _divided(job, data)
+        failure = out / f"{job.stem}.failed.parity.json"
+        try:
+            content, record = _proven(job, work, faces, division)
+        except ExportError as error:
+            figures = error.verdict.record() if error.verdict else {"passed": False, "reason": error.reason}
+            write_json(failure, {"stage": error.stage, **figures})
+            raise
     path = out / f"{job.stem}.onnx"
     write_json(out / f"{job.stem}.parity.json", {"stage": "passed", **record})
     write_bytes(path, content)
     write_text(out / f"{job.stem}.md", model_card(Engine.load(path, provider="cpu").manifest, job.record))
     failure.unlink(missing_ok=True)
     return path
+
+
+def _held(run: Path, precision: str, tag: str, work: Path) -> Job:
+    """Read a job and copy its checkpoint into `work`: while a run is trained, a better one can take its place."""
+    job = read_job(run, precision, tag)
+    try:
+        weights = check_file(run, job.checkpoint.file, job.checkpoint.sha256)
+    except InputError:
+        newest = read_job(run, precision, tag)
+        if newest.checkpoint == job.checkpoint:
+            raise
+        job, weights = newest, check_file(run, newest.checkpoint.file, newest.checkpoint.sha256)
+    shutil.copy(weights, work)
+    return job
 
 
 def read_job(run: Path, precision: str, tag: str = "") -> Job:
@@ -163,22 +181,20 @@ def _divided(job: Job, data: Path | None) -> tuple[FaceSet, Split]:
     return faces, division
 
 
-def _proven(job: Job, faces: FaceSet, division: Split) -> tuple[bytes, dict[str, Any]]:
+def _proven(job: Job, work: Path, faces: FaceSet, division: Split) -> tuple[bytes, dict[str, Any]]:
     """Return the artifact's bytes, sealed with the record of every gate that it passed."""
-    with tempfile.TemporaryDirectory(prefix="ferox-export-") as folder:
-        work = Path(folder)
-        network = _converted(job, work, faces, division)
-        graph, engine, verdict = _parity(job, work, network, len(division.test))
-        record = verdict.record()
-        if job.precision != "fp32":
-            graph, engine, cost = _lowered(job, work, network, engine, faces, division)
-            record = cost.record() | {"fp32": record}
-        content = seal(graph, _manifest(job, record))
-        if network_bytes(content) != network_bytes(engine.path.read_bytes()):
-            raise ExportError("seal", "the sealed file's network is not the one that was judged")
-        (work / "finished.onnx").write_bytes(content)
-        _load(work / "finished.onnx")
-        return content, record
+    network = _converted(job, work, faces, division)
+    graph, engine, verdict = _parity(job, work, network, len(division.test))
+    record = verdict.record()
+    if job.precision != "fp32":
+        graph, engine, cost = _lowered(job, work, network, engine, faces, division)
+        record = cost.record() | {"fp32": record}
+    content = seal(graph, _manifest(job, record))
+    if network_bytes(content) != network_bytes(engine.path.read_bytes()):
+        raise ExportError("seal", "the sealed file's network is not the one that was judged")
+    (work / "finished.onnx").write_bytes(content)
+    _load(work / "finished.onnx")
+    return content, record
 
 
 def _converted(job: Job, work: Path, faces: FaceSet, division: Split) -> onnx.ModelProto:
@@ -239,16 +255,11 @@ def _framework(job: Job, work: Path) -> None:
     framework = job.record.settings["framework"]
     if missing := [name for name in CONVERTERS[framework] if importlib.util.find_spec(name) is None]:
         raise InputError(f"an export from {framework} needs {' and '.join(missing)}; install ferox[{framework},export]")
-    weights = check_file(job.run, job.checkpoint.file, job.checkpoint.sha256)
-    command = [
-        sys.executable,
-        "-m",
-        f"export.from_{framework}",
-        str(job.run.resolve()),
-        str(weights.resolve()),
-        str(work),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    weights = check_file(work, job.checkpoint.file, job.checkpoint.sha256)
+    command = [sys.executable, "-m", f"export.from_{framework}", str(job.run.resolve()), str(weights), str(work)]
+    # The proof is made on the processor: a GPU would answer with other last digits.
+    alone = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=alone)
     if done.returncode < 0:
         raise ExportError("convert", f"the converter was ended by {signal.Signals(-done.returncode).name}")
     if done.returncode:

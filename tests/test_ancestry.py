@@ -16,7 +16,7 @@ from inference.exposure import exposure, refuse_seen
 from inference.manifest import DataRecord, Manifest, data_record, parse_manifest
 from inference.report import notes
 from inference.results import result_tables
-from training.ancestry import Ancestor, ancestor, inherited
+from training.ancestry import Ancestor, ancestor, inherited, overlaps
 
 OFFICIAL, RANDOM = SplitPlan(), SplitPlan("random")
 
@@ -53,6 +53,17 @@ def test_what_is_inherited_is_said_once_and_what_is_learned_anew_is_not(drawn: F
     family = [Ancestor("a", (first, second)), Ancestor("b", (first,))]
     assert inherited(family, second) == (first,)
     assert inherited([], second) == ()
+
+
+def test_an_ancestor_of_another_set_of_faces_may_have_learned_some_of_this_one(
+    tuned: Manifest, drawn: FaceSet, own: FaceSet
+) -> None:
+    family = [ancestor("tuned", tuned, own, split(own, OFFICIAL))]
+    (sentence,) = overlaps(family, learned(own, OFFICIAL))
+    assert "learned from drawn.csv, not from the very faces of own.csv" in sentence
+    bare = [ancestor("bare", replace(tuned, inherited=()), own, split(own, OFFICIAL))]
+    assert not overlaps(bare, learned(own, OFFICIAL))
+    assert len(overlaps([*family, *bare], learned(drawn, RANDOM))) == 2
 
 
 def test_faces_that_an_ancestor_learned_are_counted_and_refused(tuned: Manifest, drawn: FaceSet) -> None:

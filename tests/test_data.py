@@ -115,6 +115,11 @@ def test_without_usage_only_the_official_protocol_is_refused(tmp_path: Path) -> 
     assert split(faces, SplitPlan("random")).counts["test"] == 2
 
 
+def test_a_folder_is_named_as_it_is_called_even_from_within(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    assert load(Path()).source == folder.name
+
+
 def test_a_truncated_zip_is_refused(folder: Path, tmp_path: Path) -> None:
     whole = Path(shutil.make_archive(str(tmp_path / "whole"), "zip", folder)).read_bytes()
     broken = tmp_path / "broken.zip"

@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +74,27 @@ def test_without_a_network_the_error_names_the_file_to_place(tmp_path: Path, mon
     monkeypatch.setattr(imagenet, "URL", "http://127.0.0.1:9/resnet18-f37072fd.pth")
     with pytest.raises(InputError, match=rf"place it at {tmp_path / imagenet.FILE}"):
         imagenet.imagenet_weights(SPEC, initial_weights(SPEC, 0), tmp_path)
+
+
+def test_a_connection_that_breaks_off_is_an_error_that_names_the_file_to_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Short(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.wfile.write(b"0123456789")
+
+        def log_message(self, *arguments: object) -> None:
+            """Keep the test's output clean."""
+
+    with HTTPServer(("127.0.0.1", 0), Short) as server:
+        threading.Thread(target=server.handle_request).start()
+        monkeypatch.setattr(imagenet, "URL", f"http://127.0.0.1:{server.server_port}/{imagenet.FILE}")
+        with pytest.raises(InputError, match=r"IncompleteRead.*place it at"):
+            imagenet.imagenet_weights(SPEC, initial_weights(SPEC, 0), tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_damaged_file_is_not_read(tmp_path: Path) -> None:

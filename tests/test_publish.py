@@ -2,7 +2,9 @@
 
 import importlib.util
 import json
+import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,16 +15,18 @@ import pytest
 from data.draw import write_csv
 from data.errors import InputError
 from data.faceset import FaceSet
+from data.files import sha256
 from data.load import load
 from data.splits import SplitPlan, split
 from export import publish as publishing
+from export.__main__ import main as export_command
 from export.parity import BATCHES, answers_in_batches, probes
 from export.publish import ExportError, Job, artifact_stem, publish, refuse_taken_names
 from inference.engine import Engine
 from inference.manifest import data_record
 from training.loop import start_record
 from training.recipe import recipe
-from training.run import Checkpoint, write_record
+from training.run import Checkpoint, read_record, write_record
 
 
 def test_names_tell_apart_what_sweeps_vary() -> None:
@@ -60,7 +64,8 @@ def linear_run(
         machine={"device": "a processor", "threads": 1},
         commit=None,
     )
-    write_record(folder, replace(record, checkpoints=(Checkpoint(1, "weights-0001.npz", "a" * 64, 0.5, 1.5),)))
+    write_record(folder, record)
+    checkpoint(folder, 1)
 
     def converted(job: Job, work: Path) -> None:
         weight, bias = (onnx.numpy_helper.to_array(array) for array in linear_network.graph.initializer)
@@ -72,21 +77,24 @@ def linear_run(
     return folder
 
 
-def other_checkpoint(run: Path) -> None:
-    content = json.loads((run / "run.json").read_text())
-    content["checkpoints"][0]["sha256"] = "b" * 64
-    (run / "run.json").write_text(json.dumps(content))
+def checkpoint(run: Path, epoch: int) -> str:
+    """Commit an epoch's checkpoint in the place of the one before, as training does, and return its digest."""
+    file = run / f"weights-{epoch:04d}.npz"
+    file.write_bytes(f"weights of epoch {epoch}".encode())
+    newest = Checkpoint(epoch, file.name, sha256(file), 0.5, 1.5)
+    write_record(run, replace(read_record(run), checkpoints=(newest,)))
+    return newest.sha256
 
 
 def test_an_artifact_of_another_run_stays_unless_it_is_to_be_replaced(linear_run: Path, tmp_path: Path) -> None:
     out = tmp_path / "models"
     path = publish(linear_run, None, out)
-    first = path.read_bytes()
+    first, digest = path.read_bytes(), sha256(linear_run / "weights-0001.npz")
     assert publish(linear_run, None, out) == path
-    other_checkpoint(linear_run)
-    with pytest.raises(InputError, match=r"of another checkpoint \(aaaaaaaaaaaa\).*--tag TEXT.*--replace"):
+    checkpoint(linear_run, 2)
+    with pytest.raises(InputError, match=rf"of another checkpoint \({digest[:12]}\).*--tag TEXT.*--replace"):
         publish(linear_run, None, out)
-    assert Engine.load(path).manifest.checkpoint_sha256 == "a" * 64
+    assert Engine.load(path).manifest.checkpoint_sha256 == digest
     tagged = publish(linear_run, None, out, tag="seed7")
     assert tagged.name == "mlp_1.torch.published-official-seed7.onnx"
     assert publish(linear_run, None, out, replace=True) == path
@@ -95,6 +103,45 @@ def test_an_artifact_of_another_run_stays_unless_it_is_to_be_replaced(linear_run
     with pytest.raises(InputError, match="in its place with --replace"):
         publish(linear_run, None, out)
     assert publish(linear_run, None, out, replace=True) == path
+
+
+def test_a_run_that_is_still_trained_is_exported_with_the_checkpoint_that_was_read(
+    linear_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, convert = publishing.read_job, publishing._framework
+    newest: list[str] = []
+
+    def read_before_an_epoch_ends(*arguments: object) -> Job:
+        job = read(*arguments)  # type: ignore[arg-type]
+        if not newest:
+            newest.append(checkpoint(linear_run, 2))
+        return job
+
+    def converted_while_one_ends(job: Job, work: Path) -> None:
+        checkpoint(linear_run, 3)
+        assert sha256(work / job.checkpoint.file) == job.checkpoint.sha256
+        convert(job, work)
+
+    monkeypatch.setattr(publishing, "read_job", read_before_an_epoch_ends)
+    monkeypatch.setattr(publishing, "_framework", converted_while_one_ends)
+    path = publish(linear_run, None, tmp_path / "models")
+    assert Engine.load(path).manifest.checkpoint_sha256 == newest[0]
+
+
+def test_a_run_that_cannot_be_used_does_not_keep_the_others_from_being_exported(
+    linear_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(linear_run, other)
+    record = read_record(other)
+    settings = record.settings | {"optimizer": "sgd"}
+    write_record(other, replace(record, settings=settings, data_path=str(tmp_path / "moved.csv")))
+    out = tmp_path / "models"
+    monkeypatch.setattr(sys, "argv", ["export", str(other), str(linear_run), "--out", str(out)])
+    assert export_command() == 2
+    printed = capsys.readouterr()
+    assert printed.out == f"{out / 'mlp_1.torch.published-official.onnx'}\n"
+    assert f"{other} is not published: {tmp_path / 'moved.csv'} does not exist" in printed.err
 
 
 def test_two_runs_of_one_name_are_refused_before_the_first_is_exported(linear_run: Path, tmp_path: Path) -> None:
@@ -137,7 +184,6 @@ def test_a_converter_that_was_killed_is_said_to_have_been(
 ) -> None:
     monkeypatch.undo()
     killed = subprocess.CompletedProcess([], -9, "", "a line of its log\n")
-    monkeypatch.setattr(publishing, "check_file", lambda *_: tmp_path)
     monkeypatch.setattr(publishing.subprocess, "run", lambda *_, **__: killed)
     with pytest.raises(ExportError, match="convert: the converter was ended by SIGKILL"):
         publish(linear_run, None, tmp_path / "models")

@@ -13,6 +13,7 @@ from demo.shelf import DEFAULT
 from inference.engine import Engine
 
 MODELS = Path(__file__).parents[1] / "artifacts" / "models"
+RESULTS = Path(__file__).parents[1] / "docs" / "results"
 TWINS = sorted(MODELS.glob("cnn_1.*.published-random.int8.onnx"))
 BEST = MODELS / f"{DEFAULT}.onnx"
 SHIPPED = [*TWINS, BEST]
@@ -40,6 +41,17 @@ def test_a_shipped_model_is_proven_and_says_so(path: Path) -> None:
     record = json.loads(path.with_suffix(".parity.json").read_text())
     assert {key: value for key, value in record.items() if key != "stage"} == manifest.parity
     assert f"accuracy {manifest.selection.accuracy:.2%}" in path.with_suffix(".md").read_text()
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_the_speed_and_the_accuracy_that_are_stated_are_this_very_file_s(path: Path) -> None:
+    manifest = Engine.load(path, provider="cpu", threads=1).manifest
+    tables = json.loads((RESULTS / "shipped.json").read_text())["tables"]
+    (row,) = (row for table in tables for row in table["rows"] if row["name"] == path.stem)
+    assert row["bytes"] == path.stat().st_size
+    assert row["figures"]["accuracy"] == pytest.approx(manifest.parity["parts"]["test"]["accuracy"])
+    record = json.loads((RESULTS / f"{path.stem.removesuffix(f'.{manifest.precision}')}.json").read_text())
+    assert record["report"]["manifest"]["checkpoint_sha256"] == manifest.checkpoint_sha256
 
 
 @pytest.mark.parametrize("path", TWINS, ids=lambda path: path.stem)

@@ -94,6 +94,8 @@ def test_folds_give_mean_and_deviation(data_file: Path, tmp_path: Path) -> None:
         (["--models", "mlp_9"], "--models has 'mlp_9'"),
         (["--epochs", "0"], "--epochs is 0"),
         (["--fold", "2"], "--fold belongs to one training"),
+        (["--finish"], "--finish belongs to one training"),
+        (["--optim", "sgd"], "unrecognized arguments: --optim"),
     ],
 )
 def test_wrong_values_are_refused_before_the_first_training(arguments: list[str], words: str, tmp_path: Path) -> None:

@@ -15,14 +15,16 @@ from hypothesis import strategies as st
 
 from data.errors import InputError
 from data.faceset import FaceSet
+from data.load import load
 from data.splits import SplitPlan, split
 from inference import machine
 from inference.engine import Engine
+from training.__main__ import parse, settings_from
 from training.average import STEPS_BETWEEN, WeightAverage
 from training.epoch import AUGMENTATIONS, class_weights, draw_distortion, plan_epoch
-from training.loop import batches
+from training.loop import Trainer, batches
 from training.recipe import Settings, recipe, settings_from_record
-from training.run import read_metrics, read_record, with_epochs, with_move
+from training.run import Progress, read_metrics, read_record, with_epochs, with_move
 from training.specs import MODELS
 from training.teachers import label_shares, teach
 from training.weights import initial_weights, load_weights, parameter_count, save_weights, shapes
@@ -30,7 +32,7 @@ from training.weights import initial_weights, load_weights, parameter_count, sav
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (ferox[torch])")
 
 from training.torch.model import build, distort, get_weights, mixed, set_weights  # noqa: E402
-from training.torch.train import choose_device, cross_entropy  # noqa: E402
+from training.torch.train import TorchLearner, choose_device, cross_entropy, optimizer  # noqa: E402
 
 
 def command(*arguments: object) -> list[str]:
@@ -44,6 +46,9 @@ def command(*arguments: object) -> list[str]:
         (["--learning-rate", "nan"], "--learning-rate is nan"),
         (["--test-share", "1"], "--test-share is 1.0"),
         (["--fold", "2"], "--fold 2 belongs to"),
+        (["--test-share", "0.5"], "--test-share belongs to --protocol random, not to 'official'"),
+        (["--split-seed", "9"], "--split-seed belongs to --protocol random or kfold, not to 'official'"),
+        (["--protocol", "random", "--folds", "3"], "--folds belongs to --protocol kfold, not to 'random'"),
         (["--label-smoothing", "0.9"], "--label-smoothing is 0.9"),
         (["--patience", "0"], "--patience is 0, expected 1 to"),
         (["--ema-decay", "1"], "--ema-decay is 1.0"),
@@ -366,6 +371,50 @@ def test_an_end_without_a_run_or_two_ends_are_refused(options: list[object], wor
     done = subprocess.run(command(*options), capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert words in done.stderr
+
+
+def test_a_run_goes_on_in_its_own_framework_alone(stopped: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(stopped, folder)
+    done = subprocess.run(
+        command("--framework", "paddle", "--resume", folder), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert f"--framework is paddle, but {folder} is trained in torch" in done.stderr
+
+
+def test_a_signal_after_the_last_step_of_an_epoch_leaves_a_run_that_is_said_to_be_stopped(
+    stopped: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(stopped, folder)
+    record = read_record(folder)
+    settings = record.parsed_settings()
+    faces = load(None)
+    division = split(faces, settings.split)
+    records = faces.records[division.train]
+    pixels, labels = records["pixels"].copy(), records["label"].copy()
+    weights = initial_weights(MODELS[settings.model], settings.seed)
+    learner = TorchLearner(settings, weights, pixels, labels, label_shares(labels))
+    assert record.progress is not None
+    learner.load_state(folder / record.progress.state)
+    trainer = Trainer(folder, record, learner, faces, division)
+    commit = trainer._commit
+
+    def signalled(progress: Progress, status: str) -> None:
+        commit(progress, status)
+        trainer.interrupted = signal.SIGTERM
+
+    trainer._commit = signalled  # type: ignore[method-assign]
+    assert trainer.run() == 128 + signal.SIGTERM
+    assert read_record(folder).status == "stopped"
+
+
+def test_nesterov_s_form_of_no_momentum_is_none_at_all() -> None:
+    settings = settings_from(parse(["--model", "cnn_1", "--recipe", "best", "--momentum", "0"]))
+    assert not settings.nesterov
+    (group,) = optimizer(settings, [torch.nn.Parameter(torch.zeros(1))]).param_groups
+    assert (group["momentum"], group["nesterov"]) == (0, False)
 
 
 def test_a_run_with_another_end_comes_to_what_it_would_have_come_to(stopped: Path, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ SPLIT_OPTIONS = {
     "folds": "folds",
     "fold": "fold",
 }
+SPLIT_PROTOCOLS = {"test_share": ("random",), "split_seed": ("random", "kfold"), "folds": ("kfold",)}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -57,7 +58,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 def settings_from(args: argparse.Namespace) -> Settings:
     """Return the recipe's settings with the options that were given put over them."""
-    settings = recipe(args.recipe, args.framework, args.model)
+    settings = recipe(args.recipe, args.framework or FRAMEWORKS[0], args.model)
     own = {field.name for field in fields(Settings)} - {"framework", "model", "recipe", "split", "teachers"}
     given = {name: getattr(args, name) for name in own if getattr(args, name, None) is not None}
     if args.teachers and args.distillation is None:
@@ -67,10 +68,21 @@ def settings_from(args: argparse.Namespace) -> Settings:
             f"--distillation is {given.get('distillation', 0):g} and there are {len(args.teachers or ())} teachers; "
             "expected a share above 0 of what teachers say; name them with --teachers MODEL.onnx"
         )
+    settings = replace(settings, **given, split=_split_plan(args))
+    # Nesterov's form of no momentum is none at all, and PyTorch refuses it.
+    return replace(settings, nesterov=settings.nesterov and settings.momentum > 0)
+
+
+def _split_plan(args: argparse.Namespace) -> SplitPlan:
     division = {
         field: getattr(args, option) for option, field in SPLIT_OPTIONS.items() if getattr(args, option) is not None
     }
-    return replace(settings, **given, split=SplitPlan(**division))
+    plan = SplitPlan(**division)
+    for option, protocols in SPLIT_PROTOCOLS.items():
+        if getattr(args, option) is not None and plan.protocol not in protocols:
+            name = option.replace("_", "-")
+            raise InputError(f"--{name} belongs to --protocol {' or '.join(protocols)}, not to {plan.protocol!r}")
+    return plan
 
 
 def _train(settings: Settings, args: argparse.Namespace) -> int:
@@ -78,7 +90,7 @@ def _train(settings: Settings, args: argparse.Namespace) -> int:
     from data.load import load
     from data.splits import split
     from inference.manifest import data_record
-    from training.ancestry import inherited
+    from training.ancestry import inherited, overlaps
     from training.loop import start_record
     from training.run import create_run, exclusive, source_commit
     from training.specs import model_spec
@@ -96,6 +108,8 @@ def _train(settings: Settings, args: argparse.Namespace) -> int:
     teachers, teachings = teach(args.teachers, faces, division) if args.teachers else ([], None)
     settings = replace(settings, teachers=tuple(teacher.name for teacher in teachers))
     own = data_record(faces.source, faces.fingerprint, division)
+    for sentence in overlaps([*bases, *teachers], own):
+        print(f"warning: {sentence}", file=sys.stderr)
     record = start_record(
         settings,
         parameters=parameter_count(spec),
@@ -124,10 +138,10 @@ def _resume(args: argparse.Namespace, given: list[str]) -> int:
     if odd := [option for option in given if option.startswith("--") and option.split("=")[0] not in allowed]:
         raise InputError(f"--resume goes on with the run's own settings; leave out {' '.join(odd)}")
     with exclusive(args.resume):
-        return _go_on(args.resume, args.data, args.epochs, finish=args.finish)
+        return _go_on(args.resume, args.framework, args.data, args.epochs, finish=args.finish)
 
 
-def _go_on(folder: Path, data: Path | None, epochs: int | None, *, finish: bool) -> int:
+def _go_on(folder: Path, framework_given: str | None, data: Path | None, epochs: int | None, *, finish: bool) -> int:
     from data.load import load
     from data.splits import split
     from training.run import prepare_resume, source_commit, with_epochs, with_move, write_record
@@ -138,6 +152,10 @@ def _go_on(folder: Path, data: Path | None, epochs: int | None, *, finish: bool)
     if epochs is not None:
         record = with_epochs(record, epochs)
     settings = record.parsed_settings()
+    if framework_given not in (None, settings.framework):
+        raise InputError(
+            f"--framework is {framework_given}, but {folder} is trained in {settings.framework}; leave it out"
+        )
     path = data or (Path(record.data_path) if record.data_path else None)
     faces = load(path, skip_bad_rows=record.skip_bad_rows)
     division = split(faces, settings.split)
@@ -214,9 +232,9 @@ def _framework(name: str) -> Any:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__, allow_abbrev=False)
     add = parser.add_argument
-    add("--framework", choices=FRAMEWORKS, default="torch", help="default: torch")
+    add("--framework", choices=FRAMEWORKS, help=f"default: {FRAMEWORKS[0]}; with --resume: the run's")
     add("--model", choices=tuple(MODELS), metavar="MODEL", help=", ".join(MODELS))
     add("--recipe", choices=RECIPES, default="published", help="settings to start from (default: published)")
     add("--data", type=Path, help="fer2013.csv, image folder or zip (default: drawn faces)")

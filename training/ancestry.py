@@ -38,3 +38,15 @@ def inherited(ancestors: Iterable[Ancestor], own: DataRecord) -> tuple[DataRecor
     """Return what ancestors learned from and the training itself does not, once each."""
     found = {record.fingerprint: record for one in ancestors for record in one.learned}
     return tuple(record for fingerprint, record in found.items() if fingerprint != own.fingerprint)
+
+
+def overlaps(ancestors: Iterable[Ancestor], own: DataRecord) -> list[str]:
+    """Return a sentence for each ancestor that learned from another set of faces, which may hold some of this one's."""
+    sentences = []
+    for one in ancestors:
+        if others := sorted({record.source for record in one.learned if record.faces != own.faces}):
+            sentences.append(
+                f"{one.name} learned from {', '.join(others)}, not from the very faces of {own.source}; where the two "
+                "overlap, the test part may hold faces that it has learned"
+            )
+    return sentences

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data.files import whole_file
-from training.weights import Weights, load_state
+from training.weights import Weights, load_state, save_arrays
 
 # Weights hardly change from one step to the next, and copying them off a GPU makes it wait.
 STEPS_BETWEEN = 20
@@ -39,8 +38,7 @@ class WeightAverage:
 
     def save(self, path: Path) -> None:
         """Write the average and how many samples are in it, whole or not at all."""
-        with whole_file(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, allow_pickle=False, samples=np.int64(self.samples), **self.weights)
+        save_arrays(path, self.weights | {"samples": np.array(self.samples)})
 
     def load(self, path: Path) -> None:
         """Read what `save` wrote."""

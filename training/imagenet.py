@@ -1,6 +1,7 @@
 """ImageNet weights for ResNet-18: fetched once from PyTorch's server, checked, and given to any framework as arrays."""
 
 import hashlib
+import http.client
 import subprocess
 import sys
 import tempfile
@@ -53,7 +54,7 @@ def _file(folder: Path) -> Path:
     try:
         with urllib.request.urlopen(URL, timeout=TIMEOUT_SECONDS) as answer:
             content = answer.read()
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         raise InputError(
             f"--weights imagenet needs {FILE}, which cannot be fetched here ({error}); "
             f"download {URL} elsewhere and place it at {path}"

@@ -102,6 +102,9 @@ class Trainer:
                 if self._out_of_patience(epoch):
                     break
                 if not self._epoch(epoch):
+                    # A signal after the last step of an epoch finds that committed as running.
+                    self.record = replace(self.record, status="stopped")
+                    write_record(self.folder, self.record)
                     status = 128 + (self.interrupted or 0)
                     print(f"stopped; go on with: python -m training --resume {self.folder}", file=sys.stderr)
                     return status

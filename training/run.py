@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import InputError
-from data.files import remove_temporaries, sha256, whole_file, write_json, write_text
+from data.files import remove_temporaries, sha256, write_json, write_text
 from inference.manifest import DataRecord
 from training.recipe import Settings, settings_from_record
+from training.weights import save_arrays
 
 SCHEMA = 1
 RECORD_FILE, METRICS_FILE, LOCK_FILE = "run.json", "metrics.jsonl", ".lock"
@@ -237,8 +238,8 @@ def write_metrics(folder: Path, history: list[dict[str, Any]]) -> None:
 
 def write_answers(folder: Path, epoch: int, labels: NDArray[np.uint8], probabilities: NDArray[np.float64]) -> None:
     """Write what the newest epoch said of the part that the best one is picked on, for confusion and ROC meanwhile."""
-    with whole_file(folder / ANSWERS_FILE) as temporary, temporary.open("wb") as file:
-        np.savez(file, epoch=epoch, labels=labels, probabilities=probabilities.astype(np.float32))
+    answers = {"epoch": np.array(epoch), "labels": labels, "probabilities": probabilities.astype(np.float32)}
+    save_arrays(folder / ANSWERS_FILE, answers)
 
 
 def read_answers(folder: Path) -> tuple[int, NDArray[np.uint8], NDArray[np.float32]] | None:

@@ -83,7 +83,7 @@ def _check(jobs: list[Job], folds: int | None, common: list[str]) -> None:
     """Refuse what a training would refuse, before the first one begins."""
     from training.__main__ import check_framework, parse, settings_from
 
-    taken = ("--resume", "--framework", "--model", "--optimizer", "--fold")
+    taken = ("--resume", "--finish", "--framework", "--model", "--optimizer", "--fold")
     if odd := [option for option in common if option.split("=")[0] in taken]:
         raise InputError(
             f"{' '.join(odd)} belongs to one training; the grid is given by --models, --frameworks and so on"

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from data.errors import InputError
 from data.faceset import LABELS, FaceSet
-from data.files import whole_file
 from data.splits import Split
 from training.ancestry import Ancestor, ancestor
-from training.weights import load_arrays
+from training.weights import load_arrays, save_arrays
 
 TEACHINGS_FILE = "teachings.npz"
 
@@ -48,8 +47,7 @@ def teach(paths: Sequence[Path], faces: FaceSet, division: Split) -> tuple[list[
 
 def save_teachings(path: Path, probabilities: NDArray[np.float32]) -> None:
     """Write what teachers said, whole or not at all."""
-    with whole_file(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, probabilities=probabilities)
+    save_arrays(path, {"probabilities": probabilities})
 
 
 def load_teachings(path: Path) -> NDArray[np.float32]:

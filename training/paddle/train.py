@@ -10,13 +10,12 @@ from paddle.nn import functional
 
 from data.errors import InputError
 from data.faceset import LABELS
-from data.files import whole_file
 from inference.machine import processor_name
 from training.epoch import EpochPlan, class_weights
 from training.paddle.model import build, distort, get_weights, mixed, normalise, set_weights
 from training.recipe import Settings
 from training.specs import model_spec
-from training.weights import Weights, load_state
+from training.weights import Weights, load_state, save_arrays
 
 EVALUATION_BATCH = 256
 
@@ -103,8 +102,7 @@ class PaddleLearner:
             for name, value in self.optimizer.state_dict().items()
             if isinstance(value, Tensor)
         }
-        with whole_file(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, allow_pickle=False, **model, **slots)
+        save_arrays(path, model | slots)
 
     def load_state(self, path: Path) -> None:
         """See `training.loop.Learner`."""

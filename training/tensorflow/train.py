@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from data.errors import InputError
 from data.faceset import LABELS
-from data.files import whole_file
 from inference.machine import processor_name, require_bf16
 from training.epoch import Distortion, EpochPlan, class_weights
 from training.recipe import Settings
@@ -16,7 +15,7 @@ from training.specs import model_spec
 from training.tensorflow.model import Mode, build, distort, get_weights, mixed, normalise, set_weights
 from training.tensorflow.optimizer import Optimizer
 from training.tensorflow.quiet import tf
-from training.weights import Weights, load_state
+from training.weights import Weights, load_state, save_arrays
 
 EVALUATION_BATCH = 256
 # Room for the numbers of a network's layers between the dropout seeds of two places of an epoch's order.
@@ -90,8 +89,7 @@ class TensorFlowLearner:
 
     def save_state(self, path: Path) -> None:
         """See `training.loop.Learner`."""
-        with whole_file(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, allow_pickle=False, **{name: variable.numpy() for name, variable in self._state().items()})
+        save_arrays(path, {name: variable.numpy() for name, variable in self._state().items()})
 
     def load_state(self, path: Path) -> None:
         """See `training.loop.Learner`."""
@@ -140,6 +138,8 @@ def prepare_device(settings: Settings) -> None:
     threads = settings.thread_count
     device = choose_device(settings)
     configuration = tf.config.threading
+    # What is called float32 is that: a GPU would round products to 10 bits (TF32).
+    tf.config.experimental.enable_tensor_float_32_execution(False)
     try:
         if configuration.get_intra_op_parallelism_threads() != threads:
             configuration.set_intra_op_parallelism_threads(threads)

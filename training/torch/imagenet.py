@@ -7,21 +7,17 @@ whatever framework is to be trained.
 import sys
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from data.errors import InputError, run_command
-from data.files import whole_file
 from training.specs import model_spec
-from training.weights import Weights, shapes
+from training.weights import Weights, save_arrays, shapes
 
 
 def main() -> int:
     """Read, rename and write the weights."""
     source, out = Path(sys.argv[1]), Path(sys.argv[2])
-    weights = renamed(read_state(source), source.name)
-    with whole_file(out) as temporary, temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, **weights)
+    save_arrays(out, renamed(read_state(source), source.name))
     return 0
 
 
