@@ -45,7 +45,7 @@ def build(page: Page, _: gr.Tab) -> None:
         with gr.Column(scale=8, min_width=320):
             answer = gr.HTML(f"<div class='fx-notice fx-empty'>{text('folder_empty')}</div>", elem_id="folder-answer")
 
-    def read_all(sent: list[Upload], name: str, request: gr.Request) -> Iterator[str]:
+    def read_all(sent: list[Upload], name: str | None, request: gr.Request) -> Iterator[str]:
         yield from answered(page, sent, name, browser_language(request))
 
     # A line of its own: a folder takes minutes, and a photo must not wait for it.
@@ -54,7 +54,7 @@ def build(page: Page, _: gr.Tab) -> None:
     halt.click(None, cancels=[going], **shared)
 
 
-def answered(page: Page, sent: Sequence[Upload], name: str, lang: Language) -> Iterator[str]:
+def answered(page: Page, sent: Sequence[Upload], name: str | None, lang: Language) -> Iterator[str]:
     """Yield what the tab shows: how far it is, and at the end gallery, table and CSV."""
     began = shown = time.perf_counter()
     predictions: list[PicturePrediction] = []
@@ -74,7 +74,7 @@ def answered(page: Page, sent: Sequence[Upload], name: str, lang: Language) -> I
     except InputError as error:
         yield notice(str(error), "error")
         return
-    yield _finished(name, predictions, tiles, time.perf_counter() - began, lang)
+    yield _finished(engine.path.stem, predictions, tiles, time.perf_counter() - began, lang)
 
 
 def read_one(

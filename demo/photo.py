@@ -1,7 +1,7 @@
 """The Photo tab: every face of a picture, numbered in it, with what each model makes of it."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from demo.examples import draw_examples
 from demo.page import ENGINE_QUEUE, Page, browser_language, model_choice
 from demo.shelf import title
 from demo.uploads import Upload, read_upload, upload
-from demo.words import say
+from demo.words import Language, say
 from inference.engine import Engine
 from inference.faces import FaceBox, Finder, Policy, face_crops
 from inference.pictures import Picture
@@ -77,10 +77,10 @@ def build(page: Page, _: gr.Tab) -> None:
             answer = gr.HTML(f"<div class='fx-notice fx-empty'>{text('photo_empty')}</div>", elem_id="photo-answer")
             whole = gr.Button(text("whole_button"), visible=False, elem_id="photo-whole")
 
-    def automatic(sent: Upload | None, name: str, request: gr.Request) -> tuple[Any, str, Any]:
+    def automatic(sent: Upload | None, name: str | None, request: gr.Request) -> tuple[Any, str, Any]:
         return answered(page, sent, name, "auto", request)
 
-    def as_one_face(sent: Upload | None, name: str, request: gr.Request) -> tuple[Any, str, Any]:
+    def as_one_face(sent: Upload | None, name: str | None, request: gr.Request) -> tuple[Any, str, Any]:
         return answered(page, sent, name, "whole", request)
 
     def example(place: int) -> str:
@@ -94,7 +94,7 @@ def build(page: Page, _: gr.Tab) -> None:
 
 
 def answered(
-    page: Page, sent: Upload | None, name: str, policy: Policy, request: gr.Request
+    page: Page, sent: Upload | None, name: str | None, policy: Policy, request: gr.Request
 ) -> tuple[dict[str, Any], str, dict[str, Any]]:
     """Return what the tab shows for a picture: the picture with boxes, the cards, and whether to offer all of it."""
     lang = browser_language(request)
@@ -102,7 +102,7 @@ def answered(
         return gr.update(visible=False), notice(say(lang, "photo_empty"), "empty"), gr.update(visible=False)
     try:
         picture = read_upload(sent)
-        engines = page.shelf.engines(name)
+        engines, refused = page.shelf.engines(name)
         began = time.perf_counter()
         readings = read_faces(engines, picture, page.finder, policy)
     except InputError as error:
@@ -111,7 +111,7 @@ def answered(
     milliseconds = 1000 * (time.perf_counter() - began)
     boxes = [face.box for face in readings[0].prediction.faces]
     shown = numbered(picture.pixels, boxes if policy == "auto" else [])
-    body = cards(readings, lang, milliseconds)
+    body = _left_out(refused, lang) + cards(readings, lang, milliseconds)
     return gr.update(value=shown, visible=True), body, gr.update(visible=not boxes)
 
 
@@ -122,3 +122,9 @@ def read_faces(engines: Sequence[Engine], picture: Picture, finder: Finder, poli
         Reading(engine.path.stem, title(engine.path.stem), predict_picture(engine, picture, found, policy))
         for engine in engines
     ]
+
+
+def _left_out(refused: Mapping[str, InputError], lang: Language) -> str:
+    return "".join(
+        notice(say(lang, "left_out", title=title(name), reason=reason), "error") for name, reason in refused.items()
+    )

@@ -38,6 +38,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "faces_many": ("{count} faces · {milliseconds} ms", "{count} 张脸 · {milliseconds} 毫秒"),
     "crop": ("what the model saw", "模型看到的"),
     "not_taken": ("This cannot be used: {reason}", "无法使用：{reason}"),
+    "left_out": ("{title} is left out: {reason}", "已略过 {title}：{reason}"),
     "note": ("Note: {note}", "注意：{note}"),
     "download_json": ("JSON", "JSON"),
     "download_csv": ("CSV", "CSV"),

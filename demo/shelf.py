@@ -1,5 +1,6 @@
 """The models on offer: whatever artifacts lie in a folder now, loaded when first asked for."""
 
+import os
 import re
 import threading
 from collections import OrderedDict
@@ -31,19 +32,55 @@ class Shelf:
         found = (file.stem for file in self.folder.glob("*.onnx") if not file.name.startswith("."))
         return sorted(found, key=lambda name: (name != DEFAULT, name))
 
-    def engine(self, name: str) -> Engine:
-        """Return an artifact, loaded anew where its file has changed.
+    def engine(self, name: str | None) -> Engine:
+        """Return an artifact, loaded anew where its file has changed; None is what a chooser without models holds.
 
         Raises:
             InputError: there is none of that name, or it cannot be used.
         """
         # Only names that the folder was listed with are opened: what a client sends is never part of a path.
-        if name not in (known := self.names()):
-            choice = f"expected one of {', '.join(known)}" if known else f"there is none yet; {REMEDY}"
-            raise InputError(f"the model is {name[:100]!r}, {choice}")
+        known = self._known()
+        if name not in known:
+            raise InputError(f"the model is {name!r:.100}, expected one of {', '.join(known)}; choose one")
         path = self.folder / f"{name}.onnx"
-        state = path.stat()
-        key = (name, state.st_mtime_ns, state.st_size)
+        try:
+            return self._kept(path, path.stat())
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        except InputError as error:
+            # Of what the engine says, this alone has the whole path in it.
+            if isinstance(error.__cause__, OSError):
+                raise _unreadable(path, error.__cause__) from error
+            raise
+
+    def engines(self, name: str | None) -> tuple[list[Engine], dict[str, InputError]]:
+        """Return the artifact called `name`, or for `ALL` every usable one, and by name why each other is not.
+
+        Raises:
+            InputError: there is none of that name, or none that can be used.
+        """
+        if name != ALL:
+            return [self.engine(name)], {}
+        usable: list[Engine] = []
+        refused: dict[str, InputError] = {}
+        for each in self._known():
+            try:
+                usable.append(self.engine(each))
+            except InputError as error:
+                refused[each] = error
+        if not usable:
+            reasons = "; ".join(map(str, refused.values()))
+            raise InputError(f"none of {len(refused)} models can be used: expected one at least; {reasons}")
+        return usable, refused
+
+    def _known(self) -> list[str]:
+        """Return the artifacts' names; an `InputError` where there is none."""
+        if known := self.names():
+            return known
+        raise InputError(f"there is no model in {self.folder.name} yet: expected an exported .onnx; {REMEDY}")
+
+    def _kept(self, path: Path, state: os.stat_result) -> Engine:
+        key = (path.stem, state.st_mtime_ns, state.st_size)
         with self._lock:
             if key not in self._loaded:
                 self._loaded[key] = Engine.load(path)
@@ -52,12 +89,12 @@ class Shelf:
                 self._loaded.popitem(last=False)
             return self._loaded[key]
 
-    def engines(self, name: str) -> list[Engine]:
-        """Return the artifact called `name`, or every one for `ALL`; an `InputError` where there is none."""
-        names = self.names() if name == ALL else [name]
-        if not names:
-            raise InputError(f"there is no model in {self.folder.name} yet: expected an exported .onnx; {REMEDY}")
-        return [self.engine(each) for each in names]
+
+def _unreadable(path: Path, error: OSError) -> InputError:
+    """Return what visitors are told, who are shown no path of this machine."""
+    gone = isinstance(error, FileNotFoundError)
+    found = "is no longer here" if gone else f"cannot be read ({error.strerror})"
+    return InputError(f"{path.stem} {found}: expected an exported .onnx; choose another")
 
 
 def title(name: str) -> str:

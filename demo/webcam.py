@@ -46,7 +46,7 @@ def build(page: Page, _: gr.Tab) -> None:
             answer = gr.HTML(f"<div class='fx-notice fx-empty'>{text('camera_empty')}</div>", elem_id="webcam-answer")
     scene = gr.State(Scene())
 
-    def look(picture: Picture | None, name: str, before: Scene, request: gr.Request) -> tuple[Any, Any]:
+    def look(picture: Picture | None, name: str | None, before: Scene, request: gr.Request) -> tuple[Any, Any]:
         return seen(page, picture, name, before, browser_language(request))
 
     camera.stream(
@@ -73,7 +73,7 @@ def frame(payload: Any) -> Picture | None:
         return None
 
 
-def seen(page: Page, picture: Picture | None, name: str, before: Scene, lang: Language) -> tuple[Any, Any]:
+def seen(page: Page, picture: Picture | None, name: str | None, before: Scene, lang: Language) -> tuple[Any, Any]:
     """Return what the tab shows after a frame, and what it remembers."""
     if picture is None:
         return gr.skip(), gr.skip()

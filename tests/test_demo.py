@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -366,8 +367,11 @@ def test_without_models_the_page_starts_and_offers_one_as_soon_as_it_appears(tmp
         own = gradio_client.Client(address, verbose=False)
         assert own.predict(api_name="/models") == []
         folder.mkdir()
+        (folder / "gone.torch.published-official.onnx").symlink_to(tmp_path / "nowhere")
         shutil.copy(tiny_model, folder / "mlp_1.torch.published-official.onnx")
-        assert [record["error"] for record in own.predict(api_name="/models")] == [None]
+        errors = [record["error"] for record in own.predict(api_name="/models")]
+        gone = "gone.torch.published-official is no longer here: expected an exported .onnx; choose another"
+        assert errors == [gone, None]
     finally:
         stop(process)
 
@@ -426,6 +430,83 @@ def test_the_shelf_loads_a_model_again_only_where_its_file_changed(tmp_path: Pat
         shelf.engine(file.stem)
     with pytest.raises(InputError, match="make run"):
         shelf.engines(ALL)
+
+
+@pytest.mark.parametrize("name", [None, "x", 7, ["x"], {"x": 1}])
+def test_a_name_that_is_none_is_refused_with_what_there_is(tmp_path: Path, tiny_model: Path, name: Any) -> None:
+    shelf = Shelf(tmp_path)
+    for ask in (shelf.engine, shelf.engines):
+        with pytest.raises(InputError, match=r"there is no model in .* yet: expected an exported \.onnx; .*make run"):
+            ask(name)
+    shutil.copy(tiny_model, tmp_path / "mlp_1.torch.published-official.onnx")
+    for ask in (shelf.engine, shelf.engines):
+        with pytest.raises(InputError, match=r"the model is .*, expected one of mlp_1\.torch"):
+            ask(name)
+
+
+def test_all_models_are_those_that_can_be_used(models: Path, tmp_path: Path) -> None:
+    usable, refused = Shelf(models).engines(ALL)
+    assert [engine.path.stem for engine in usable] == ["cnn_1.paddle.best-official", "mlp_1.torch.published-official"]
+    assert list(refused) == ["broken.torch.published-official"]
+    assert "no digest" in str(refused["broken.torch.published-official"])
+    for name in ("a.onnx", "b.onnx"):
+        (tmp_path / name).write_bytes(b"not a model")
+    with pytest.raises(InputError, match=r"none of 2 models can be used: .*a\.onnx.*; b\.onnx"):
+        Shelf(tmp_path).engines(ALL)
+
+
+def test_a_model_that_cannot_be_opened_is_named_without_the_servers_path(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone.onnx").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "folder.onnx").mkdir()
+    shutil.copy(tiny_model, tmp_path / "mlp_1.onnx")
+    shelf = Shelf(tmp_path)
+    usable, refused = shelf.engines(ALL)
+    assert [engine.path.stem for engine in usable] == ["mlp_1"]
+    sentences = [str(refused[name]) for name in ("folder", "gone")]
+    assert sentences[0].startswith("folder cannot be read (Is a directory): expected")
+    assert sentences[1] == "gone is no longer here: expected an exported .onnx; choose another"
+    # Removed between the look at the folder and that at the file.
+    monkeypatch.setattr(shelf, "names", lambda: ["removed"])
+    with pytest.raises(InputError) as removed:
+        shelf.engine("removed")
+    sentences.append(str(removed.value))
+    assert all(str(tmp_path) not in sentence for sentence in sentences)
+
+
+def test_a_photo_is_read_by_the_usable_models_and_each_other_is_named(models: Path, examples: Path) -> None:
+    from demo.photo import answered
+    from demo.uploads import Upload
+
+    sent = Upload(examples / "crop.png", "crop.png")
+    for accepted, sentence in (("en", "torch · published, official is left out: "), ("zh", "已略过 ")):
+        _, html, _ = answered(page_with(models), sent, ALL, "auto", visitor(accepted))
+        assert html.count("<section") == 2
+        assert html.count("fx-error") == 1
+        assert sentence in html
+        assert "no digest" in html
+
+
+def test_a_photo_without_models_is_answered_with_how_to_get_one(tmp_path: Path, examples: Path) -> None:
+    from demo.photo import answered
+    from demo.uploads import Upload
+
+    sent = Upload(examples / "crop.png", "crop.png")
+    _, html, _ = answered(page_with(tmp_path), sent, None, "auto", visitor("en"))
+    assert "there is no model in" in html
+    assert "make run" in html
+
+
+def page_with(models: Path) -> Any:
+    from demo.page import Page
+    from inference.faces import HaarFinder
+
+    return Page(Shelf(models), HaarFinder(), models, models, None, models, str)
+
+
+def visitor(accepted: str) -> Any:
+    return SimpleNamespace(headers={"accept-language": accepted})
 
 
 def test_the_model_that_comes_with_the_project_stands_first(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import re
 import zipfile
 from base64 import b64decode
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -199,10 +200,13 @@ def test_a_zip_with_any_bytes_changed_is_read_or_refused_but_never_breaks(
 
 
 def test_no_files_and_no_model_are_said(page: Page, tmp_path: Path) -> None:
-    assert "Give pictures" in "".join(answered(page, [], "x", "en"))
+    assert "Give pictures" in "".join(answered(page, [], None, "en"))
     path = tmp_path / "a.png"
     path.write_bytes(b"x")
-    assert "expected one of" in "".join(answered(page, [Upload(path, "a.png")], "x", "en"))
+    # What the page sends where no model is chosen.
+    assert "the model is None, expected one of" in "".join(answered(page, [Upload(path, "a.png")], None, "en"))
+    empty = replace(page, shelf=Shelf(tmp_path))
+    assert "there is no model in" in "".join(answered(empty, [Upload(path, "a.png")], None, "en"))
 
 
 def test_no_error_becomes_a_formula_in_a_spreadsheet() -> None:

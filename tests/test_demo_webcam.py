@@ -98,3 +98,11 @@ def test_a_frame_becomes_a_picture_with_a_card_and_states_its_latency(
     assert len(scene.tracks) == len(scene.moments) == 1
     html, _ = seen(page, picture, "missing", scene, "en")
     assert "expected one of" in html
+
+
+def test_without_models_a_frame_is_answered_with_how_to_get_one(tmp_path: Path) -> None:
+    page = Page(Shelf(tmp_path), HaarFinder(), tmp_path, tmp_path, None, tmp_path, str)
+    html, scene = seen(page, Picture(np.zeros((64, 64, 3), np.uint8), "frame"), None, Scene(), "en")
+    assert "there is no model in" in html
+    assert "make run" in html
+    assert scene == Scene()
