@@ -52,8 +52,8 @@ def build(page: Page) -> None:
                 raise InputError(f"{len(pictures)} pictures were given: expected 1 to {MOST_FILES}; send several times")
             engine = page.shelf.engine(_model(page, model))
             paths = [picture.path for picture in pictures]
-            records = map(as_record, predict_files(engine, paths, page.finder, _policy(faces)))
-            named = zip(records, pictures, strict=True)
+            predictions = predict_files(engine, paths, page.finder, _policy(faces), keep_errors=True)
+            named = zip(map(as_record, predictions), pictures, strict=True)
             return [record | {"file": picture.name} for record, picture in named]
         except InputError as error:
             raise refusal(error) from error

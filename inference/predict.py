@@ -76,7 +76,7 @@ def main(args: argparse.Namespace) -> int:
     """
     files = picture_files(args.images)
     engine = Engine.load(args.model, provider=args.provider, threads=args.threads)
-    predictions = predict_files(engine, files, finder(args.yunet), args.faces)
+    predictions = predict_files(engine, files, finder(args.yunet), args.faces, keep_errors=len(files) > 1)
     refused = _print_json(predictions) if args.json else _print_table(predictions, files)
     if refused:
         print(f"error: {refused} of {len(files)} pictures could not be read", file=sys.stderr)
@@ -133,15 +133,17 @@ def predict_picture(engine: Engine, picture: Picture, search: Finder, policy: Po
     return next(_predicted(engine, [found]))
 
 
-def predict_files(engine: Engine, files: Sequence[Path], search: Finder, policy: Policy) -> Iterator[PicturePrediction]:
-    """Yield one prediction a file, named as given; of several files, those that cannot be read have an error.
+def predict_files(
+    engine: Engine, files: Sequence[Path], search: Finder, policy: Policy, *, keep_errors: bool
+) -> Iterator[PicturePrediction]:
+    """Yield one prediction a file, named as given; with `keep_errors`, one that cannot be read has its error.
 
     Raises:
-        InputError: there is only one file, and it cannot be read.
+        InputError: a file cannot be read, without `keep_errors`.
     """
     waiting: list[_Found] = []
     for file in files:
-        waiting.append(_found(file, search, policy, keep_error=len(files) > 1))
+        waiting.append(_found(file, search, policy, keep_error=keep_errors))
         faces = sum(len(found.crops) for found in waiting)
         if faces >= FACES_AT_ONCE or len(waiting) >= PICTURES_AT_ONCE:
             yield from _predicted(engine, waiting)

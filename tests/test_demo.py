@@ -127,6 +127,8 @@ def test_predict_batch_answers_what_the_command_line_answers_and_an_unreadable_f
     assert "is not a picture" in answers[1]["error"]
     assert answers[0]["faces"]
     assert answers[2]["faces"]
+    (alone,) = client.predict([gradio_client.handle_file(pictures[1])], name, "auto", api_name="/predict_batch")
+    assert alone == answers[1]
 
 
 def test_models_lists_what_is_there_and_says_what_is_wrong_with_the_rest(client: Any) -> None:

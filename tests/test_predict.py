@@ -19,7 +19,7 @@ from inference import engine, predict
 from inference.engine import Engine
 from inference.faces import HaarFinder
 from inference.pictures import Picture
-from inference.predict import main, picture_files, predict_picture
+from inference.predict import main, picture_files, predict_files, predict_picture
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +155,19 @@ def test_the_only_picture_being_unreadable_is_an_error(tiny_model: Path, tmp_pat
     for as_json in (False, True):
         with pytest.raises(InputError, match=r"broken\.jpg is not a picture"):
             main(arguments(tiny_model, path, json=as_json))
+
+
+def test_the_only_picture_being_unreadable_is_its_record_where_errors_are_kept(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "broken.jpg"
+    path.write_bytes(b"text")
+    engine = Engine.load(tiny_model, threads=1)
+    (kept,) = predict_files(engine, [path], HaarFinder(), "auto", keep_errors=True)
+    assert (kept.name, kept.faces) == (str(path), ())
+    assert "broken.jpg is not a picture" in str(kept.error)
+    with pytest.raises(InputError, match=r"broken\.jpg is not a picture"):
+        list(predict_files(engine, [path, path], HaarFinder(), "auto", keep_errors=False))
 
 
 def test_an_unreadable_picture_among_several_is_reported_in_its_place_and_the_rest_go_on(
