@@ -12,8 +12,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -65,24 +65,30 @@ class Trainer:
             state = self._read()
             if not state:
                 return Current("none")
-            alive = self._process() is not None
-            folder, title = self._folder(state), str(state["title"])
+            alive, title = False, str(state["title"])
             try:
-                record = read_record(folder) if folder and (folder / RECORD_FILE).exists() else None
+                with _usable_system():
+                    alive = self._process() is not None
+                    folder = self._folder(state)
+                    record = read_record(folder) if folder and (folder / RECORD_FILE).exists() else None
             except InputError as error:
-                return Current("starting" if alive else "failed", title, folder, reason=str(error))
+                return Current("starting" if alive else "failed", title, self._folder(state), reason=str(error))
             status = _status(alive, record, str(state["wish"]))
             reason = self._reason() if status == "failed" else ""
             return Current(status, title, folder, record, reason)
 
     def start(self, title: str, arguments: Sequence[str]) -> None:
-        """Start `python -m training` with these arguments; an `InputError` while another one runs."""
-        with self._own:
+        """Start `python -m training` with these arguments.
+
+        Raises:
+            InputError: another one runs, or the runs' folder or the system does not allow it.
+        """
+        with self._own, _usable_system():
             self._launch(["--out", str(self.runs), *arguments], {"title": title, "folder": None, "wish": "run"})
 
     def resume(self) -> None:
-        """Go on with the training that was paused."""
-        with self._own:
+        """Go on with the training that was paused; an `InputError` as for `start`, and where there is none."""
+        with self._own, _usable_system():
             now = self.current()
             if now.status not in ("paused", "stopped", "failed") or now.folder is None or now.record is None:
                 raise InputError(f"the training is {now.status}: expected a paused one; start a new one")
@@ -90,23 +96,26 @@ class Trainer:
             self._launch(["--resume", str(now.folder)], state)
 
     def pause(self) -> None:
-        """Ask the training to save its state and end."""
+        """Ask the training to save its state and end; an `InputError` where there is none, or it cannot be asked."""
         self._end("pause")
 
     def stop(self) -> None:
-        """End the training for good; what it has learned stays in its run folder."""
+        """End the training for good; what it has learned stays in its run folder. An `InputError` as for `pause`."""
         self._end("stop")
 
     def wait(self, seconds: float = END_WAIT) -> None:
-        """Wait until no training runs; an `InputError` if that takes too long."""
+        """Wait until no training runs; an `InputError` if that takes too long, or cannot be found out."""
         deadline = time.monotonic() + seconds
-        while self._process() is not None:
-            if time.monotonic() > deadline:
-                raise InputError("the training has not ended yet: expected it to save its state; try again in a while")
-            time.sleep(0.1)
+        with _usable_system():
+            while self._process() is not None:
+                if time.monotonic() > deadline:
+                    raise InputError(
+                        "the training has not ended yet: expected it to save its state; try again in a while"
+                    )
+                time.sleep(0.1)
 
     def _end(self, wish: str) -> None:
-        with self._own:
+        with self._own, _usable_system():
             state = self._read()
             if not state:
                 raise InputError("there is no training: expected one to pause or stop; start one")
@@ -170,6 +179,18 @@ class Trainer:
             return self._log.read_text(errors="replace").splitlines()
         except OSError:
             return []
+
+
+@contextmanager
+def _usable_system() -> Iterator[None]:
+    """Turn what the disk or the system refuses into an `InputError` without a path of this machine."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"the training cannot be reached or started ({error.strerror or type(error).__name__}): expected a folder "
+            "of runs that can be written, on a disk with room; free some, or start the page with another --runs"
+        ) from error
 
 
 def _status(alive: bool, record: RunRecord | None, wish: str) -> Status:

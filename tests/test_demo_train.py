@@ -1,9 +1,11 @@
 """The training behind the page: one at a time, in a process that outlives whoever started it."""
 
+import errno
 import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -113,6 +115,57 @@ def test_without_a_training_there_is_nothing_to_pause_or_resume(tmp_path: Path) 
         with pytest.raises(InputError):
             act()
     assert "Closing this page" in view(trainer.current(), "en")
+
+
+def refusals(trainer: Trainer) -> list[str]:
+    """Why each thing that a training may be asked for is not possible."""
+    sentences = []
+    for act in (lambda: trainer.start("MLP-1", WISH.arguments()), trainer.pause, trainer.stop):
+        with pytest.raises(InputError) as refused:
+            act()
+        sentences.append(str(refused.value))
+    return sentences
+
+
+def test_a_file_in_the_place_of_the_runs_is_said_without_its_path(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("no folder")
+    trainer = Trainer(tmp_path / "runs")
+    assert trainer.current().status == "none"
+    sentence = refusals(trainer)[0]
+    assert "expected a folder of runs that can be written" in sentence
+    assert str(tmp_path) not in sentence
+    said, *_ = Handlers(page_of(tmp_path), trainer).begin([*vars(WISH).values()], "en")
+    assert "expected a folder of runs that can be written" in said
+
+
+def test_a_lock_that_cannot_be_opened_is_shown_as_a_failure(tmp_path: Path) -> None:
+    trainer = ended(tmp_path, "")
+    (tmp_path / ".demo" / "lock").mkdir()
+    now = trainer.current()
+    assert (now.status, now.alive) == ("failed", False)
+    sentences = [now.reason, *refusals(trainer)]
+    with pytest.raises(InputError) as refused:
+        trainer.wait()
+    for sentence in (*sentences, str(refused.value)):
+        assert "(Is a directory): expected a folder of runs that can be written" in sentence
+        assert str(tmp_path) not in sentence
+
+
+def test_a_full_disk_and_a_process_that_cannot_start_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = ended(tmp_path, "")
+
+    def full(path: Path, _: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("demo.trainer.write_json", full)
+        for sentence in refusals(trainer):
+            assert "No space left on device" in sentence
+            assert str(tmp_path) not in sentence
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "missing"))
+    with pytest.raises(InputError, match=r"started \(No such file or directory\)") as refused:
+        trainer.start("MLP-1", WISH.arguments())
+    assert str(tmp_path) not in str(refused.value)
 
 
 def ended(runs: Path, log: str) -> Trainer:
