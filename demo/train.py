@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from training.specs import MODELS, model_spec
 
 LOOK_SECONDS = 2.0
 FIRST_MODEL = "cnn_1"
+# Stands for the faces that the page was started with: visitors are not told where they lie.
+GIVEN = "given"
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Handlers:
     def load(self, request: gr.Request, *values: Any) -> list[Any]:
         """Lock the fields if they hold what can be trained; else say what is wrong."""
         try:
-            settings = Wish(*values).settings()
+            settings = self.wish(values).settings()
         except InputError as error:
             return _fields_state(notice(str(error), "error"), locked=False)
         name = _title(settings.model, settings.framework)
@@ -81,7 +83,7 @@ class Handlers:
 
     def begin(self, values: Sequence[Any], lang: Language) -> list[Any]:
         """Start a training."""
-        wish = Wish(*values)
+        wish = self.wish(values)
         try:
             settings = wish.settings()
             self.trainer.start(_title(settings.model, settings.framework), wish.arguments())
@@ -89,6 +91,11 @@ class Handlers:
         except InputError as error:
             sentence = notice(str(error), "error")
         return [sentence, gr.update(visible=False), *_board(self.trainer, lang, None)]
+
+    def wish(self, values: Sequence[Any]) -> Wish:
+        """Return what the fields hold, with the page's own path to the faces: what a client sends is never one."""
+        sent = Wish(*values)
+        return replace(sent, data=str(self.page.data) if sent.data == GIVEN and self.page.data else "")
 
     def pause(self, request: gr.Request) -> list[Any]:
         """Pause the training."""
@@ -215,7 +222,7 @@ def _fields(page: Page) -> list[Any]:
 
 
 def _faces(page: Page, lang: Language) -> list[tuple[str, str]]:
-    return [(say(lang, "drawn_faces"), ""), *([(page.data.name, str(page.data))] if page.data else [])]
+    return [(say(lang, "drawn_faces"), ""), *([(page.data.name, GIVEN)] if page.data else [])]
 
 
 def _action(page: Page, name: str) -> gr.Button:

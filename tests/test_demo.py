@@ -267,6 +267,21 @@ def answered_by_limits(root: str, path: str, body: bytes) -> int:
     return found
 
 
+def built(models: Path, scratch: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A page that offers `data` for training, laid out and not served."""
+    from demo.app import Places, build
+
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(scratch))
+    return build(Places(models, scratch, scratch, data), scratch)
+
+
+def test_no_visitor_is_told_where_the_faces_lie(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = built(models, tmp_path, Path("/secret/fer2013.csv"), monkeypatch)
+    sent = json.dumps(page.get_config_file(), default=str)
+    assert "fer2013.csv" in sent
+    assert "secret" not in sent
+
+
 # --- what is kept, and what is not
 
 

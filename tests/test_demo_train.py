@@ -21,7 +21,7 @@ pytest.importorskip("gradio", reason="the page needs Gradio: install ferox[demo]
 from demo.choices import Wish, installed_frameworks
 from demo.page import Page
 from demo.shelf import Shelf
-from demo.train import Handlers, publish
+from demo.train import GIVEN, Handlers, publish
 from demo.trainer import Current, Trainer
 from demo.training_view import layers, view
 from inference.faces import HaarFinder
@@ -238,7 +238,20 @@ def test_what_was_laid_out_in_english_follows_the_browser(tmp_path: Path) -> Non
     request: Any = SimpleNamespace(headers={"accept-language": "zh-CN"})
     drawn, faces = Handlers(page_of(tmp_path), Trainer(tmp_path)).greet("mlp_1", request)
     assert "个参数" in drawn
-    assert faces["choices"] == [("手绘人脸", ""), ("fer2013.csv", str(tmp_path / "fer2013.csv"))]
+    assert faces["choices"] == [("手绘人脸", ""), ("fer2013.csv", GIVEN)]
+
+
+@pytest.mark.parametrize(
+    ("sent", "taken"), [(GIVEN, "fer2013.csv"), ("", None), ("/etc/passwd", None)], ids=["given", "drawn", "a path"]
+)
+def test_the_faces_that_the_page_was_given_are_asked_for_by_a_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: str, taken: str | None
+) -> None:
+    started: list[list[str]] = []
+    trainer = Trainer(tmp_path)
+    monkeypatch.setattr(trainer, "start", lambda title, arguments: started.append(arguments))
+    Handlers(page_of(tmp_path), trainer).begin([*vars(replace(WISH, data=sent)).values()], "en")
+    assert started == [replace(WISH, data=str(tmp_path / taken) if taken else "").arguments()]
 
 
 @pytest.mark.parametrize(
