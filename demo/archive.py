@@ -8,6 +8,7 @@ import lzma
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -23,6 +24,7 @@ MOST_DIRECTORY = 16_000_000  # Bytes of a zip's table of contents; a file takes 
 # A zip ends with this record and a comment (PKWARE's APPNOTE 4.3.16); a 64-bit one has a locator of 20 bytes before it.
 END_RECORD, ZIP64_LOCATOR = b"PK\5\6", b"PK\6\7"
 END_REACH = 22 + 65_535 + 20
+ZIP_BEGINNING = b"PK"
 # What a damaged, encrypted or unknown member may end in; MemoryError for a dictionary as large as it claims to need.
 UNPACKING_ERRORS = (
     zipfile.BadZipFile,
@@ -35,6 +37,7 @@ UNPACKING_ERRORS = (
     RuntimeError,
     MemoryError,
 )
+UTF8_NAME = 0x800  # The bit that says that a member's name is UTF-8 (APPNOTE 4.4.4).
 RATIO_FROM = 1_000_000  # Bytes: below, a picture of one colour may well shrink by more.
 
 
@@ -56,13 +59,22 @@ def sources(files: Sequence[Upload]) -> list[Source]:
     """
     found: list[Source] = []
     for file in files:
-        if zipfile.is_zipfile(file.path):
+        if _is_zip(file):
             found += _in_zip_or_refused(file)
         else:
             found.append(Source(file.name, _reader(file)))
     if len(found) > MOST_PICTURES:
         raise InputError(f"there are {len(found):,} pictures: at most {MOST_PICTURES:,} are taken; give fewer")
     return found
+
+
+def _is_zip(file: Upload) -> bool:
+    try:
+        with file.path.open("rb") as content:
+            # Python finds a zip behind anything, and a picture with one behind it is a picture.
+            return content.read(len(ZIP_BEGINNING)) == ZIP_BEGINNING and zipfile.is_zipfile(content)
+    except OSError:
+        return False  # Its reader says what is wrong with it.
 
 
 def _reader(file: Upload) -> Callable[[], bytes]:
@@ -109,7 +121,7 @@ def _in_zip(file: Upload) -> list[Source]:
         raise InputError(f"{file.name} holds no pictures: expected names ending in {', '.join(SUFFIXES)}; add some")
     if (expanded := sum(member.file_size for member in members)) > MOST_EXPANDED:
         raise InputError(f"{file.name} unpacks to {expanded / 1e9:.1f} GB: at most 2 GB are taken; divide it")
-    return [Source(member.filename, _member_reader(file, member)) for member in members]
+    return [Source(_shown_name(member), _member_reader(file, member)) for member in members]
 
 
 def _check_directory(file: Upload) -> None:
@@ -124,14 +136,30 @@ def _check_directory(file: Upload) -> None:
 
 
 def _is_picture(member: zipfile.ZipInfo) -> bool:
-    name = PurePosixPath(member.filename)
-    hidden = any(part.startswith((".", "__MACOSX")) for part in name.parts)
-    return not member.is_dir() and not hidden and name.suffix.lower() in SUFFIXES
+    return not member.is_dir() and _names_picture(member.filename) and _names_picture(_shown_name(member))
+
+
+def _names_picture(name: str) -> bool:
+    path = PurePosixPath(name)
+    hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
+    return not hidden and path.suffix.lower() in SUFFIXES
+
+
+def _shown_name(member: zipfile.ZipInfo) -> str:
+    """Return a member's name as its writer meant it; its `filename` is what opens it."""
+    if member.flag_bits & UTF8_NAME:
+        return member.filename
+    # Python reads such names as cp437, from which the bytes come back. macOS writes UTF-8, Windows the encoding of its
+    # own language, which for Simplified Chinese is a part of GB18030.
+    for encoding in ("utf-8", "gb18030"):
+        with suppress(UnicodeError):
+            return member.filename.encode("cp437").decode(encoding)
+    return member.filename
 
 
 def _member_reader(file: Upload, member: zipfile.ZipInfo) -> Callable[[], bytes]:
     def read() -> bytes:
-        name = printable(file_name(member.filename))
+        name = printable(file_name(_shown_name(member)))
         if member.file_size > RATIO_FROM and member.file_size > MOST_RATIO * member.compress_size:
             raise InputError(f"{name} expands {MOST_RATIO} times and more: it is not opened; save it anew")
         try:

@@ -15,7 +15,7 @@ from data.errors import InputError
 from data.faceset import LABELS
 from demo.annotate import numbered
 from demo.archive import Source, sources
-from demo.cards import COLOURS, Reading, as_csv, link, notice
+from demo.cards import COLOURS, Reading, csv_link, notice
 from demo.page import Page, browser_language, model_choice
 from demo.shelf import title
 from demo.uploads import Upload, uploads
@@ -112,8 +112,8 @@ def _finished(
         refused=sum(prediction.error is not None for prediction in predictions),
         seconds=f"{seconds:.1f}",
     )
-    table = as_csv([Reading(name, title(name), prediction) for prediction in predictions])
-    links = f"<span class='fx-links'>{link(say(lang, 'download_csv'), 'faces.csv', 'text/csv', table)}</span>"
+    table = csv_link([Reading(name, title(name), prediction) for prediction in predictions], lang)
+    links = f"<span class='fx-links'>{table}</span>"
     rows = [row for prediction in predictions[:SHOWN] for row in _rows(prediction, lang)]
     cut = len(predictions) > SHOWN or len(rows) > SHOWN
     return (
@@ -150,7 +150,8 @@ def _thumbnail(picture: Picture, faces: Sequence[FacePrediction]) -> str:
     whole = len(boxes) == 1 and boxes[0].width == image.width
     drawn = Image.fromarray(numbered(np.asarray(image), [] if whole else boxes))
     content = io.BytesIO()
-    drawn.resize((max(1, image.width // 2), max(1, image.height // 2))).save(content, "JPEG", quality=82)
+    drawn.thumbnail((THUMBNAIL, THUMBNAIL))
+    drawn.save(content, "JPEG", quality=82)
     return "data:image/jpeg;base64," + b64encode(content.getvalue()).decode()
 
 

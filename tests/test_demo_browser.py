@@ -153,7 +153,7 @@ def test_answers_download_as_json_and_csv(visit: Callable[..., Any], examples: P
     def saved(name: str) -> str:
         with page.expect_download() as download:
             page.click(f"#photo-answer a[download='{name}']")
-        return Path(download.value.path()).read_text()
+        return Path(download.value.path()).read_text(encoding="utf-8-sig")
 
     (record,) = json.loads(saved("faces.json"))
     assert record["file"] == "group.jpg"

@@ -61,7 +61,7 @@ def refused(sent: Upload) -> str:
 def table(html: str) -> list[dict[str, str]]:
     found = re.search(r"data:text/csv;base64,([^']+)'", html)
     assert found is not None
-    return list(csv.DictReader(io.StringIO(b64decode(found.group(1)).decode())))
+    return list(csv.DictReader(io.StringIO(b64decode(found.group(1)).decode("utf-8-sig"))))
 
 
 def test_each_crop_of_a_zip_is_one_face_and_an_unreadable_file_has_its_own_row(
@@ -207,6 +207,74 @@ def test_no_files_and_no_model_are_said(page: Page, tmp_path: Path) -> None:
     assert "the model is None, expected one of" in "".join(answered(page, [Upload(path, "a.png")], None, "en"))
     empty = replace(page, shelf=Shelf(tmp_path))
     assert "there is no model in" in "".join(answered(empty, [Upload(path, "a.png")], None, "en"))
+
+
+def named_as(path: Path, name: bytes, content: bytes) -> Upload:
+    """A zip with one picture whose name is these bytes, of an encoding that is not said."""
+    place = b"x" * len(name)
+    sent = zipped(path, {place.decode(): content})
+    path.write_bytes(path.read_bytes().replace(place, name))
+    return sent
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("照片/高兴.png".encode("gbk"), "照片/高兴.png"),
+        ("照片/高兴.png".encode(), "照片/高兴.png"),
+        ("café.png".encode("cp437"), "café.png"),
+        (b"plain.png", "plain.png"),
+    ],
+)
+def test_names_in_a_zip_that_state_no_encoding_are_read_as_they_were_written(
+    page: Page, drawn: FaceSet, tmp_path: Path, tiny_model: Path, name: bytes, shown: str
+) -> None:
+    sent = named_as(tmp_path / "x.zip", name, png(drawn.pixels[0]))
+    (row,) = table([*answered(page, [sent], tiny_model.stem, "zh")][-1])
+    assert (row["file"], row["face"]) == (shown, "1")
+    (source,) = sources([named_as(tmp_path / "bad.zip", name, b"no picture")])
+    assert (source.name, source.read()) == (shown, b"no picture")
+
+
+@pytest.mark.parametrize("name", [b"\xd5\xd5/.\xc6\xac.png", b"__MACOSX/\xd5\xd5.png", b"\xd5\xd5.txt"])
+def test_names_in_another_encoding_are_looked_at_as_others_are(tmp_path: Path, name: bytes) -> None:
+    assert "holds no pictures" in refused(named_as(tmp_path / "x.zip", name, b"x"))
+
+
+def test_the_table_is_marked_as_utf_8_for_spreadsheets(
+    page: Page, drawn: FaceSet, tmp_path: Path, tiny_model: Path
+) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(png(drawn.pixels[0]))
+    *_, html = answered(page, [Upload(path, "高兴.png")], tiny_model.stem, "zh")
+    found = re.search(r"data:text/csv;base64,([^']+)'", html)
+    assert found is not None
+    assert b64decode(found.group(1)).startswith(b"\xef\xbb\xbffile,")
+    assert table(html)[0]["file"] == "高兴.png"
+
+
+def test_a_picture_with_a_zip_behind_it_is_a_picture(drawn: FaceSet, tmp_path: Path) -> None:
+    sent = zipped(tmp_path / "photo.png", {"hidden.png": b"x"})
+    both = png(drawn.pixels[0]) + sent.path.read_bytes()
+    sent.path.write_bytes(both)
+    assert zipfile.is_zipfile(sent.path)
+    (source,) = sources([sent])
+    assert (source.name, source.read()) == ("photo.png", both)
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [((48, 48), (48, 48)), ((200, 100), (200, 100)), ((300, 150), (200, 100)), ((900, 90), (200, 20))],
+)
+def test_thumbnails_are_shrunk_only_from_what_is_larger(
+    page: Page, tmp_path: Path, tiny_model: Path, size: tuple[int, int], shown: tuple[int, int]
+) -> None:
+    path = tmp_path / "a.png"
+    Image.new("RGB", size, "gray").save(path)
+    *_, html = answered(page, [Upload(path, "a.png")], tiny_model.stem, "en")
+    found = re.search(r"data:image/jpeg;base64,([^']+)'", html)
+    assert found is not None
+    assert Image.open(io.BytesIO(b64decode(found.group(1)))).size == shown
 
 
 def test_no_error_becomes_a_formula_in_a_spreadsheet() -> None:
