@@ -5,7 +5,6 @@ import time
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from html import escape
-from typing import Any
 
 import gradio as gr
 import numpy as np
@@ -48,10 +47,16 @@ def build(page: Page, _: gr.Tab) -> None:
     def read_all(sent: list[Upload], name: str | None, request: gr.Request) -> Iterator[str]:
         yield from answered(page, sent, name, browser_language(request))
 
-    # A line of its own: a folder takes minutes, and a photo must not wait for it.
-    shared: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    going = run.click(read_all, [files, model], answer, concurrency_limit=1, **shared)
-    halt.click(None, cancels=[going], **shared)
+    # A line of its own: a folder takes minutes, and a photo must not wait for it. Who waits in it sees the place in it.
+    going = run.click(
+        read_all,
+        [files, model],
+        answer,
+        concurrency_limit=1,
+        show_progress="minimal",
+        api_visibility="private",
+    )
+    halt.click(None, cancels=[going], show_progress="hidden", api_visibility="private")
 
 
 def answered(page: Page, sent: Sequence[Upload], name: str | None, lang: Language) -> Iterator[str]:

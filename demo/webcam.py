@@ -21,6 +21,7 @@ from inference.predict import predict_picture
 
 EVERY = 0.2  # Seconds between two frames.
 CAMERAS = 4  # At once.
+TURN = 30  # Seconds until one that has the turn waits behind those in line; with nobody there, it has the next one too.
 CONSTRAINTS = {"video": {"width": {"ideal": 640}, "height": {"ideal": 480}}}
 STRIP_WIDTH, STRIP_HEIGHT = 600, 46
 
@@ -54,8 +55,9 @@ def build(page: Page, _: gr.Tab) -> None:
         [camera, model, scene],
         [answer, scene],
         stream_every=EVERY,
-        time_limit=None,
+        time_limit=TURN,
         concurrency_limit=CAMERAS,
+        # Any other would dim the answer with each frame; who waits in line reads so on the camera's own button.
         show_progress="hidden",
         api_visibility="private",
     )

@@ -282,6 +282,16 @@ def test_no_visitor_is_told_where_the_faces_lie(models: Path, tmp_path: Path, mo
     assert "secret" not in sent
 
 
+def test_who_waits_for_a_folder_is_shown_the_line_and_no_camera_is_waited_for_without_end(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from demo.webcam import TURN
+
+    events = built(models, tmp_path, tmp_path / "fer2013.csv", monkeypatch).fns.values()
+    assert [event.show_progress for event in events if event.name == "read_all"] == ["minimal"]
+    assert [event.time_limit for event in events if event.targets[0][1] == "stream"] == [TURN]
+
+
 # --- what is kept, and what is not
 
 

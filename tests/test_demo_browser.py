@@ -242,6 +242,31 @@ def test_a_zip_becomes_a_gallery_a_table_and_a_csv(visit: Callable[..., Any], ex
     assert len(Path(download.value.path()).read_text().splitlines()) == 1 + 7
 
 
+def test_who_waits_for_another_folder_sees_the_line_and_is_served_next(
+    visit: Callable[..., Any], examples: Path, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(tmp_path / "long.zip", "w") as archive:
+        for number in range(1000):
+            archive.write(examples / "group.jpg", f"{number}.jpg")
+    first = open_folder(visit, tmp_path / "long.zip")
+    first.click("#folder-run")
+    first.wait_for_selector("#folder-answer .fx-progress")
+    second = open_folder(visit, examples / "crop.png")
+    second.click("#folder-run")
+    second.wait_for_selector("#folder-answer >> text=/queue: 1\\/1/")
+    first.click("#folder-stop")
+    second.wait_for_selector("#folder-answer figure")
+
+
+def open_folder(visit: Callable[..., Any], sent: Path) -> Any:
+    """Open the Folder tab and give it a file."""
+    page = visit()
+    page.click("role=tab[name='Folder']")
+    page.set_input_files("#folder-files input[type=file]", sent)
+    page.wait_for_selector(f"#folder-files >> text={sent.stem}")
+    return page
+
+
 # --- Webcam
 
 
