@@ -40,7 +40,7 @@ def main() -> int:
     workers = {kind: _worker(*kind, args.seconds) for kind in kinds}
     every = list(workers.values())
     try:
-        peaks = _best({kind: worker for kind, worker in workers.items() if kind[0] == "torch"}, PEAK, args.rounds)
+        peaks = _best(workers, PEAK, args.rounds, ("torch",))
         for (_, precision), peak in peaks.items():
             print(f"matrix multiply, torch {precision}: {peak / 1e9:.0f} GFLOP/s")
         for model in args.models:
@@ -89,13 +89,16 @@ def training_flops(model: str) -> float:
 
 
 def _best(
-    workers: dict[tuple[str, str], subprocess.Popen[str]], task: str, rounds: int
+    workers: dict[tuple[str, str], subprocess.Popen[str]],
+    task: str,
+    rounds: int,
+    frameworks: tuple[str, ...] = FRAMEWORKS,
 ) -> dict[tuple[str, str], float]:
     """Return each worker's best of a task; those that end, having said why, are taken out of `workers`."""
     best: dict[tuple[str, str], float] = {}
     for _ in range(rounds):
-        for kind, worker in list(workers.items()):
-            found = _ask(worker, task)
+        for kind in [kind for kind in workers if kind[0] in frameworks]:
+            found = _ask(workers[kind], task)
             if found is None:
                 del workers[kind]
                 best.pop(kind, None)

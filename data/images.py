@@ -32,7 +32,7 @@ def read_folder(path: Path, *, skip_bad_rows: bool = False) -> FaceSet:
         with (path / name).open("rb") as file:
             return file.read(LARGEST_FILE + 1)
 
-    return _read_all(names, read, path.resolve().name, skip_bad_rows)
+    return _read_all(names, read, path.name, skip_bad_rows)
 
 
 def read_zip(path: Path, *, skip_bad_rows: bool = False) -> FaceSet:

@@ -29,9 +29,11 @@ def load(path: Path | None, *, skip_bad_rows: bool = False) -> FaceSet:
             f"{path} does not exist; expected fer2013.csv, FER2013's image folder or its zip; "
             "without --data, faces are drawn"
         )
+    # `.` and `..` have names, too; a link keeps its own.
+    path = path if path.name.strip(".") else path.resolve()
     state = [skip_bad_rows, source_state(path)]
     read = partial(_read, path, skip_bad_rows)
-    return cached(str(path.resolve()), state, read, path.resolve().name)
+    return cached(str(path.resolve()), state, read, path.name)
 
 
 def _read(path: Path, skip_bad_rows: bool) -> FaceSet:

@@ -118,6 +118,9 @@ def test_without_usage_only_the_official_protocol_is_refused(tmp_path: Path) -> 
 def test_a_folder_is_named_as_it_is_called_even_from_within(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     assert load(Path()).source == folder.name
+    link = folder.with_name("faces of mine")
+    link.symlink_to(folder)
+    assert load(link).source == "faces of mine"
 
 
 def test_a_truncated_zip_is_refused(folder: Path, tmp_path: Path) -> None:
