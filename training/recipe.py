@@ -113,8 +113,9 @@ def settings_from_record(record: dict[str, Any]) -> Settings:
 def recipe(name: str, framework: str, model: str) -> Settings:
     """Return a recipe's settings for a model.
 
-    `published`: Adam, learning rate 0.001, batch 64, no augmentation; CNN_4 with learning rate 0.004, batch 256 and
-    L2 1e-4, MLP_2 and MLP_3 with 0.0003, ResNet-18 with Adamax, batch 32 and light augmentation.
+    `published`: Adam, learning rate 0.001, batch 64, no augmentation; CNN_4 with learning rate 0.004, L2 1e-4, light
+    augmentation and a cosine over 32 epochs, MLP_2 and MLP_3 with 0.0003, ResNet-18 with Adamax, batch 32 and light
+    augmentation. Of CNN_4 the rate, that there is L2, and epoch 32 as its best are published; the rest is ours.
 
     `best`: full augmentation, label smoothing and a cosine, with AdamW for CNN_4, Adam for the MLPs and Nesterov SGD
     for the others; docs/experiments.md says which were tried.
@@ -122,8 +123,9 @@ def recipe(name: str, framework: str, model: str) -> Settings:
     base = Settings(framework, model, recipe=name)
     if name == "published":
         if model == "cnn_4":
-            # In batches of 64 this learning rate stalls at 60 % of the training faces.
-            return replace(base, learning_rate=0.004, batch_size=256, weight_decay=1e-4)
+            # At a constant rate and without augmentation it falls well short of its published figure.
+            regularised = replace(base, learning_rate=0.004, weight_decay=1e-4, augmentation="light")
+            return replace(regularised, schedule="cosine", epochs=32)
         if model in ("mlp_2", "mlp_3"):
             # At 0.001 their dropouts keep them from learning: MLP_3 no more than 39 % of the training faces.
             return replace(base, learning_rate=0.0003)
