@@ -14,6 +14,7 @@ from data.faceset import LABELS
 from data.files import whole_file
 from inference.machine import processor_name, require_bf16
 from training.epoch import EpochPlan, class_weights
+from training.memory import keep_freed_memory
 from training.recipe import Settings
 from training.specs import model_spec
 from training.torch.model import build, distort, get_weights, mixed, normalise, set_weights
@@ -38,6 +39,8 @@ class TorchLearner:
         torch.set_num_threads(settings.thread_count)
         self.settings = settings
         self.device = choose_device(settings)
+        if self.device.type == "cpu":
+            keep_freed_memory()
         # What is called float32 is that: by default cuDNN's convolutions round to 10 bits (TF32).
         torch.backends.cudnn.allow_tf32 = False
         self.spec = model_spec(settings.model)
