@@ -4,13 +4,14 @@ A zip is never unpacked to disk, so that the names in it decide nothing; what it
 and while it is read.
 """
 
+import io
 import lzma
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from data.errors import InputError
 from demo.uploads import Upload, gone
@@ -20,10 +21,8 @@ MOST_PICTURES = 10_000
 MOST_ZIP_BYTES = 200_000_000
 MOST_EXPANDED = 2_000_000_000
 MOST_RATIO = 200  # Bytes out for one byte in; pictures, already compressed, expand by 1 to 10.
-MOST_DIRECTORY = 16_000_000  # Bytes of a zip's table of contents; a file takes about 100.
-# A zip ends with this record and a comment (PKWARE's APPNOTE 4.3.16); a 64-bit one has a locator of 20 bytes before it.
-END_RECORD, ZIP64_LOCATOR = b"PK\5\6", b"PK\6\7"
-END_REACH = 22 + 65_535 + 20
+# Bytes of a zip's table of contents; a file takes about 100 of them, and four times as many as Python's object.
+MOST_DIRECTORY = 16_000_000
 ZIP_BEGINNING = b"PK"
 # What a damaged, encrypted or unknown member may end in; MemoryError for a dictionary as large as it claims to need.
 UNPACKING_ERRORS = (
@@ -49,23 +48,65 @@ class Source:
     read: Callable[[], bytes]
 
 
-def sources(files: Sequence[Upload]) -> list[Source]:
-    """Return the pictures among uploaded files, with those in zips in the place of their zip.
+@contextmanager
+def sources(files: Sequence[Upload]) -> Iterator[list[Source]]:
+    """Give the pictures among uploaded files, with those in zips in the place of their zip, to be read in their order.
 
     A zip that is damaged, too large, or holds no pictures is one that cannot be read.
 
     Raises:
         InputError: there are too many pictures.
     """
-    found: list[Source] = []
-    for file in files:
-        if _is_zip(file):
-            found += _in_zip_or_refused(file)
-        else:
-            found.append(Source(file.name, _reader(file)))
-    if len(found) > MOST_PICTURES:
-        raise InputError(f"there are {len(found):,} pictures: at most {MOST_PICTURES:,} are taken; give fewer")
-    return found
+    zips = _OpenZip()
+    try:
+        found: list[Source] = []
+        for file in files:
+            found += _in_zip_or_refused(file, zips) if _is_zip(file) else [Source(file.name, _reader(file))]
+            if len(found) > MOST_PICTURES:
+                raise InputError(f"there are more than {MOST_PICTURES:,} pictures: expected no more; give fewer")
+        yield found
+    finally:
+        zips.close()
+
+
+class _TooLong(Exception):
+    """So much would have to be read at once that it could fill the memory."""
+
+
+class _Bounded(io.BufferedReader):
+    """A file that refuses to read at once what would fill the memory.
+
+    Python reads a zip's whole table of contents on opening, as long as the file says that it is. Looking for what the
+    file says would have to find the same record as Python does.
+    """
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > MOST_DIRECTORY:
+            raise _TooLong(f"{size} bytes")
+        return super().read(size)
+
+
+class _OpenZip:
+    """The one zip that is open, so that its table of contents is read once and not for each picture."""
+
+    def __init__(self) -> None:
+        self._path: Path | None = None
+        self._file: _Bounded | None = None
+        self._archive: zipfile.ZipFile | None = None
+
+    def archive(self, path: Path) -> zipfile.ZipFile:
+        """Return the zip at `path`, opened if it is not the one that is; raises what opening it does."""
+        if self._archive is None or self._path != path:
+            self.close()
+            self._path, self._file = path, _Bounded(io.FileIO(path))
+            self._archive = zipfile.ZipFile(self._file)
+        return self._archive
+
+    def close(self) -> None:
+        """Close what is open."""
+        if self._file is not None:
+            self._file.close()
+        self._file = self._archive = None
 
 
 def _is_zip(file: Upload) -> bool:
@@ -92,9 +133,9 @@ def _reader(file: Upload) -> Callable[[], bytes]:
     return read
 
 
-def _in_zip_or_refused(file: Upload) -> list[Source]:
+def _in_zip_or_refused(file: Upload, zips: _OpenZip) -> list[Source]:
     try:
-        return _in_zip(file)
+        return _in_zip(file, zips)
     except InputError as error:
         return [Source(file.name, _refuser(error))]
 
@@ -106,33 +147,24 @@ def _refuser(error: InputError) -> Callable[[], bytes]:
     return read
 
 
-def _in_zip(file: Upload) -> list[Source]:
+def _in_zip(file: Upload, zips: _OpenZip) -> list[Source]:
     try:
         if (size := file.path.stat().st_size) > MOST_ZIP_BYTES:
             raise InputError(f"{file.name} has {size / 1e6:.0f} MB: at most 200 MB are taken; divide it")
-        _check_directory(file)
-        with zipfile.ZipFile(file.path) as archive:
-            members = [member for member in archive.infolist() if _is_picture(member)]
+        members = [member for member in zips.archive(file.path).infolist() if _is_picture(member)]
     except FileNotFoundError as error:
         raise gone(file.name) from error
+    except _TooLong as error:
+        raise InputError(f"{file.name} lists too many files: at most {MOST_PICTURES:,} are taken; divide it") from error
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise InputError(f"{file.name} is a damaged zip: expected a whole one; make it anew") from error
     if not members:
         raise InputError(f"{file.name} holds no pictures: expected names ending in {', '.join(SUFFIXES)}; add some")
+    if len(members) > MOST_PICTURES:
+        raise InputError(f"{file.name} holds {len(members):,} pictures: at most {MOST_PICTURES:,} are taken; divide it")
     if (expanded := sum(member.file_size for member in members)) > MOST_EXPANDED:
         raise InputError(f"{file.name} unpacks to {expanded / 1e9:.1f} GB: at most 2 GB are taken; divide it")
-    return [Source(_shown_name(member), _member_reader(file, member)) for member in members]
-
-
-def _check_directory(file: Upload) -> None:
-    """Refuse a table of contents that would fill the memory: Python reads all of it on opening."""
-    with file.path.open("rb") as content:
-        content.seek(max(0, file.path.stat().st_size - END_REACH))
-        tail = content.read()
-    place = tail.rfind(END_RECORD)
-    size = int.from_bytes(tail[place + 12 : place + 16], "little")
-    if place < 0 or size > MOST_DIRECTORY or tail[: max(0, place)].endswith(ZIP64_LOCATOR, 0, max(0, place - 16)):
-        raise InputError(f"{file.name} lists too many files: at most {MOST_PICTURES:,} are taken; divide it")
+    return [Source(_shown_name(member), _member_reader(file, member, zips)) for member in members]
 
 
 def _is_picture(member: zipfile.ZipInfo) -> bool:
@@ -157,13 +189,13 @@ def _shown_name(member: zipfile.ZipInfo) -> str:
     return member.filename
 
 
-def _member_reader(file: Upload, member: zipfile.ZipInfo) -> Callable[[], bytes]:
+def _member_reader(file: Upload, member: zipfile.ZipInfo, zips: _OpenZip) -> Callable[[], bytes]:
     def read() -> bytes:
         name = printable(file_name(_shown_name(member)))
         if member.file_size > RATIO_FROM and member.file_size > MOST_RATIO * member.compress_size:
             raise InputError(f"{name} expands {MOST_RATIO} times and more: it is not opened; save it anew")
         try:
-            with zipfile.ZipFile(file.path) as archive, archive.open(member) as content:
+            with zips.archive(file.path).open(member) as content:
                 # One byte more than is allowed says that there is too much, whatever the zip claims.
                 return content.read(MAX_BYTES + 1)
         except FileNotFoundError as error:

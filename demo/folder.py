@@ -67,15 +67,16 @@ def answered(page: Page, sent: Sequence[Upload], name: str | None, lang: Languag
     try:
         if not sent:
             raise InputError(say(lang, "folder_empty"))
-        engine, waiting = page.shelf.engine(name), sources(sent)
-        yield progress_bar(0, len(waiting), lang)
-        for source in waiting:
-            prediction, tile = read_one(engine, source, page.finder, lang, draw=len(tiles) < SHOWN)
-            predictions.append(prediction)
-            tiles += [tile] if tile else []
-            if time.perf_counter() - shown > EVERY:
-                shown = time.perf_counter()
-                yield progress_bar(len(predictions), len(waiting), lang)
+        engine = page.shelf.engine(name)
+        with sources(sent) as waiting:
+            yield progress_bar(0, len(waiting), lang)
+            for source in waiting:
+                prediction, tile = read_one(engine, source, page.finder, lang, draw=len(tiles) < SHOWN)
+                predictions.append(prediction)
+                tiles += [tile] if tile else []
+                if time.perf_counter() - shown > EVERY:
+                    shown = time.perf_counter()
+                    yield progress_bar(len(predictions), len(waiting), lang)
     except InputError as error:
         yield notice(str(error), "error")
         return

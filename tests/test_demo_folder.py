@@ -52,8 +52,7 @@ def zipped(path: Path, members: dict[str, bytes]) -> Upload:
 
 def refused(sent: Upload) -> str:
     """Return why an uploaded file, as the one source that it is, cannot be read."""
-    (source,) = sources([sent])
-    with pytest.raises(InputError) as error:
+    with sources([sent]) as (source,), pytest.raises(InputError) as error:
         source.read()
     return str(error.value)
 
@@ -129,27 +128,55 @@ def damaged(path: Path, method: int) -> Upload:
 
 
 def test_a_zip_that_is_removed_meanwhile_stops_no_other(drawn: FaceSet, tmp_path: Path) -> None:
-    sent = zipped(tmp_path / "gone.zip", {"a.png": png(drawn.pixels[0])})
-    (source,) = sources([sent])
-    sent.path.unlink()
-    with pytest.raises(InputError, match=r"gone\.zip is no longer here"):
-        source.read()
+    picture = png(drawn.pixels[0])
+    sent = [zipped(tmp_path / name, {"a.png": picture}) for name in ("gone.zip", "other.zip")]
+    with sources(sent) as (lost, fine):
+        sent[0].path.unlink()
+        with pytest.raises(InputError, match=r"gone\.zip is no longer here"):
+            lost.read()
+        assert fine.read() == picture
+
+
+def test_a_zip_is_opened_once_for_all_its_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Any] = []
+
+    class Counted(zipfile.ZipFile):
+        def __init__(self, *values: Any) -> None:
+            opened.append(values)
+            super().__init__(*values)
+
+    members = [{f"{place}{number}.bmp": bytes([place, number]) for number in range(20)} for place in range(2)]
+    sent = [zipped(tmp_path / f"{place}.zip", content) for place, content in enumerate(members)]
+    monkeypatch.setattr(zipfile, "ZipFile", Counted)
+    with sources(sent) as found:
+        assert [source.read() for source in found] == [value for content in members for value in content.values()]
+    assert len(opened) == 4  # Each once to be listed and once to be read.
+
+
+def test_too_many_pictures_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("demo.archive.MOST_PICTURES", 3)
+    sent = zipped(tmp_path / "many.zip", {f"{number}.png": b"x" for number in range(4)})
+    assert "many.zip holds 4 pictures: at most 3 are taken" in refused(sent)
+    plain = [Upload(tmp_path / "a.png", "a.png")] * 4
+    with pytest.raises(InputError, match="more than 3 pictures"), sources(plain):
+        pass
 
 
 def test_names_that_climb_out_of_a_zip_write_nothing(drawn: FaceSet, tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     names = (str(tmp_path / "escaped.png"), "a/../../escaped.png", "..\\escaped.png")
-    found = sources([zipped(tmp_path / "deep" / "x.zip", dict.fromkeys(names, png(drawn.pixels[0])))])
-    assert [source.read() for source in found] == [png(drawn.pixels[0])]
+    sent = zipped(tmp_path / "deep" / "x.zip", dict.fromkeys(names, png(drawn.pixels[0])))
+    with sources([sent]) as found:
+        assert [source.read() for source in found] == [png(drawn.pixels[0])]
     assert list(tmp_path.rglob("*escaped.png")) == []
 
 
 def test_a_member_that_expands_too_far_is_refused_unread(tmp_path: Path) -> None:
     sent = zipped(tmp_path / "bomb.zip", {"bomb.png": bytes(50_000_000), "ok.bmp": b"BM"})
-    bomb, fine = sources([sent])
-    with pytest.raises(InputError, match="expands 200 times"):
-        bomb.read()
-    assert fine.read() == b"BM"
+    with sources([sent]) as (bomb, fine):
+        with pytest.raises(InputError, match="expands 200 times"):
+            bomb.read()
+        assert fine.read() == b"BM"
 
 
 def test_a_zip_that_unpacks_to_too_much_altogether_is_refused(tmp_path: Path) -> None:
@@ -161,18 +188,51 @@ def test_a_zip_that_unpacks_to_too_much_altogether_is_refused(tmp_path: Path) ->
     assert "unpacks to 3.0 GB" in refused(sent)
 
 
-def test_a_table_of_contents_too_long_to_hold_is_refused_before_it_is_read(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def long_list() -> bytes:
+    """A zip whose table of contents has 17 MB."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for number in range(260):
+            member = zipfile.ZipInfo(f"{number}.png")
+            member.comment = bytes(65_535)
+            archive.writestr(member, b"x")
+    return content.getvalue()
+
+
+def test_a_table_of_contents_too_long_to_hold_is_refused_before_it_is_read(long_list: bytes, tmp_path: Path) -> None:
+    sent = Upload(tmp_path / "many.zip", "many.zip")
+    sent.path.write_bytes(long_list)
+    assert "many.zip lists too many files" in refused(sent)
+    # What Python ignores, the number of this disk, reads as the beginning of a record with a table of no length.
+    sent.path.write_bytes(long_list[:-18] + b"PK\5\6" + long_list[-14:])
+    with zipfile.ZipFile(sent.path) as archive:
+        assert len(archive.namelist()) == 260
+    assert "many.zip lists too many files" in refused(sent)
+
+
+def test_a_table_of_contents_longer_than_its_file_is_damage(tmp_path: Path) -> None:
     sent = zipped(tmp_path / "many.zip", {"a.png": b"x"})
     content = bytearray(sent.path.read_bytes())
     place = content.rfind(b"PK\5\6")
     content[place + 12 : place + 16] = (100_000_000).to_bytes(4, "little")
     sent.path.write_bytes(content)
-    assert "lists too many files" in refused(sent)
-    locator = b"PK\6\7" + bytes(16)
-    sent.path.write_bytes(
-        bytes(zipped(tmp_path / "b.zip", {"a.png": b"x"}).path.read_bytes()).replace(b"PK\5\6", locator + b"PK\5\6")
-    )
-    assert "lists too many files" in refused(sent)
+    assert "many.zip is a damaged zip" in refused(sent)
+
+
+def test_a_64_bit_zip_is_read(tmp_path: Path) -> None:
+    sent = Upload(tmp_path / "a.zip", "a.zip")
+    with zipfile.ZipFile(sent.path, "w") as archive, archive.open("a.png", "w", force_zip64=True) as member:
+        member.write(b"x")
+    content = sent.path.read_bytes()
+    place = content.rfind(b"PK\5\6")
+    count, size, start = content[place + 10 : place + 12], content[place + 12 : place + 16], content[place + 16 : -2]
+    wide = count.ljust(8, b"\0") * 2 + size.ljust(8, b"\0") + start.ljust(8, b"\0")
+    record = b"PK\6\6" + (44).to_bytes(8, "little") + bytes(12) + wide
+    locator = b"PK\6\7" + bytes(4) + place.to_bytes(8, "little") + (1).to_bytes(4, "little")
+    sent.path.write_bytes(content[:place] + record + locator + content[place:])
+    with sources([sent]) as (source,):
+        assert (source.name, source.read()) == ("a.png", b"x")
 
 
 def test_a_zip_without_pictures_and_a_damaged_one_are_named(tmp_path: Path) -> None:
@@ -194,8 +254,8 @@ def test_a_zip_with_any_bytes_changed_is_read_or_refused_but_never_breaks(
     content[place % len(content) : place % len(content) + len(value)] = value
     sent.path.write_bytes(content)
     # Whatever else is raised fails the test.
-    with suppress(InputError):
-        for source in sources([sent]):
+    with suppress(InputError), sources([sent]) as found:
+        for source in found:
             assert len(source.read()) <= MAX_BYTES + 1
 
 
@@ -232,8 +292,8 @@ def test_names_in_a_zip_that_state_no_encoding_are_read_as_they_were_written(
     sent = named_as(tmp_path / "x.zip", name, png(drawn.pixels[0]))
     (row,) = table([*answered(page, [sent], tiny_model.stem, "zh")][-1])
     assert (row["file"], row["face"]) == (shown, "1")
-    (source,) = sources([named_as(tmp_path / "bad.zip", name, b"no picture")])
-    assert (source.name, source.read()) == (shown, b"no picture")
+    with sources([named_as(tmp_path / "bad.zip", name, b"no picture")]) as (source,):
+        assert (source.name, source.read()) == (shown, b"no picture")
 
 
 @pytest.mark.parametrize("name", [b"\xd5\xd5/.\xc6\xac.png", b"__MACOSX/\xd5\xd5.png", b"\xd5\xd5.txt"])
@@ -258,8 +318,8 @@ def test_a_picture_with_a_zip_behind_it_is_a_picture(drawn: FaceSet, tmp_path: P
     both = png(drawn.pixels[0]) + sent.path.read_bytes()
     sent.path.write_bytes(both)
     assert zipfile.is_zipfile(sent.path)
-    (source,) = sources([sent])
-    assert (source.name, source.read()) == ("photo.png", both)
+    with sources([sent]) as (source,):
+        assert (source.name, source.read()) == ("photo.png", both)
 
 
 @pytest.mark.parametrize(
