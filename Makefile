@@ -2,7 +2,7 @@
 PYTHON3 ?= python3
 PYTHON := .venv/bin/python
 FER2013 ?= $(wildcard data/fer2013.csv)
-DATA := $(if $(FER2013),--data $(FER2013))
+DATA := $(if $(FER2013),--data '$(FER2013)')
 EPOCHS ?= $(if $(FER2013),30,12)
 RESULTS ?= $(wildcard docs/results/*.json)
 UV := $(shell command -v uv 2>/dev/null)

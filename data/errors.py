@@ -12,6 +12,11 @@ class InputError(Exception):
     """
 
 
+def how_to_install(*extras: str) -> str:
+    """Return what to do to have extras of pyproject.toml: pip alone cannot resolve `export` (see tool.uv there)."""
+    return f"run make install, or uv pip install -e '.[{','.join(extras)}]', in ferox's folder"
+
+
 def run_command(main: Callable[[], int | None]) -> None:
     """Run a command's `main` and leave the process with its exit status; 2 for an `InputError` or `OSError`."""
     try:

@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from data.errors import InputError, run_command
+from data.errors import InputError, how_to_install, run_command
 
 AUTH_VARIABLE = "FEROX_AUTH"
 LAST_PORT = 65_535
@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     if args.port is not None and not 1 <= args.port <= LAST_PORT:
         raise InputError(f"--port is {args.port}, expected 1 to {LAST_PORT}; leave it out for a free one")
     if importlib.util.find_spec("gradio") is None:
-        raise InputError("gradio is not installed; expected it for the page; install ferox[demo]")
+        raise InputError(f"gradio is not installed; expected it for the page; {how_to_install('demo')}")
     account = account_from(args.auth or os.environ.get(AUTH_VARIABLE))
     if account is None and (args.share or not is_loopback(args.host)):
         print(

@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-from data.errors import InputError
+from data.errors import InputError, how_to_install
 from data.splits import SplitPlan
 from training.recipe import FRAMEWORKS, Settings, recipe
 
@@ -31,7 +31,7 @@ class Wish:
     def settings(self) -> Settings:
         """Return the checked settings; an `InputError` says which value is wrong."""
         if not self.framework:
-            raise InputError("no framework was chosen: expected an installed one; install ferox[torch]")
+            raise InputError(f"no framework was chosen: expected an installed one; {how_to_install('torch')}")
         base = recipe("published", self.framework, self.model)
         share = number("--test-share", self.test_share) if self.protocol == "random" else SplitPlan().test_share
         return replace(

@@ -29,12 +29,13 @@ def build(page: Page, tab: gr.Tab) -> None:
         opened = gr.Dropdown([], label=text("report_page"), show_label=False, elem_id="compare-page")
         whole = gr.HTML(elem_id="compare-whole")
 
-    def look(request: gr.Request) -> tuple[Any, Any, str]:
+    def look(before: list[str] | None, page_before: str | None, request: gr.Request) -> tuple[Any, Any, str]:
         names, pages = reports.names(page.reports), reports.pages(page.reports)
-        update = gr.update(choices=[(title(name), name) for name in names], value=names[:MOST])
-        first = pages[0] if pages else None
+        kept = [name for name in before or () if name in names] or names[:MOST]
+        update = gr.update(choices=[(title(name), name) for name in names], value=kept)
+        first = page_before if page_before in pages else next(iter(pages), None)
         offered = gr.update(choices=[(title(name), name) for name in pages], value=first)
-        return update, offered, side_by_side(page, names[:MOST], browser_language(request))
+        return update, offered, side_by_side(page, kept, browser_language(request))
 
     def compare(names: list[str], request: gr.Request) -> str:
         return side_by_side(page, names, browser_language(request))
@@ -43,7 +44,7 @@ def build(page: Page, tab: gr.Tab) -> None:
         return framed(page, name)
 
     shared: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    tab.select(look, None, [chosen, opened, answer], **shared)
+    tab.select(look, [chosen, opened], [chosen, opened, answer], **shared)
     chosen.input(compare, chosen, answer, **shared)
     opened.change(read, opened, whole, **shared)
 
@@ -78,7 +79,7 @@ def framed(page: Page, name: str | None) -> str:
 
 
 def _table(group: Sequence[Report], lang: Language) -> str:
-    head = "".join(f"<th>{say(lang, f'column_{name}')}</th>" for name in COLUMNS)
+    head = "".join(f"<th scope='col'>{say(lang, f'column_{name}')}</th>" for name in COLUMNS)
     rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in _cells(each))}</tr>" for each in group)
     notes = "".join(
         f"<li>{escape(f'{title(each.name)}: ' if len(group) > 1 else '')}{escape(note)}</li>"

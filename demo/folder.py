@@ -4,6 +4,7 @@ import io
 import time
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from html import escape
 
 import gradio as gr
@@ -29,6 +30,26 @@ THUMBNAIL = 200  # Pixels.
 EVERY = 0.4  # Seconds between two signs of progress.
 
 
+@dataclass
+class Work:
+    """What has been read of one visitor's pictures, `total` of them; kept here so that stopping does not lose it."""
+
+    visitor: str | None = None
+    model: str = ""
+    total: int = 0
+    seconds: float = 0.0
+    predictions: list[PicturePrediction] = field(default_factory=list)
+    tiles: list[str] = field(default_factory=list)
+
+    def shown(self, lang: Language) -> str:
+        """Return gallery, table and CSV of what has been read, and whether that is not all."""
+        predictions, tiles = list(self.predictions), list(self.tiles)
+        if len(predictions) == self.total:
+            return _finished(self, predictions, tiles, lang)
+        stopped = notice(say(lang, "folder_stopped", done=f"{len(predictions):,}", total=f"{self.total:,}"))
+        return stopped + (_finished(self, predictions, tiles, lang) if predictions else "")
+
+
 def build(page: Page, _: gr.Tab) -> None:
     """Lay out the tab and wire it up."""
     text = page.text
@@ -43,9 +64,18 @@ def build(page: Page, _: gr.Tab) -> None:
                 halt = gr.Button(text("stop"), elem_id="folder-stop")
         with gr.Column(scale=8, min_width=320):
             answer = gr.HTML(f"<div class='fx-notice fx-empty'>{text('folder_empty')}</div>", elem_id="folder-answer")
+    # One is read at a time, so that the last one is all there is to keep.
+    desk = [Work()]
 
     def read_all(sent: list[Upload], name: str | None, request: gr.Request) -> Iterator[str]:
-        yield from answered(page, sent, name, browser_language(request))
+        desk[0] = Work(request.session_hash)
+        yield from answered(page, sent, name, browser_language(request), desk[0])
+
+    def stop(request: gr.Request) -> str:
+        lang, work = browser_language(request), desk[0]
+        if work.visitor == request.session_hash and work.total:
+            return work.shown(lang)
+        return notice(say(lang, "folder_withdrawn"))
 
     # A line of its own: a folder takes minutes, and a photo must not wait for it. Who waits in it sees the place in it.
     going = run.click(
@@ -56,31 +86,34 @@ def build(page: Page, _: gr.Tab) -> None:
         show_progress="minimal",
         api_visibility="private",
     )
-    halt.click(None, cancels=[going], show_progress="hidden", api_visibility="private")
+    halt.click(stop, None, answer, cancels=[going], queue=False, show_progress="hidden", api_visibility="private")
 
 
-def answered(page: Page, sent: Sequence[Upload], name: str | None, lang: Language) -> Iterator[str]:
-    """Yield what the tab shows: how far it is, and at the end gallery, table and CSV."""
+def answered(
+    page: Page, sent: Sequence[Upload], name: str | None, lang: Language, work: Work | None = None
+) -> Iterator[str]:
+    """Yield what the tab shows: how far it is, and at the end gallery, table and CSV; `work` is filled on the way."""
+    work = work or Work()
     began = shown = time.perf_counter()
-    predictions: list[PicturePrediction] = []
-    tiles: list[str] = []
     try:
         if not sent:
             raise InputError(say(lang, "folder_empty"))
         engine = page.shelf.engine(name)
         with sources(sent) as waiting:
-            yield progress_bar(0, len(waiting), lang)
+            work.model, work.total = engine.path.stem, len(waiting)
+            yield progress_bar(0, work.total, lang)
             for source in waiting:
-                prediction, tile = read_one(engine, source, page.finder, lang, draw=len(tiles) < SHOWN)
-                predictions.append(prediction)
-                tiles += [tile] if tile else []
+                prediction, tile = read_one(engine, source, page.finder, lang, draw=len(work.tiles) < SHOWN)
+                work.predictions.append(prediction)
+                work.seconds = time.perf_counter() - began
+                work.tiles += [tile] if tile else []
                 if time.perf_counter() - shown > EVERY:
                     shown = time.perf_counter()
-                    yield progress_bar(len(predictions), len(waiting), lang)
+                    yield progress_bar(len(work.predictions), work.total, lang)
     except InputError as error:
         yield notice(str(error), "error")
         return
-    yield _finished(engine.path.stem, predictions, tiles, time.perf_counter() - began, lang)
+    yield work.shown(lang)
 
 
 def read_one(
@@ -107,18 +140,16 @@ def progress_bar(done: int, total: int, lang: Language) -> str:
     )
 
 
-def _finished(
-    name: str, predictions: Sequence[PicturePrediction], tiles: Sequence[str], seconds: float, lang: Language
-) -> str:
+def _finished(work: Work, predictions: Sequence[PicturePrediction], tiles: Sequence[str], lang: Language) -> str:
     head = say(
         lang,
         "folder_done",
         pictures=f"{len(predictions):,}",
         faces=f"{sum(len(prediction.faces) for prediction in predictions):,}",
         refused=sum(prediction.error is not None for prediction in predictions),
-        seconds=f"{seconds:.1f}",
+        seconds=f"{work.seconds:.1f}",
     )
-    table = csv_link([Reading(name, title(name), prediction) for prediction in predictions], lang)
+    table = csv_link([Reading(work.model, title(work.model), prediction) for prediction in predictions], lang)
     links = f"<span class='fx-links'>{table}</span>"
     rows = [row for prediction in predictions[:SHOWN] for row in _rows(prediction, lang)]
     cut = len(predictions) > SHOWN or len(rows) > SHOWN
@@ -163,7 +194,7 @@ def _thumbnail(picture: Picture, faces: Sequence[FacePrediction]) -> str:
 
 def _table(rows: Sequence[str], lang: Language) -> str:
     names = ("column_file", "column_face", "column_label", "column_share", "column_second")
-    head = "".join(f"<th>{say(lang, name)}</th>" for name in names)
+    head = "".join(f"<th scope='col'>{say(lang, name)}</th>" for name in names)
     return f"<div class='fx-table'><table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
 
 

@@ -28,6 +28,15 @@ class Page:
     text: Callable[[str], Any]
     choosers: list[tuple[gr.Dropdown, bool]] = field(default_factory=list)
 
+    def without_paths(self, text: str) -> str:
+        """Return what another process said, without the folders of this machine: visitors are not told of them."""
+        places = [place for place in (self.data, self.runs, self.shelf.folder, self.reports) if place is not None]
+        folders = {str(folder) for place in places for folder in (place.parent, place.resolve().parent)}
+        for folder in sorted(folders | {str(Path.cwd())}, key=len, reverse=True):
+            if folder.startswith("/") and folder != "/":
+                text = text.replace(f"{folder}/", "")
+        return text
+
 
 def browser_language(request: gr.Request | None) -> Language:
     """Return the language that a request's browser asks for."""

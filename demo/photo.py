@@ -77,11 +77,16 @@ def build(page: Page, _: gr.Tab) -> None:
             answer = gr.HTML(f"<div class='fx-notice fx-empty'>{text('photo_empty')}</div>", elem_id="photo-answer")
             whole = gr.Button(text("whole_button"), visible=False, elem_id="photo-whole")
 
-    def automatic(sent: Upload | None, name: str | None, request: gr.Request) -> tuple[Any, str, Any]:
-        return answered(page, sent, name, "auto", request)
+    policy = gr.State("auto")  # Of the picture that is there: another model looks at it as the one before did.
 
-    def as_one_face(sent: Upload | None, name: str | None, request: gr.Request) -> tuple[Any, str, Any]:
-        return answered(page, sent, name, "whole", request)
+    def automatic(sent: Upload | None, name: str | None, request: gr.Request) -> tuple[Any, str, Any, Policy]:
+        return *answered(page, sent, name, "auto", request), "auto"
+
+    def as_one_face(sent: Upload | None, name: str | None, request: gr.Request) -> tuple[Any, str, Any, Policy]:
+        return *answered(page, sent, name, "whole", request), "whole"
+
+    def as_before(sent: Upload | None, name: str | None, how: Policy, request: gr.Request) -> tuple[Any, str, Any]:
+        return answered(page, sent, name, how, request)
 
     def example(place: int) -> str:
         return drawn[place]
@@ -89,8 +94,9 @@ def build(page: Page, _: gr.Tab) -> None:
     outputs = [seen, answer, whole]
     examples.click(example, examples, picture, queue=False, show_progress="hidden", api_visibility="private")
     shared: dict[str, Any] = {"api_visibility": "private", "concurrency_id": ENGINE_QUEUE, "show_progress": "minimal"}
-    gr.on([picture.change, model.change], automatic, [picture, model], outputs, trigger_mode="always_last", **shared)
-    whole.click(as_one_face, [picture, model], outputs, **shared)
+    picture.change(automatic, [picture, model], [*outputs, policy], trigger_mode="always_last", **shared)
+    model.change(as_before, [picture, model, policy], outputs, trigger_mode="always_last", **shared)
+    whole.click(as_one_face, [picture, model], [*outputs, policy], **shared)
 
 
 def answered(

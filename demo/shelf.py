@@ -12,7 +12,7 @@ from inference.engine import Engine
 ALL = "all"
 # The best of the models that come with the project; where it is on the shelf, it is what people meet first.
 DEFAULT = "cnn_4.torch.best-official.fp16"
-KEPT = 12  # Loaded models; the one used longest ago makes room.
+KEPT = 12  # Loaded models, and how many answer about one picture; the one used longest ago makes room.
 REMEDY = "train and export one with: make run"
 # A name's words lie between hyphens, but for the time that a run began, `20261125-222923`.
 WORDS = re.compile(r"\d{8}-\d{6}|[^-]+")
@@ -54,7 +54,7 @@ class Shelf:
             raise
 
     def engines(self, name: str | None) -> tuple[list[Engine], dict[str, InputError]]:
-        """Return the artifact called `name`, or for `ALL` every usable one, and by name why each other is not.
+        """Return the artifact called `name`, or for `ALL` all usable ones of the first `KEPT`, and why others are not.
 
         Raises:
             InputError: there is none of that name, or none that can be used.
@@ -63,7 +63,10 @@ class Shelf:
             return [self.engine(name)], {}
         usable: list[Engine] = []
         refused: dict[str, InputError] = {}
-        for each in self._known():
+        known = self._known()
+        for each in known[KEPT:]:
+            refused[each] = InputError(f"at most {KEPT} models answer side by side; choose it alone")
+        for each in known[:KEPT]:
             try:
                 usable.append(self.engine(each))
             except InputError as error:

@@ -36,7 +36,7 @@ class Handlers:
 
     def look(self, request: gr.Request, before: Any) -> list[Any]:
         """Show how the training stands, if that is new."""
-        return _board(self.trainer, browser_language(request), before)
+        return self._board(browser_language(request), before)
 
     def describe(self, model: str, request: gr.Request) -> list[Any]:
         """Show a model's layers, and fill in what its recipe says."""
@@ -68,17 +68,18 @@ class Handlers:
         if not now.alive and now.status != "paused":
             return self.begin(values, lang)
         sentence = notice(say(lang, "asks", title=now.title))
-        return [sentence, gr.update(visible=True), *_board(self.trainer, lang, None)]
+        return [sentence, gr.update(visible=True), *self._board(lang, None)]
 
     def replace(self, request: gr.Request, *values: Any) -> list[Any]:
         """Pause the training that is there, wait until its state is saved, and start another one."""
         lang = browser_language(request)
         try:
-            if self.trainer.current().alive:
+            now = self.trainer.current()
+            if now.alive and now.status != "pausing":
                 self.trainer.pause()
-                self.trainer.wait()
+            self.trainer.wait()
         except InputError as error:
-            return [notice(str(error), "error"), gr.update(visible=False), *_board(self.trainer, lang, None)]
+            return [notice(str(error), "error"), gr.update(visible=False), *self._board(lang, None)]
         return self.begin(values, lang)
 
     def begin(self, values: Sequence[Any], lang: Language) -> list[Any]:
@@ -90,7 +91,7 @@ class Handlers:
             sentence = ""
         except InputError as error:
             sentence = notice(str(error), "error")
-        return [sentence, gr.update(visible=False), *_board(self.trainer, lang, None)]
+        return [sentence, gr.update(visible=False), *self._board(lang, None)]
 
     def wish(self, values: Sequence[Any]) -> Wish:
         """Return what the fields hold, with the page's own path to the faces: what a client sends is never one."""
@@ -116,11 +117,29 @@ class Handlers:
             sentence = ""
         except InputError as error:
             sentence = notice(str(error), "error")
-        return [sentence, *_board(self.trainer, browser_language(request), None)]
+        return [sentence, *self._board(browser_language(request), None)]
 
     def export(self, request: gr.Request) -> Iterator[str]:
         """Export the training's best checkpoint."""
         yield from publish(self.page, self.trainer.current(), browser_language(request))
+
+    def _board(self, lang: Language, before: Any) -> list[Any]:
+        """Return what is known now, how it looks, and which buttons can be pressed; nothing where nothing is new."""
+        now = self.trainer.current()
+        now = replace(now, reason=self.page.without_paths(now.reason))
+        epochs = len(now.record.checkpoints) and now.record.checkpoints[-1].epoch if now.record else 0
+        state = [now.status, str(now.folder), epochs, now.record.test is not None if now.record else False]
+        if state == before:
+            return [gr.skip() for _ in range(6)]
+        best = now.record is not None and now.record.best is not None
+        return [
+            state,
+            view(now, lang),
+            gr.update(interactive=now.status in ("starting", "running")),
+            gr.update(interactive=now.status in ("paused", "stopped", "failed") and now.record is not None),
+            gr.update(interactive=now.alive or now.status == "paused"),
+            gr.update(interactive=best and not now.alive),
+        ]
 
 
 def build(page: Page, tab: gr.Tab) -> None:
@@ -178,7 +197,8 @@ def publish(page: Page, now: Current, lang: Language) -> Iterator[str]:
         yield notice(say(lang, "exported", name=shelf_title(Path(done.stdout.strip()).stem)))
         return
     lines = [line for line in done.stderr.splitlines() if line.strip()] or [f"exit status {done.returncode}"]
-    yield notice(say(lang, "not_exported", reason=lines[-1].removeprefix("error: ")), "error")
+    reason = page.without_paths(lines[-1].removeprefix("error: "))
+    yield notice(say(lang, "not_exported", reason=reason), "error")
 
 
 def time_stamp(folder: Path, record: RunRecord) -> str:
@@ -227,24 +247,6 @@ def _faces(page: Page, lang: Language) -> list[tuple[str, str]]:
 
 def _action(page: Page, name: str) -> gr.Button:
     return gr.Button(page.text(name), interactive=False, size="md", min_width=90, elem_id=f"train-{name}")
-
-
-def _board(trainer: Trainer, lang: Language, before: Any) -> list[Any]:
-    """Return what is known now, how it looks, and which buttons can be pressed; nothing where nothing is new."""
-    now = trainer.current()
-    epochs = len(now.record.checkpoints) and now.record.checkpoints[-1].epoch if now.record else 0
-    state = [now.status, str(now.folder), epochs, now.record.test is not None if now.record else False]
-    if state == before:
-        return [gr.skip() for _ in range(6)]
-    best = now.record is not None and now.record.best is not None
-    return [
-        state,
-        view(now, lang),
-        gr.update(interactive=now.status in ("starting", "running")),
-        gr.update(interactive=now.status in ("paused", "stopped", "failed") and now.record is not None),
-        gr.update(interactive=now.alive or now.status == "paused"),
-        gr.update(interactive=best and not now.alive),
-    ]
 
 
 def _fields_state(sentence: str, *, locked: bool) -> list[Any]:

@@ -120,7 +120,8 @@ class Trainer:
             if not state:
                 raise InputError("there is no training: expected one to pause or stop; start one")
             write_json(self._state, state | {"folder": _text(self._folder(state)), "wish": wish})
-            if (process := self._process()) is not None:
+            # A second signal would end it at once, before its state is saved.
+            if state["wish"] == "run" and (process := self._process()) is not None:
                 os.kill(process, signal.SIGTERM)
 
     def _launch(self, arguments: Sequence[str], state: dict[str, Any]) -> None:

@@ -37,7 +37,7 @@ def layers(spec: ModelSpec, lang: Language) -> str:
             f"<tr><td>{type(named.layer).__name__}</td><td>{escape(options)}</td><td>{shape}</td>"
             f"<td>{f'{count:,}' if count else ''}</td></tr>"
         )
-    head = "".join(f"<th>{say(lang, f'column_{name}')}</th>" for name in ("layer", "output", "weights"))
+    head = "".join(f"<th scope='col'>{say(lang, f'column_{name}')}</th>" for name in ("layer", "output", "weights"))
     total = say(lang, "parameters", count=f"{parameter_count(spec):,}")
     return (
         f"<details class='fx-layers'><summary><b>{escape(spec.name)}</b> · {total}</summary><div class='fx-table'>"
@@ -59,7 +59,7 @@ def view(current: Current, lang: Language) -> str:
     failed = notice(current.reason or say(lang, "killed"), "error") if current.status == "failed" else ""
     if not history or current.folder is None:
         return head + failed
-    return head + failed + _figures(current.folder, history) + _classes(history[-1], lang)
+    return head + failed + _figures(current.folder, current.title, len(history), lang) + _classes(history[-1], lang)
 
 
 def _head(current: Current, history: Sequence[dict[str, Any]], lang: Language) -> str:
@@ -82,7 +82,7 @@ def _tiles(record: RunRecord, history: Sequence[dict[str, Any]], lang: Language)
     part = last["validation_part"]
     tiles = [
         (say(lang, "training_accuracy"), percent(last["train_accuracy"], 2)),
-        (say(lang, "held_accuracy", part=part), percent(last["validation_accuracy"], 2)),
+        (say(lang, "held_accuracy", part=say(lang, f"part_{part}")), percent(last["validation_accuracy"], 2)),
         (say(lang, "epoch_seconds"), f"{last['seconds']:.1f}"),
         (say(lang, "kept_epochs"), f"{len(record.checkpoints)}"),
     ]
@@ -93,9 +93,13 @@ def _tiles(record: RunRecord, history: Sequence[dict[str, Any]], lang: Language)
     return "<dl>" + "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in tiles) + "</dl>"
 
 
-def _figures(folder: Path, history: Sequence[dict[str, Any]]) -> str:
-    pictures = [_curves(folder, len(history)), *_answers(folder, len(history))]
-    shown = "".join(f"<img src='{picture}' alt=''>" for picture in pictures)
+def _figures(folder: Path, title: str, epochs: int, lang: Language) -> str:
+    pictures = [_curves(folder, epochs), *_answers(folder, epochs)]
+    captions = [say(lang, f"{name}_of", name=title) for name in ("curves", "confusion", "roc")]
+    shown = "".join(
+        f"<img src='{picture}' alt='{escape(caption, quote=True)}'>"
+        for picture, caption in zip(pictures, captions, strict=False)
+    )
     return f"<div class='fx-figures fx-training'>{shown}</div>"
 
 
@@ -128,7 +132,7 @@ def _drawn(draw: Callable[[Path], None]) -> str:
 
 def _classes(last: dict[str, Any], lang: Language) -> str:
     names = [say(lang, f"column_{name}") for name in ("class", "precision", "recall", "class_f1")]
-    head = "".join(f"<th>{name}</th>" for name in (names[0], "TP", "FP", "TN", "FN", *names[1:]))
+    head = "".join(f"<th scope='col'>{name}</th>" for name in (names[0], "TP", "FP", "TN", "FN", *names[1:]))
     rows = []
     for figures in last["classes"]:
         counts = "".join(f"<td>{figures[name]:,}</td>" for name in ("tp", "fp", "tn", "fn"))

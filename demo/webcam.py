@@ -99,7 +99,7 @@ def view(picture: Picture, scene: Scene, now: float, milliseconds: float, lang: 
     faces = "".join(_face(track, lang) for track in tracks) or notice(say(lang, "camera_nobody"))
     latency = say(lang, "camera_latency", milliseconds=f"{milliseconds:.0f}", rate=f"{_rate(scene):.1f}")
     return (
-        f"<div class='fx-live'><img src='{address}' alt=''><p class='fx-latency'>{latency}</p>"
+        f"<div class='fx-live'><img src='{address}' alt='{say(lang, 'seen')}'><p class='fx-latency'>{latency}</p>"
         f"{_strip(scene, now, lang)}<div class='fx-cards'>{faces}</div></div>"
     )
 
@@ -137,5 +137,6 @@ def _strip(scene: Scene, now: float, lang: Language) -> str:
     keys = "".join(f"<b style='--tone:{COLOURS[label]}'>{emotion(lang, label)}</b>" for label in dict.fromkeys(shown))
     return (
         f"<figure class='fx-strip'><figcaption><span>{say(lang, 'camera_strip')}</span>{keys}</figcaption>"
-        f"<svg viewBox='0 0 {STRIP_WIDTH} {STRIP_HEIGHT}' preserveAspectRatio='none'>{''.join(bodies)}</svg></figure>"
+        f"<svg role='img' aria-label='{say(lang, 'camera_strip')}' viewBox='0 0 {STRIP_WIDTH} {STRIP_HEIGHT}' "
+        f"preserveAspectRatio='none'>{''.join(bodies)}</svg></figure>"
     )

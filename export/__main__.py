@@ -8,7 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from data.errors import InputError, run_command
+from data.errors import InputError, how_to_install, run_command
 from inference.manifest import PRECISIONS
 
 
@@ -32,7 +32,9 @@ def main() -> int:
     try:
         from export.publish import ExportError, publish, read_job, refuse_taken_names
     except ModuleNotFoundError as missing:
-        raise InputError(f"exporting needs {missing.name}, which is not installed; install ferox[export]") from missing
+        raise InputError(
+            f"exporting needs {missing.name}, which is not installed; {how_to_install('export')}"
+        ) from missing
     # All at once, so that the last of many is not refused after the others' work.
     refuse_taken_names([read_job(run, args.precision, args.tag) for run in args.runs], args.out, replace=args.replace)
     failed = 0

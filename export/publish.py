@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from data.errors import InputError
+from data.errors import InputError, how_to_install
 from data.faceset import LABELS, FaceSet
 from data.files import write_bytes, write_json, write_text
 from data.load import load
@@ -254,7 +254,9 @@ def _load(path: Path) -> Engine:
 def _framework(job: Job, work: Path) -> None:
     framework = job.record.settings["framework"]
     if missing := [name for name in CONVERTERS[framework] if importlib.util.find_spec(name) is None]:
-        raise InputError(f"an export from {framework} needs {' and '.join(missing)}; install ferox[{framework},export]")
+        raise InputError(
+            f"an export from {framework} needs {' and '.join(missing)}; {how_to_install(framework, 'export')}"
+        )
     weights = check_file(work, job.checkpoint.file, job.checkpoint.sha256)
     command = [sys.executable, "-m", f"export.from_{framework}", str(job.run.resolve()), str(weights), str(work)]
     # The proof is made on the processor: a GPU would answer with other last digits.

@@ -24,8 +24,8 @@ try:
     import onnxruntime
 except ImportError as missing:
     raise InputError(
-        "onnxruntime is not installed; expected one of its two builds; install ferox[cpu], or ferox[gpu] on a machine "
-        "with an NVIDIA GPU"
+        "onnxruntime is not installed; expected one of its two builds; run pip install -e '.[cpu]' in ferox's folder, "
+        "or -e '.[gpu]' on a machine with an NVIDIA GPU"
     ) from missing
 
 # Bounds memory for batches of any size; throughput no longer grows beyond it.
@@ -99,7 +99,9 @@ class Engine:
             part = slice(start, start + BATCH)
             answer = self.session.run(["logits", "probabilities"], {"pixels": np.ascontiguousarray(pixels[part])})
             logits[part], probabilities[part] = answer
-        if not np.isfinite(logits).all() or np.abs(probabilities.sum(axis=1) - 1).max() > 1e-4:
+        # Written so that NaN, which compares as False, is refused.
+        proper = (probabilities >= 0).all() and np.abs(probabilities.sum(axis=1) - 1).max() <= 1e-4
+        if not np.isfinite(logits).all() or not proper:
             raise InputError(f"{self.path.name} answers with something other than probabilities; {REMEDY}")
         return logits, probabilities
 
@@ -191,7 +193,7 @@ def _warn_of_processor(wanted: str) -> None:
     """Say, once in a process, that models run on the processor."""
     print(
         f"warning: onnxruntime lists {wanted} but cannot use it: models run on the processor; mend the GPU's driver "
-        "and libraries, or install ferox[cpu]",
+        "and libraries, or run pip install -e '.[cpu]' in ferox's folder",
         file=sys.stderr,
     )
 

@@ -24,7 +24,7 @@ def check_ensembles(tasks: Sequence[Assignment], wanted: Sequence[Sequence[str]]
     tables = {task.name: (task.engine.manifest.data.fingerprint, task.split.fingerprint, task.part) for task in tasks}
     found = []
     for given in wanted:
-        names = tuple(name.rsplit("/", 1)[-1].removesuffix(".onnx") for name in given)
+        names = tuple(_report_name(name.rsplit("/", 1)[-1].removesuffix(".onnx"), tasks) for name in given)
         for name in names:
             if name not in tables:
                 raise InputError(f"--ensemble names {name!r}, expected some of the models given: {', '.join(tables)}")
@@ -37,6 +37,12 @@ def check_ensembles(tasks: Sequence[Assignment], wanted: Sequence[Sequence[str]]
             )
         found.append(names)
     return found
+
+
+def _report_name(given: str, tasks: Sequence[Assignment]) -> str:
+    """The name of the one report of the file `given`, which may have a part or views of the faces behind the file's."""
+    names = [task.name for task in tasks if given in (task.name, task.engine.path.stem)]
+    return names[0] if len(names) == 1 else given
 
 
 def with_ensembles(

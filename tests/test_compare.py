@@ -392,6 +392,19 @@ def test_ensembles_that_cannot_be_are_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_ensemble_is_named_by_files_whose_reports_have_longer_names(
+    portraits: FaceSet, artifacts: dict[str, Path], tmp_path: Path
+) -> None:
+    tasks = [
+        assign(Engine.load(artifacts[name], provider="cpu", threads=1), portraits, "validation", allow_seen=True)
+        for name in HAND
+    ]
+    plain = Options(robustness=False, latency=False, ensembles=(tuple(f"models/{name}.onnx" for name in HAND),))
+    _, (table,) = compare(tasks, tmp_path, plain, time.perf_counter())
+    (found,) = (one for one in table.contenders if one.is_ensemble)
+    assert sorted(one.name for one in found.members) == [f"{name}-validation" for name in sorted(HAND)]
+
+
 def test_one_model_without_measurements_still_makes_a_page(
     portraits: FaceSet, artifacts: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -375,7 +375,7 @@ def test_a_port_that_cannot_be_is_refused(port: str) -> None:
 
 def test_without_gradio_the_command_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gradio", None)
-    with pytest.raises(InputError, match=r"gradio is not installed.*install ferox\[demo\]"):
+    with pytest.raises(InputError, match=r"gradio is not installed.*install -e '\.\[demo\]'"):
         main([])
 
 
@@ -480,6 +480,20 @@ def test_all_models_are_those_that_can_be_used(models: Path, tmp_path: Path) -> 
         (tmp_path / name).write_bytes(b"not a model")
     with pytest.raises(InputError, match=r"none of 2 models can be used: .*a\.onnx.*; b\.onnx"):
         Shelf(tmp_path).engines(ALL)
+
+
+def test_of_many_models_the_first_answer_side_by_side_and_each_other_is_named(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("demo.shelf.KEPT", 2)
+    for number in range(3):
+        shutil.copy(models / "mlp_1.torch.published-official.onnx", tmp_path / f"mlp_{number}.torch.x.onnx")
+    shelf = Shelf(tmp_path)
+    usable, refused = shelf.engines(ALL)
+    assert [engine.path.stem for engine in usable] == ["mlp_0.torch.x", "mlp_1.torch.x"]
+    assert [str(reason) for reason in refused.values()] == ["at most 2 models answer side by side; choose it alone"]
+    assert shelf.engines(ALL)[0][0] is usable[0]
+    assert shelf.engine("mlp_2.torch.x").path.stem == "mlp_2.torch.x"
 
 
 def test_a_model_that_cannot_be_opened_is_named_without_the_servers_path(

@@ -172,6 +172,11 @@ def test_without_a_face_the_whole_picture_can_be_taken(visit: Callable[..., Any]
     page.click("#photo-whole")
     page.wait_for_selector("#photo-answer .fx-card")
     assert page.locator("#photo-answer .fx-card").count() == 1
+    choose(page, "#photo-model", "All models")
+    page.wait_for_selector("#photo-answer .fx-card section >> nth=1")
+    page.click("#photo-picture [aria-label='Remove Image']")
+    give(page, examples / "group.jpg")
+    page.wait_for_selector("#photo-answer .fx-card >> nth=3")
 
 
 def test_a_file_that_is_no_picture_is_refused_in_one_sentence_and_the_next_one_is_taken(
@@ -254,7 +259,14 @@ def test_who_waits_for_another_folder_sees_the_line_and_is_served_next(
     second = open_folder(visit, examples / "crop.png")
     second.click("#folder-run")
     second.wait_for_selector("#folder-answer >> text=/queue: 1\\/1/")
+    second.click("#folder-stop")
+    second.wait_for_selector("#folder-answer >> text=Stopped before a picture was read.")
+    assert "Error" not in second.locator("#folder-answer").inner_text()
+    second.click("#folder-run")
+    second.wait_for_selector("#folder-answer >> text=/queue: 1\\/1/")
     first.click("#folder-stop")
+    first.wait_for_selector("#folder-answer >> text=/Stopped after .* of 1,000 pictures/")
+    assert first.locator("#folder-answer figure").count() > 0
     second.wait_for_selector("#folder-answer figure")
 
 
@@ -297,6 +309,11 @@ def test_reports_stand_side_by_side_with_their_pictures(visit: Callable[..., Any
     assert shown == [f"{100 * accuracy:.2f} %" for accuracy in sorted(accuracies, reverse=True)]
     page.click("#compare-chosen [aria-label*='Remove'], #compare-chosen .token-remove >> nth=0")
     page.wait_for_function("document.querySelectorAll('#compare-answer tbody tr').length === 1")
+    left = page.locator("#compare-answer h4").inner_text()
+    page.click("role=tab[name='Photo']")
+    page.click("role=tab[name='Compare']")
+    page.wait_for_timeout(1000)
+    assert page.locator("#compare-answer h4").all_inner_texts() == [left]
     page.click("#compare-pages button")
     whole = page.frame_locator("#compare-whole iframe")
     assert whole.locator("h1").first.inner_text() == "Which model to ship"
@@ -388,7 +405,7 @@ def test_a_chinese_browser_gets_chinese(visit: Callable[..., Any], examples: Pat
     assert any(name in label for name in EMOTIONS_ZH.values())
     page.click("role=tab[name='训练']")
     page.wait_for_selector("#train-layers >> text=个参数")
-    page.wait_for_function("document.querySelector('#train-data input').value === '手绘人脸'")
+    page.wait_for_function("document.querySelector('#train-data input').value === '程序绘制的人脸'")
     assert "__i18n__" not in page.inner_text("body")
 
 

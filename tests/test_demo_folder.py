@@ -22,7 +22,7 @@ from data.faceset import FaceSet
 pytest.importorskip("gradio", reason="the page needs Gradio: install ferox[demo]")
 
 from demo.archive import sources
-from demo.folder import answered
+from demo.folder import Work, answered
 from demo.page import Page
 from demo.shelf import Shelf
 from demo.uploads import Upload
@@ -77,6 +77,24 @@ def test_each_crop_of_a_zip_is_one_face_and_an_unreadable_file_has_its_own_row(
     for row, probabilities in zip(rows, expected, strict=False):
         assert float(row["happy"]) == pytest.approx(float(probabilities[3]), abs=1e-6)
     assert "is not a picture" in rows[-1]["error"]
+
+
+def test_a_folder_that_is_stopped_keeps_what_was_read(
+    page: Page, drawn: FaceSet, tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("demo.folder.EVERY", 0.0)
+    sent = zipped(tmp_path / "faces.zip", {f"{number}.png": png(drawn.pixels[number]) for number in range(5)})
+    work = Work()
+    going = answered(page, [sent], tiny_model.stem, "en", work)
+    assert "0 of 5 pictures" in next(going)
+    assert "1 of 5 pictures" in next(going)
+    assert "2 of 5 pictures" in next(going)
+    going.close()
+    html = work.shown("en")
+    assert "Stopped after 2 of 5 pictures" in html
+    assert [row["file"] for row in table(html)] == ["0.png", "1.png"]
+    *_, whole = answered(page, [sent], tiny_model.stem, "en")
+    assert "Stopped" not in whole
 
 
 def test_files_and_zips_mix_and_names_cannot_inject_markup(

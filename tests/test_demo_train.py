@@ -86,6 +86,22 @@ def test_a_training_outlives_its_starter_and_is_paused_resumed_and_finished_by_o
 
 
 @needs_torch
+def test_a_training_that_is_saving_its_state_is_not_cut_short_by_another_press(tmp_path: Path) -> None:
+    trainer = Trainer(tmp_path)
+    trainer.start("CNN-1", [*replace(WISH, model="cnn_1", epochs=1000).arguments(), "--threads", "1"])
+    until_learned(trainer)
+    trainer.pause()
+    trainer.pause()
+    trainer.stop()
+    trainer.wait()
+    now = trainer.current()
+    assert now.status == "stopped"
+    assert now.record is not None
+    # A training that the second signal had killed would still be on record as running.
+    assert now.record.status == "stopped"
+
+
+@needs_torch
 def test_a_training_that_cannot_start_says_why(tmp_path: Path) -> None:
     trainer = Trainer(tmp_path)
     trainer.start("MLP-1", replace(WISH, data=str(tmp_path / "missing.csv")).arguments())
@@ -93,6 +109,11 @@ def test_a_training_that_cannot_start_says_why(tmp_path: Path) -> None:
     now = trainer.current()
     assert "missing.csv" in now.reason
     assert "missing.csv" in view(now, "zh")
+    page = replace(page_of(tmp_path), data=tmp_path / "missing.csv")
+    request: Any = SimpleNamespace(headers={})
+    _, shown, *_ = Handlers(page, trainer).look(request, None)
+    assert "missing.csv does not exist" in shown
+    assert str(tmp_path) not in shown
 
 
 @needs_torch
@@ -219,6 +240,20 @@ def test_export_gives_a_training_a_name_of_its_own(tmp_path: Path, monkeypatch: 
     assert "MLP-1 · torch · published, official, 2026-11-25 22:29:23 is published" in said
 
 
+def test_a_refused_export_is_said_without_the_folders_of_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "published-official-20261125-222923"
+
+    def refuse(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(command, 3, "", f"error: {run} is not published: parity: no\n")
+
+    monkeypatch.setattr("demo.train.subprocess.run", refuse)
+    *_, said = publish(page_of(tmp_path / "models"), trained(run), "en")
+    assert f"{run.name} is not published: parity: no" in said
+    assert str(tmp_path) not in said
+
+
 def page_of(folder: Path) -> Page:
     return Page(Shelf(folder), HaarFinder(), folder, folder, folder / "fer2013.csv", folder, str)
 
@@ -238,7 +273,7 @@ def test_what_was_laid_out_in_english_follows_the_browser(tmp_path: Path) -> Non
     request: Any = SimpleNamespace(headers={"accept-language": "zh-CN"})
     drawn, faces = Handlers(page_of(tmp_path), Trainer(tmp_path)).greet("mlp_1", request)
     assert "个参数" in drawn
-    assert faces["choices"] == [("手绘人脸", ""), ("fer2013.csv", GIVEN)]
+    assert faces["choices"] == [("程序绘制的人脸", ""), ("fer2013.csv", GIVEN)]
 
 
 @pytest.mark.parametrize(

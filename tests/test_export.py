@@ -237,6 +237,20 @@ def test_other_labels_other_versions_and_no_manifest_are_refused(
         Engine.load(path)
 
 
+@pytest.mark.parametrize("operator", ["Sqrt", "Identity"], ids=["NaN", "another sum"])
+def test_answers_that_are_no_probabilities_are_refused(
+    linear_network: onnx.ModelProto, tiny_manifest: Manifest, tmp_path: Path, operator: str
+) -> None:
+    model = wrap(linear_network)
+    softmax = model.graph.node[-1]
+    assert softmax.op_type == "Softmax"
+    softmax.op_type = operator
+    del softmax.attribute[:]
+    engine = loaded(model, tiny_manifest, tmp_path)
+    with pytest.raises(InputError, match="something other than probabilities"):
+        engine.run(np.random.default_rng(0).integers(0, 256, (5, 48, 48), dtype=np.uint8))
+
+
 def test_weights_that_are_not_finite_are_refused(linear_network: onnx.ModelProto) -> None:
     broken = changed(linear_network, "bias", lambda values: values + np.float32(np.inf))
     with pytest.raises(InputError, match="bias holds NaN or infinity"):

@@ -174,7 +174,7 @@ def test_a_converter_that_is_not_installed_is_no_failure_of_the_gate(
     monkeypatch.undo()
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "onnxscript" else find(name))
-    with pytest.raises(InputError, match=r"needs onnxscript; install ferox\[torch,export\]"):
+    with pytest.raises(InputError, match=r"needs onnxscript; run make install, or .*'\.\[torch,export\]'"):
         publish(linear_run, None, tmp_path / "models")
     assert not (tmp_path / "models").exists()
 

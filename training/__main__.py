@@ -12,7 +12,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from data.errors import InputError, run_command
+from data.errors import InputError, how_to_install, run_command
 from data.splits import PROTOCOLS, SplitPlan
 from training.recipe import CHOICES, FRAMEWORKS, RECIPES, Settings, recipe
 from training.specs import MODELS
@@ -222,7 +222,7 @@ def _run(
 def check_framework(name: str) -> None:
     """Raise an `InputError` unless the framework is installed."""
     if importlib.util.find_spec(name) is None:
-        raise InputError(f"--framework is {name!r}, which is not installed; install ferox[{name}]")
+        raise InputError(f"--framework is {name!r}, which is not installed; {how_to_install(name)}")
 
 
 def _framework(name: str) -> Any:

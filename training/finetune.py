@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.errors import InputError
+from data.errors import InputError, how_to_install
 from data.faceset import FaceSet
 from data.splits import Split
 from training.ancestry import Ancestor, ancestor
@@ -131,7 +131,7 @@ def _opened(path: Path) -> tuple[Any, list[str]]:
         import onnx
     except ImportError as missing:
         raise InputError(
-            f"--weights {path.name} needs onnx, which is not installed; install ferox[export]"
+            f"--weights {path.name} needs onnx, which is not installed; {how_to_install('export')}"
         ) from missing
     graph = onnx.shape_inference.infer_shapes(onnx.load(path))
     # The quantiser reorders nodes, but keeps the numbers in their names.

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from data.cache import cache_folder
-from data.errors import InputError
+from data.errors import InputError, how_to_install
 from data.files import write_bytes
 from training.specs import ModelSpec
 from training.weights import Weights, check_weights
@@ -74,5 +74,5 @@ def _check_digest(content: bytes, where: str, remedy: str) -> None:
 def _reason(stderr: str) -> str:
     lines = stderr.strip().splitlines() or ["no message"]
     if "No module named 'torch" in lines[-1]:
-        return "--weights imagenet needs PyTorch to read the file, whatever the framework; install ferox[torch]"
+        return f"--weights imagenet needs PyTorch to read the file, whatever the framework; {how_to_install('torch')}"
     return lines[-1].removeprefix("error: ")
