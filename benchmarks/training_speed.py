@@ -2,9 +2,9 @@
 
 Every framework and precision has a process of its own, and they take turns, so that what else happens on the machine
 meets all of them. The best round of each counts: noise only ever slows down. Settings are the `published` recipe's, the
-data random pixels. PyTorch's processes also multiply large matrices, on the device that they train on; behind each
-speed stands the share of that peak which the model's own arithmetic comes to. What a framework refuses, as PaddlePaddle
-does bf16 on a processor, is left out, and the exit status is 1.
+data random pixels, which nothing distorts. PyTorch's processes also multiply large matrices, on the device that they
+train on; behind each speed stands the share of that peak which the model's own arithmetic comes to. What a framework
+refuses, as PaddlePaddle does bf16 on a processor, is left out, and the exit status is 1.
 """
 
 import argparse

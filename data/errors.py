@@ -12,6 +12,15 @@ class InputError(Exception):
     """
 
 
+def said_in(log: str) -> str:
+    """Return why a command failed, by what it has printed: its last error, or a traceback's end; empty without one."""
+    lines = [line for line in log.splitlines() if line.strip()]
+    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    if not errors and any(line.startswith("Traceback ") for line in lines):
+        return lines[-1]
+    return errors[-1] if errors else ""
+
+
 def how_to_install(*extras: str) -> str:
     """Return what to do to have extras of pyproject.toml: pip alone cannot resolve `export` (see tool.uv there)."""
     return f"run make install, or uv pip install -e '.[{','.join(extras)}]', in ferox's folder"

@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 TEMPORARY_PREFIX = ".partial-"
+# Read once, here: it can only be read by setting it, which two threads at once could leave at 0 for good.
+UMASK = os.umask(0)
+os.umask(UMASK)
 
 
 @contextmanager
@@ -29,7 +32,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         # mkstemp makes files private to the user; what we publish has the ordinary permissions.
-        temporary.chmod(0o666 & ~_umask())
+        temporary.chmod(0o666 & ~UMASK)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -68,9 +71,3 @@ def remove_temporaries(folder: Path, seconds: float = 0) -> None:
         with suppress(FileNotFoundError):
             if time.time() - stale.stat().st_mtime >= seconds:
                 stale.unlink()
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

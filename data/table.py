@@ -142,7 +142,7 @@ def _face(fields: list[bytes], columns: Columns) -> tuple[NDArray[np.uint8], int
 
 def _pixels(field: bytes) -> NDArray[np.uint8]:
     if field.translate(None, b"0123456789 "):
-        odd = next((value for value in field.split() if not value.isdigit()), b"")
+        odd = next(value for value in field.split(b" ") if value.strip(b"0123456789"))
         raise BadRow(f"a pixel is {_shown(odd)}, expected whole numbers from 0 to 255 between blanks")
     values = np.fromstring(field, np.int64, sep=" ") if field.strip() else np.empty(0, np.int64)
     if len(values) != PIXELS:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from data.errors import InputError
+from data.errors import InputError, said_in
 from data.files import write_json
 from demo.locks import locked
 from training.run import RECORD_FILE, RunRecord, read_record
@@ -168,12 +168,8 @@ class Trainer:
         return None
 
     def _reason(self) -> str:
-        """Return the log's last error, or the last line of a traceback; a process that was killed has left neither."""
-        lines = [line for line in self._lines() if line.strip()]
-        errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-        if not errors and any(line.startswith("Traceback ") for line in lines):
-            return lines[-1]
-        return errors[-1] if errors else ""
+        """Return why the training failed; a process that was killed has not said."""
+        return said_in("\n".join(self._lines()))
 
     def _lines(self) -> list[str]:
         try:

@@ -1,4 +1,4 @@
-"""Every sentence of the page, in English and in Simplified Chinese.
+"""The page's own sentences, in English and in Simplified Chinese; reasons of errors and figures stay English.
 
 What stands still is translated in the browser (`gr.I18n` over `translations`); what is made for one answer is
 translated here, by the language that the browser asks for.

@@ -35,18 +35,29 @@ def main() -> int:
         raise InputError(
             f"exporting needs {missing.name}, which is not installed; {how_to_install('export')}"
         ) from missing
-    # All at once, so that the last of many is not refused after the others' work.
-    refuse_taken_names([read_job(run, args.precision, args.tag) for run in args.runs], args.out, replace=args.replace)
-    failed = 0
+    failed, jobs = 0, []
     for run in args.runs:
-        print(f"exporting {run}", file=sys.stderr)
         try:
-            done = publish(run, args.data, args.out, args.precision, tag=args.tag, replace=args.replace)
+            jobs.append(read_job(run, args.precision, args.tag))
+        except InputError as error:
+            failed = _refused(run, error, 2)
+    # All at once, so that the last of many is not refused after the others' work.
+    refuse_taken_names(jobs, args.out, replace=args.replace)
+    for job in jobs:
+        print(f"exporting {job.run}", file=sys.stderr)
+        try:
+            done = publish(job.run, args.data, args.out, args.precision, tag=args.tag, replace=args.replace)
             print(done, flush=True)
-        except (ExportError, InputError) as error:
-            print(f"error: {run} is not published: {error}", file=sys.stderr)
-            failed = max(failed, 1 if isinstance(error, ExportError) else 2)
+        except ExportError as error:
+            failed = max(failed, _refused(job.run, error, 1))
+        except (InputError, OSError) as error:
+            failed = _refused(job.run, error, 2)
     return failed
+
+
+def _refused(run: Path, error: Exception, status: int) -> int:
+    print(f"error: {run} is not published: {error}", file=sys.stderr)
+    return status
 
 
 if __name__ == "__main__":

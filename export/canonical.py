@@ -57,9 +57,7 @@ def _folded(operators: dict[int, Operator], result: int) -> dict[int, Operator]:
             (
                 folded
                 for number, operator in operators.items()
-                if len(operator.inputs) == 1
-                and (number == result or readers[number])
-                and (folded := _fold(operators, number, readers)) is not None
+                if len(operator.inputs) == 1 and (folded := _fold(operators, number, readers)) is not None
             ),
             None,
         )

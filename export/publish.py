@@ -21,8 +21,7 @@ import onnx
 from data.errors import InputError, how_to_install
 from data.faceset import LABELS, FaceSet
 from data.files import write_bytes, write_json, write_text
-from data.load import load
-from data.splits import Split, split
+from data.splits import Split
 from export.canonical import canonical
 from export.card import model_card
 from export.contract import check_finite, network_bytes, seal, wrap
@@ -31,7 +30,7 @@ from export.quantize import TaskVerdict, judge_task, lower
 from inference.engine import Engine
 from inference.manifest import CONTRACT, NO_DIGEST, Manifest, Selection
 from training.recipe import Settings, recipe
-from training.run import Checkpoint, RunRecord, check_file, now, read_record
+from training.run import Checkpoint, RunRecord, check_file, now, read_record, run_faces
 
 CONVERTERS = {
     "torch": ("torch", "onnxscript"),
@@ -85,7 +84,7 @@ def publish(
         work = Path(folder)
         job = _held(run, precision, tag, work)
         refuse_taken_names([job], out, replace=replace)
-        faces, division = _divided(job, data)
+        faces, division = run_faces(job.record, data)
         failure = out / f"{job.stem}.failed.parity.json"
         try:
             content, record = _proven(job, work, faces, division)
@@ -105,13 +104,20 @@ def _held(run: Path, precision: str, tag: str, work: Path) -> Job:
     """Read a job and copy its checkpoint into `work`: while a run is trained, a better one can take its place."""
     job = read_job(run, precision, tag)
     try:
-        weights = check_file(run, job.checkpoint.file, job.checkpoint.sha256)
+        return _copied(job, work)
     except InputError:
         newest = read_job(run, precision, tag)
         if newest.checkpoint == job.checkpoint:
             raise
-        job, weights = newest, check_file(run, newest.checkpoint.file, newest.checkpoint.sha256)
-    shutil.copy(weights, work)
+        return _copied(newest, work)
+
+
+def _copied(job: Job, work: Path) -> Job:
+    weights = check_file(job.run, job.checkpoint.file, job.checkpoint.sha256)
+    try:
+        shutil.copy(weights, work)
+    except FileNotFoundError as error:
+        raise InputError(f"{weights} has gone while it was copied; expected it to stay; export again") from error
     return job
 
 
@@ -166,19 +172,6 @@ def refuse_taken_names(jobs: Sequence[Job], out: Path, *, replace: bool) -> None
                 f"{path} is of another checkpoint ({found[:12]}) than {job.run} would publish there "
                 f"({job.checkpoint.sha256[:12]}); {remedy}, or put this one in its place with --replace"
             )
-
-
-def _divided(job: Job, data: Path | None) -> tuple[FaceSet, Split]:
-    record = job.record
-    path = data or (Path(record.data_path) if record.data_path else None)
-    faces = load(path, skip_bad_rows=record.skip_bad_rows)
-    division = split(faces, record.data.plan())
-    if division.fingerprint != record.data.fingerprint:
-        raise InputError(
-            f"{faces.source} has the fingerprint {division.fingerprint[:12]}, the run was trained on "
-            f"{record.data.fingerprint[:12]}; give the run's own data with --data"
-        )
-    return faces, division
 
 
 def _proven(job: Job, work: Path, faces: FaceSet, division: Split) -> tuple[bytes, dict[str, Any]]:

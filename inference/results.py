@@ -15,7 +15,7 @@ from data.files import write_text
 from inference.comparison import model_name, table_heading, table_key
 from inference.comparison_record import VERSION
 from inference.markup import or_dash, selected_on, threads
-from inference.published import OTHERS, published_accuracy
+from inference.published import OTHERS, is_fer2013_test, published_accuracy
 from inference.report import REPORT_FILE
 
 RESULTS, RESULT_VERSION = Path("docs/results"), 1
@@ -109,7 +109,7 @@ def _result_table(group: Sequence[tuple[Path, Record]]) -> str:
     first = group[0][1]
     ranked = sorted(group, key=lambda one: -one[1]["report"]["figures"]["accuracy"])
     rows = [_result_row(path, result) for path, result in ranked]
-    if _is_official(first):
+    if is_fer2013_test(first["report"]["evaluated_on"], "official"):
         rows += [_other_row(other.name, other.accuracy, other.remark) for other in OTHERS]
     return _table(table_heading(first["report"]), RESULT_COLUMNS, rows)
 
@@ -117,7 +117,7 @@ def _result_table(group: Sequence[tuple[Path, Record]]) -> str:
 def _result_row(path: Path, result: Record) -> list[str]:
     report, run = result["report"], result["run"]
     figures, manifest = report["figures"], report["manifest"]
-    published = published_accuracy(run["settings"], run["data"]["protocol"])
+    published = published_accuracy(run["settings"], report["evaluated_on"])
     return [
         model_name(report),
         manifest["framework"],

@@ -96,13 +96,16 @@ def killed(options: list[object], tmp_path_factory: pytest.TempPathFactory) -> P
     return folder
 
 
-def interrupted(options: list[object], out: Path, number: signal.Signals, when: str) -> tuple[Path, int, str]:
-    """Train, and send a signal as soon as the run folder holds a file that matches `when`."""
+def interrupted(
+    options: list[object], out: Path, number: signal.Signals, when: str, after: float = 0
+) -> tuple[Path, int, str]:
+    """Train, and send a signal `after` seconds from when the run folder holds a file that matches `when`."""
     command = [sys.executable, "-m", "training", *map(str, [*options, "--out", out])]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 200
     while not list(out.glob(f"*/*/*/{when}")) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.001)
+    time.sleep(after)
     os.kill(process.pid, number)
     _, errors = process.communicate(timeout=100)
     (folder,) = out.glob("*/*/*")
@@ -116,6 +119,25 @@ def test_a_stopped_run_says_how_to_go_on_and_does_so_to_the_same_numbers(
     assert status == 128 + signal.SIGTERM
     assert f"--resume {folder}" in errors
     assert last_line(run("training", "--resume", folder)) == folder
+    assert figures(folder) == figures(uninterrupted)
+    assert weights(folder) == weights(uninterrupted)
+
+
+def test_a_run_stopped_in_the_middle_of_an_epoch_goes_on_to_the_same_numbers(
+    options: list[object], uninterrupted: Path, tmp_path: Path
+) -> None:
+    seconds = json.loads((uninterrupted / "metrics.jsonl").read_text().splitlines()[1])["seconds"]
+    for attempt, share in enumerate((0.3, 0.6, 0.15, 0.8)):
+        folder, _, _ = interrupted(
+            options, tmp_path / str(attempt), signal.SIGTERM, "metrics.jsonl", after=share * seconds
+        )
+        progress = read_record(folder).progress
+        if progress is not None and progress.step:
+            break
+    assert progress is not None
+    assert progress.step > 0
+    assert 0 < progress.seen < read_record(folder).data.counts["train"]
+    run("training", "--resume", folder)
     assert figures(folder) == figures(uninterrupted)
     assert weights(folder) == weights(uninterrupted)
 

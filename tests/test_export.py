@@ -188,7 +188,7 @@ def test_a_constant_reference_and_nan_prove_nothing() -> None:
     assert "NaN" in judge(varied, [(0, np.full((7, 7), np.nan, np.float32))], 7).reason
 
 
-def test_a_near_tie_is_listed_and_a_real_disagreement_fails() -> None:
+def test_another_label_is_a_near_tie_that_is_listed_or_logits_that_differ_too_much() -> None:
     reference = np.eye(7, dtype=np.float32) * 3
     reference[0, :2] = [1.000001, 1.0]
     swapped = reference.copy()
@@ -196,6 +196,16 @@ def test_a_near_tie_is_listed_and_a_real_disagreement_fails() -> None:
     verdict = judge(reference, [(0, swapped)], 7)
     assert verdict.passed
     assert [tie.index for tie in verdict.near_ties] == [0]
+    # Both answers alike, which the reference's are not by two units in the last place: no tie can be nearer.
+    step = np.spacing(np.float32(1))
+    reference[0, :2], swapped[0, :2] = [1, 1 + 2 * step], [1 + step, 1 + step]
+    verdict = judge(reference, [(0, swapped)], 7)
+    assert verdict.passed
+    assert [tie.index for tie in verdict.near_ties] == [0]
+    swapped[0, :2] = [1.0001, 1.0]
+    verdict = judge(reference, [(0, swapped)], 7)
+    assert not verdict.passed
+    assert "logits differ" in verdict.reason
 
 
 def test_a_fixed_batch_axis_is_refused(

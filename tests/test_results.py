@@ -13,7 +13,7 @@ import pytest
 from data.draw import write_csv
 from data.errors import InputError
 from data.faceset import FaceSet
-from inference.published import OTHERS, published_accuracy
+from inference.published import FER2013_COUNTS, OTHERS, published_accuracy
 from inference.results import BEGIN, END, main, put_between_markers, read
 from training.result import main as keep
 from training.result import result
@@ -124,18 +124,29 @@ def test_results_and_comparisons_go_between_the_markers_and_nowhere_else(
     assert readme.read_text() == text
 
 
-def test_every_protocol_has_its_table_with_what_others_report_of_it(
-    kept: list[Path], capsys: pytest.CaptureFixture[str]
+def of_fer2013(path: Path, folder: Path) -> Path:
+    """A result as it would be of all of FER2013, by how many faces its parts have."""
+    content = json.loads(path.read_text())
+    on = content["report"]["evaluated_on"]
+    on["counts"] = FER2013_COUNTS[on["protocol"]]
+    (folder / path.name).write_text(json.dumps(content))
+    return folder / path.name
+
+
+@pytest.mark.parametrize("fer2013", [True, False])
+def test_every_protocol_has_its_table_with_what_others_report_of_the_same_faces(
+    kept: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], fer2013: bool
 ) -> None:
-    assert main(argparse.Namespace(files=kept, into=None)) == 0
+    files = [of_fer2013(path, tmp_path) for path in kept] if fer2013 else kept
+    assert main(argparse.Namespace(files=files, into=None)) == 0
     official, random = capsys.readouterr().out.split("**Random test part")
-    for text, path, published in ((official, kept[0], "–"), (random, kept[1], "44.19")):
+    for text, path, published in ((official, kept[0], "–"), (random, kept[1], "44.19" if fer2013 else "–")):
         figures = json.loads(path.read_text())["report"]["figures"]
         interval = "–".join(f"{100 * bound:.2f}" for bound in figures["interval"])
         row = f"| mlp_4 | torch | published, adam | {100 * figures['accuracy']:.2f} | {interval} | {published} |"
         assert row in text
     for other in OTHERS:
-        assert f"| {other.name} | – | – | {100 * other.accuracy:.4g} |" in official
+        assert (f"| {other.name} | – | – | {100 * other.accuracy:.4g} |" in official) == fer2013
         assert other.name not in random
 
 
@@ -176,9 +187,16 @@ def test_published_figures_are_those_of_the_published_counts() -> None:
         best[key] = max(best.get(key, 0), published["test_accuracy"])
     for (model, optimizer, balance), accuracy in best.items():
         settings: dict[str, Any] = {"recipe": "published", "model": model, "optimizer": optimizer, "balance": balance}
-        settings["learning_rate"] = 0.01
-        assert published_accuracy(settings, "random") == pytest.approx(accuracy / 100, abs=5e-7)
-        assert published_accuracy(settings, "official") is None
-        assert published_accuracy(settings | {"recipe": "best"}, "random") is None
+        settings |= {"learning_rate": 0.01, "teachers": [], "weights": "imagenet" if model == "resnet_18" else "none"}
+        random = {"protocol": "random", "part": "test", "counts": FER2013_COUNTS["random"]}
+        assert published_accuracy(settings, random) == pytest.approx(accuracy / 100, abs=5e-7)
+        for others in (
+            {"protocol": "official", "counts": FER2013_COUNTS["official"]},
+            {"part": "train"},
+            {"counts": {"train": 17_943, "validation": 17_944, "test": 17_944}},
+        ):
+            assert published_accuracy(settings, random | others) is None
+        for change in ({"recipe": "best"}, {"teachers": ["a.onnx"]}, {"weights": "a.onnx"}):
+            assert published_accuracy(settings | change, random) is None
         if optimizer == "sgd":
-            assert published_accuracy(settings | {"learning_rate": 0.001}, "random") is None
+            assert published_accuracy(settings | {"learning_rate": 0.001}, random) is None

@@ -23,7 +23,7 @@ from training.__main__ import parse, settings_from
 from training.average import STEPS_BETWEEN, WeightAverage
 from training.epoch import AUGMENTATIONS, class_weights, draw_distortion, plan_epoch
 from training.loop import Trainer, batches
-from training.recipe import Settings, recipe, settings_from_record
+from training.recipe import BEST_RATES, CHOICES, Settings, recipe, settings_from_record
 from training.run import Progress, read_metrics, read_record, with_epochs, with_move
 from training.specs import MODELS
 from training.teachers import label_shares, teach
@@ -301,6 +301,8 @@ def test_the_end_of_a_run_is_not_put_before_what_is_done_nor_where_its_learning_
         with_epochs(record, 1)
     with pytest.raises(InputError, match="follows a cosine"):
         with_epochs(replace(record, settings=record.settings | {"schedule": "cosine"}), 100)
+    annealed = replace(record, settings=record.settings | {"schedule": "cosine"})
+    assert with_epochs(annealed, record.settings["epochs"]).parsed_settings() == annealed.parsed_settings()
     with pytest.raises(InputError, match="--epochs is 0, expected 1"):
         with_epochs(record, 0)
 
@@ -410,6 +412,40 @@ def test_a_signal_after_the_last_step_of_an_epoch_leaves_a_run_that_is_said_to_b
     assert read_record(folder).status == "stopped"
 
 
+@pytest.mark.parametrize("model", ["mlp_1", "cnn_1", "cnn_4"])
+@pytest.mark.parametrize("name", CHOICES["optimizer"])
+def test_best_has_each_optimiser_s_own_rate_and_decay(model: str, name: str) -> None:
+    settings = settings_from(parse(["--model", model, "--recipe", "best", "--optimizer", name]))
+    assert (settings.optimizer, settings.learning_rate, settings.weight_decay) == (name, *BEST_RATES[name])
+    assert settings.nesterov == (name == "sgd")
+    given = ["--learning-rate", "0.5", "--weight-decay", "0.25"]
+    settings = settings_from(parse(["--model", model, "--recipe", "best", "--optimizer", name, *given]))
+    assert (settings.learning_rate, settings.weight_decay) == (0.5, 0.25)
+    published = settings_from(parse(["--model", model, "--optimizer", name]))
+    assert published.learning_rate == recipe("published", "torch", model).learning_rate
+
+
+def test_a_run_goes_on_where_there_is_no_gpu_and_says_where_its_faces_were(stopped: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(stopped, tmp_path / "run")
+    content = json.loads((folder / "run.json").read_text())
+    content["settings"] |= {"device": "cuda", "precision": "bf16"}
+    content["data_path"] = str(tmp_path / "moved.csv")
+    (folder / "run.json").write_text(json.dumps(content))
+    done = subprocess.run(command("--resume", folder, "--finish"), capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert f"the run's faces were at {tmp_path / 'moved.csv'}, where nothing is now" in done.stderr
+    content["data_path"] = None
+    (folder / "run.json").write_text(json.dumps(content))
+    if not torch.cuda.is_available():
+        done = subprocess.run(command("--resume", folder, "--finish"), capture_output=True, text=True, check=False)
+        assert "use --device cpu" in done.stderr
+    options = command("--resume", folder, "--finish", "--device", "cpu")
+    subprocess.run(options, capture_output=True, text=True, check=True)
+    record = read_record(folder)
+    assert record.status == "finished"
+    assert (record.settings["device"], record.settings["precision"]) == ("cpu", "bf16")
+
+
 def test_nesterov_s_form_of_no_momentum_is_none_at_all() -> None:
     settings = settings_from(parse(["--model", "cnn_1", "--recipe", "best", "--momentum", "0"]))
     assert not settings.nesterov
@@ -418,11 +454,12 @@ def test_nesterov_s_form_of_no_momentum_is_none_at_all() -> None:
 
 
 def test_a_run_with_another_end_comes_to_what_it_would_have_come_to(stopped: Path, tmp_path: Path) -> None:
-    end = len(read_metrics(stopped)) + 1
-    subprocess.run(command("--resume", stopped, "--epochs", end), capture_output=True, check=True)
+    folder = shutil.copytree(stopped, tmp_path / "run")
+    end = len(read_metrics(folder)) + 1
+    subprocess.run(command("--resume", folder, "--epochs", end), capture_output=True, check=True)
     options = command("--model", "mlp_4", "--epochs", end, "--threads", 1, "--out", tmp_path)
     whole = Path(subprocess.run(options, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
-    found, expected = read_record(stopped), read_record(whole)
+    found, expected = read_record(folder), read_record(whole)
     assert found.status == "finished"
     assert found.moves == ()
     assert found.settings == expected.settings

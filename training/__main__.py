@@ -58,7 +58,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 def settings_from(args: argparse.Namespace) -> Settings:
     """Return the recipe's settings with the options that were given put over them."""
-    settings = recipe(args.recipe, args.framework or FRAMEWORKS[0], args.model)
+    settings = recipe(args.recipe, args.framework or FRAMEWORKS[0], args.model, args.optimizer)
     own = {field.name for field in fields(Settings)} - {"framework", "model", "recipe", "split", "teachers"}
     given = {name: getattr(args, name) for name in own if getattr(args, name, None) is not None}
     if args.teachers and args.distillation is None:
@@ -69,8 +69,9 @@ def settings_from(args: argparse.Namespace) -> Settings:
             "expected a share above 0 of what teachers say; name them with --teachers MODEL.onnx"
         )
     settings = replace(settings, **given, split=_split_plan(args))
-    # Nesterov's form of no momentum is none at all, and PyTorch refuses it.
-    return replace(settings, nesterov=settings.nesterov and settings.momentum > 0)
+    # Nesterov's form is of SGD's momentum; of none it is none at all, and PyTorch refuses it.
+    nesterov = settings.nesterov and settings.optimizer == "sgd" and settings.momentum > 0
+    return replace(settings, nesterov=nesterov)
 
 
 def _split_plan(args: argparse.Namespace) -> SplitPlan:
@@ -126,7 +127,7 @@ def _train(settings: Settings, args: argparse.Namespace) -> int:
         if teachings is not None:
             save_teachings(folder / TEACHINGS_FILE, teachings)
             record = replace(record, teachings_sha256=sha256(folder / TEACHINGS_FILE))
-        return _run(folder, record, framework, faces, division, initial)
+        return _run(folder, record, settings, framework, faces, division, initial)
 
 
 def _resume(args: argparse.Namespace, given: list[str]) -> int:
@@ -134,43 +135,41 @@ def _resume(args: argparse.Namespace, given: list[str]) -> int:
 
     if args.finish and args.epochs is not None:
         raise InputError("--finish ends the run where it stands, --epochs somewhere else; leave out one of them")
-    allowed = {"--resume", "--data", "--framework", "--epochs", "--finish"}
+    allowed = {"--resume", "--data", "--framework", "--epochs", "--finish", "--device", "--threads"}
     if odd := [option for option in given if option.startswith("--") and option.split("=")[0] not in allowed]:
         raise InputError(f"--resume goes on with the run's own settings; leave out {' '.join(odd)}")
     with exclusive(args.resume):
-        return _go_on(args.resume, args.framework, args.data, args.epochs, finish=args.finish)
+        return _go_on(args.resume, args)
 
 
-def _go_on(folder: Path, framework_given: str | None, data: Path | None, epochs: int | None, *, finish: bool) -> int:
-    from data.load import load
-    from data.splits import split
-    from training.run import prepare_resume, source_commit, with_epochs, with_move, write_record
+def _go_on(folder: Path, args: argparse.Namespace) -> int:
+    from training.run import prepare_resume, run_faces, source_commit, with_epochs, with_move, write_record
     from training.specs import model_spec
     from training.weights import initial_weights
 
     record = prepare_resume(folder)
-    if epochs is not None:
-        record = with_epochs(record, epochs)
-    settings = record.parsed_settings()
-    if framework_given not in (None, settings.framework):
+    if args.epochs is not None:
+        record = with_epochs(record, args.epochs)
+    # Where it goes on may have no GPU, or other processors.
+    here = {name: value for name in ("device", "threads") if (value := getattr(args, name)) is not None}
+    settings = replace(record.parsed_settings(), **here)
+    if here:
+        record = replace(record, settings=settings.record())
+    if args.framework not in (None, settings.framework):
         raise InputError(
-            f"--framework is {framework_given}, but {folder} is trained in {settings.framework}; leave it out"
+            f"--framework is {args.framework}, but {folder} is trained in {settings.framework}; leave it out"
         )
-    path = data or (Path(record.data_path) if record.data_path else None)
-    faces = load(path, skip_bad_rows=record.skip_bad_rows)
-    division = split(faces, settings.split)
-    if division.fingerprint != record.data.fingerprint:
-        raise InputError(
-            f"{faces.source} has the fingerprint {division.fingerprint[:12]}, the run was trained on "
-            f"{record.data.fingerprint[:12]}; give the run's own data with --data"
-        )
+    faces, division = run_faces(record, args.data)
+    if args.finish:
+        # Nothing is trained, and a processor that lacks bf16 can evaluate.
+        settings = replace(settings, precision="fp32")
     framework = _framework(settings.framework)
     record = with_move(record, source_commit(), framework.versions(), _machine(framework, settings))
     # Before the next epoch ends: a kill in it must not undo this.
     write_record(folder, record)
     # A resumed run takes its weights from its state; these only give them their shapes.
     blank = initial_weights(model_spec(settings.model), settings.seed)
-    return _run(folder, record, framework, faces, division, blank, finish=finish)
+    return _run(folder, record, settings, framework, faces, division, blank, finish=args.finish)
 
 
 def _machine(framework: Any, settings: Settings) -> dict[str, Any]:
@@ -196,7 +195,15 @@ def _initial(settings: Settings, faces: Any, division: Any) -> tuple[list[Any], 
 
 
 def _run(
-    folder: Path, record: Any, framework: Any, faces: Any, division: Any, initial: Any, *, finish: bool = False
+    folder: Path,
+    record: Any,
+    settings: Settings,
+    framework: Any,
+    faces: Any,
+    division: Any,
+    initial: Any,
+    *,
+    finish: bool = False,
 ) -> int:
     from training.loop import Trainer
     from training.run import check_file
@@ -205,7 +212,7 @@ def _run(
     # Whoever watches has to know the folder before the first epoch is in it.
     print(f"run folder: {folder}", file=sys.stderr, flush=True)
     records = faces.records[division.train]
-    pixels, labels, settings = records["pixels"].copy(), records["label"].copy(), record.parsed_settings()
+    pixels, labels = records["pixels"].copy(), records["label"].copy()
     teachings = None
     if record.teachings_sha256:
         teachings = load_teachings(check_file(folder, TEACHINGS_FILE, record.teachings_sha256))
@@ -219,10 +226,10 @@ def _run(
     return status
 
 
-def check_framework(name: str) -> None:
-    """Raise an `InputError` unless the framework is installed."""
+def check_framework(name: str, option: str = "--framework") -> None:
+    """Raise an `InputError`, which names the option that asked for it, unless the framework is installed."""
     if importlib.util.find_spec(name) is None:
-        raise InputError(f"--framework is {name!r}, which is not installed; {how_to_install(name)}")
+        raise InputError(f"{option} names {name!r}, which is not installed; {how_to_install(name)}")
 
 
 def _framework(name: str) -> Any:

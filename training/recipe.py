@@ -20,6 +20,15 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "device": ("auto", "cpu", "cuda"),
     "keep": ("last", "all"),
 }
+# Learning rate and weight decay of `best` by optimiser. Decay is decoupled in AdamW alone; elsewhere it is L2, of which
+# AdamW's 0.05 would leave nothing to learn. Those of Adagrad, Adam and Adamax are PyTorch's own, and were not tried.
+BEST_RATES = {
+    "adagrad": (0.01, 0.0),
+    "adam": (0.001, 0.0),
+    "adamax": (0.002, 0.0),
+    "adamw": (0.002, 0.05),
+    "sgd": (0.02, 5e-4),
+}
 RANGES: dict[str, tuple[float, float]] = {
     "epochs": (1, 10_000),
     "batch_size": (2, 8192),
@@ -110,16 +119,27 @@ def settings_from_record(record: dict[str, Any]) -> Settings:
     return Settings(**(record | {"split": SplitPlan(**record["split"]), "teachers": teachers}))
 
 
-def recipe(name: str, framework: str, model: str) -> Settings:
-    """Return a recipe's settings for a model.
+def recipe(name: str, framework: str, model: str, optimizer: str | None = None) -> Settings:
+    """Return a recipe's settings for a model, with the recipe's own optimiser where none is given.
 
     `published`: Adam, learning rate 0.001, batch 64, no augmentation; CNN_4 with learning rate 0.004, L2 1e-4, light
     augmentation and a cosine over 32 epochs, MLP_2 and MLP_3 with 0.0003, ResNet-18 with Adamax, batch 32 and light
     augmentation. Of CNN_4 the rate, that there is L2, and epoch 32 as its best are published; the rest is ours.
 
     `best`: full augmentation, label smoothing and a cosine, with AdamW for CNN_4, Adam for the MLPs and Nesterov SGD
-    for the others; docs/experiments.md says which were tried.
+    for the others; docs/experiments.md says which were tried. With another optimiser it has that one's learning rate
+    and weight decay, `BEST_RATES`, for those of one do harm with the next.
     """
+    settings = _own(name, framework, model)
+    if optimizer is None or optimizer == settings.optimizer:
+        return settings
+    if name == "published":
+        return replace(settings, optimizer=optimizer)
+    rate, decay = BEST_RATES[optimizer]
+    return replace(settings, optimizer=optimizer, learning_rate=rate, weight_decay=decay, nesterov=optimizer == "sgd")
+
+
+def _own(name: str, framework: str, model: str) -> Settings:
     base = Settings(framework, model, recipe=name)
     if name == "published":
         if model == "cnn_4":
@@ -137,8 +157,10 @@ def recipe(name: str, framework: str, model: str) -> Settings:
         return tuned
     if model == "cnn_4":
         # Its dense layers begin with weights so large (fan_out) that SGD hardly turns them.
-        return replace(tuned, optimizer="adamw", learning_rate=0.002, weight_decay=0.05)
-    return replace(tuned, optimizer="sgd", nesterov=True, learning_rate=0.02, weight_decay=5e-4)
+        rate, decay = BEST_RATES["adamw"]
+        return replace(tuned, optimizer="adamw", learning_rate=rate, weight_decay=decay)
+    rate, decay = BEST_RATES["sgd"]
+    return replace(tuned, optimizer="sgd", nesterov=True, learning_rate=rate, weight_decay=decay)
 
 
 def learning_rate(settings: Settings, progress: float) -> float:

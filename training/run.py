@@ -19,7 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import InputError
+from data.faceset import FaceSet
 from data.files import remove_temporaries, sha256, write_json, write_text
+from data.load import load
+from data.splits import Split, split
 from inference.manifest import DataRecord
 from training.recipe import Settings, settings_from_record
 from training.weights import save_arrays
@@ -179,6 +182,8 @@ def prepare_resume(folder: Path) -> RunRecord:
     check_file(folder, record.progress.state, record.progress.state_sha256)
     if record.progress.average:
         check_file(folder, record.progress.average, record.progress.average_sha256)
+    if record.best:
+        check_file(folder, record.best.file, record.best.sha256)
     history = [line for line in read_metrics(folder) if line["epoch"] < record.progress.epoch]
     write_metrics(folder, history)
     return record
@@ -191,8 +196,9 @@ def with_epochs(record: RunRecord, epochs: int) -> RunRecord:
         InputError: the number is out of range, the learning rate depends on it, or fewer epochs would leave out some
             that the best one may be among.
     """
-    settings = replace(record.parsed_settings(), epochs=epochs)
-    if settings.schedule != "constant":
+    before = record.parsed_settings()
+    settings = replace(before, epochs=epochs)
+    if settings.schedule != "constant" and settings != before:
         raise InputError(
             f"--epochs cannot be changed in a run whose learning rate follows a {settings.schedule}: the epochs before "
             "would have had another one; leave it out, or train a new run"
@@ -201,6 +207,25 @@ def with_epochs(record: RunRecord, epochs: int) -> RunRecord:
     if epochs < done:
         raise InputError(f"--epochs is {epochs}, but {done} are done already; expected at least that many")
     return replace(record, settings=settings.record())
+
+
+def run_faces(record: RunRecord, data: Path | None) -> tuple[FaceSet, Split]:
+    """Load a run's faces, from `data` where they have moved, and divide them as it did.
+
+    Raises:
+        InputError: they are not there, or others are.
+    """
+    path = data or (Path(record.data_path) if record.data_path else None)
+    if data is None and path is not None and not path.exists():
+        raise InputError(f"the run's faces were at {path}, where nothing is now; give their new place with --data")
+    faces = load(path, skip_bad_rows=record.skip_bad_rows)
+    division = split(faces, record.data.plan())
+    if division.fingerprint != record.data.fingerprint:
+        raise InputError(
+            f"{faces.source} has the fingerprint {division.fingerprint[:12]}, the run was trained on "
+            f"{record.data.fingerprint[:12]}; give the run's own data with --data"
+        )
+    return faces, division
 
 
 def with_move(record: RunRecord, commit: str | None, versions: dict[str, str], machine: dict[str, Any]) -> RunRecord:

@@ -15,7 +15,7 @@ import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from data.errors import InputError
+from data.errors import InputError, said_in
 from data.files import write_json, write_text
 from data.load import load
 from data.splits import split
@@ -91,7 +91,7 @@ def _check(jobs: list[Job], folds: int | None, common: list[str]) -> None:
     options = [parse([*job.options(folds), *common]) for job in jobs]
     plans = {settings_from(given).split for given in options}
     for framework in {job.framework for job in jobs}:
-        check_framework(framework)
+        check_framework(framework, "--frameworks")
     faces = load(options[0].data, skip_bad_rows=options[0].skip_bad_rows)
     for plan in plans:
         split(faces, plan)
@@ -121,6 +121,7 @@ def _train(job: Job, args: argparse.Namespace, common: list[str], jobs: list[Job
         if not stopped.number and read_state(folder).status != "finished":
             options = _options(job, folder, args.folds, common)
             with (folder / LOG_FILE).open("a") as log:
+                before = log.tell()
                 stopped.child = subprocess.Popen(
                     [sys.executable, "-m", "training", *options],
                     stdout=log,
@@ -129,8 +130,11 @@ def _train(job: Job, args: argparse.Namespace, common: list[str], jobs: list[Job
                     start_new_session=True,
                     pass_fds=[lock.fileno()],
                 )
+                # A signal that came while it was being started has found no child to hand it to.
+                if stopped.number:
+                    stopped.child.send_signal(stopped.number)
                 _watch(stopped.child, job, args.out, jobs)
-            _conclude(stopped, folder)
+            _conclude(stopped.child.returncode, stopped, folder, before)
     state = read_state(folder)
     print(f"{job.name}: {state.status} {state.note or share(state.accuracy)}", file=sys.stderr, flush=True)
 
@@ -152,11 +156,18 @@ def _watch(child: "subprocess.Popen[str]", job: Job, out: Path, jobs: list[Job])
             continue
 
 
-def _conclude(stopped: _Stop, folder: Path) -> None:
-    if stopped.child is not None and stopped.child.returncode and not stopped.number:
-        write_text(folder / FAILURE_FILE, _last_line(folder / LOG_FILE))
+def _conclude(status: int | None, stopped: _Stop, folder: Path, before: int) -> None:
+    """Keep why a training failed, by its exit status and what its log has from the byte `before` on."""
+    if status and not stopped.number:
+        write_text(folder / FAILURE_FILE, _reason(status, (folder / LOG_FILE).read_bytes()[before:]))
     else:
         (folder / FAILURE_FILE).unlink(missing_ok=True)
+
+
+def _reason(status: int, log: bytes) -> str:
+    if status < 0:
+        return f"ended by {signal.Signals(-status).name}{', perhaps for want of memory' if status == -9 else ''}"
+    return said_in(log.decode(errors="replace"))[:300] or f"exit status {status}, without a word"
 
 
 class _Screen:
@@ -174,8 +185,3 @@ class _Screen:
         above = f"\x1b[{self.lines}F\x1b[J" if self.lines else ""
         print(above + text, file=sys.stderr, flush=True)
         self.lines = text.count("\n") + 1
-
-
-def _last_line(log: Path) -> str:
-    lines = [line for line in log.read_text().splitlines() if line.strip()]
-    return lines[-1][:300] if lines else "no message"
