@@ -136,12 +136,19 @@ def test_a_run_that_cannot_be_used_does_not_keep_the_others_from_being_exported(
     record = read_record(other)
     settings = record.settings | {"optimizer": "sgd"}
     write_record(other, replace(record, settings=settings, data_path=str(tmp_path / "moved.csv")))
+    unborn = tmp_path / "unborn"
+    shutil.copytree(linear_run, unborn)
+    write_record(unborn, replace(record, checkpoints=()))
+    (tmp_path / "empty").mkdir()
     out = tmp_path / "models"
-    monkeypatch.setattr(sys, "argv", ["export", str(other), str(linear_run), "--out", str(out)])
+    runs = [tmp_path / "empty", unborn, other, linear_run]
+    monkeypatch.setattr(sys, "argv", ["export", *map(str, runs), "--out", str(out)])
     assert export_command() == 2
     printed = capsys.readouterr()
     assert printed.out == f"{out / 'mlp_1.torch.published-official.onnx'}\n"
-    assert f"{other} is not published: {tmp_path / 'moved.csv'} does not exist" in printed.err
+    assert f"{other} is not published: the run's faces were at {tmp_path / 'moved.csv'}" in printed.err
+    assert f"{unborn} is not published: {unborn} has no checkpoint yet" in printed.err
+    assert f"{tmp_path / 'empty'} is not published: {tmp_path / 'empty'} is no training run" in printed.err
 
 
 def test_two_runs_of_one_name_are_refused_before_the_first_is_exported(linear_run: Path, tmp_path: Path) -> None:

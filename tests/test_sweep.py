@@ -13,7 +13,9 @@ import pytest
 from data.draw import write_csv
 from data.errors import InputError
 from data.faceset import FaceSet
-from training.grid import Job, State, grid, summary, table
+from training.__main__ import check_framework
+from training.grid import FAILURE_FILE, Job, State, grid, summary, table
+from training.sweep import LOG_FILE, _conclude
 
 pytest.importorskip("torch", reason="PyTorch is not installed (ferox[torch])")
 
@@ -128,6 +130,32 @@ def test_what_no_training_could_do_is_refused_before_the_first_begins(
     assert done.returncode == 2
     assert words in done.stderr
     assert not (tmp_path / "sweep").exists()
+
+
+@pytest.mark.parametrize(
+    ("status", "log", "reason"),
+    [
+        (-9, b"  neutral   412   0.5\n", "ended by SIGKILL, perhaps for want of memory"),
+        (-11, b"error: of an earlier line\n", "ended by SIGSEGV"),
+        (2, b"epoch 1\nerror: the disk is full\n  neutral   412\n", "the disk is full"),
+        (1, b"Traceback (most recent call last):\n  File x\nValueError: no\n", "ValueError: no"),
+        (1, b"", "exit status 1, without a word"),
+    ],
+)
+def test_a_training_failed_for_what_it_said_in_this_attempt_or_what_ended_it(
+    tmp_path: Path, status: int, log: bytes, reason: str
+) -> None:
+    before = b"error: of the attempt before\n"
+    (tmp_path / LOG_FILE).write_bytes(before + log)
+    _conclude(status, 0, tmp_path, len(before))
+    assert (tmp_path / FAILURE_FILE).read_text() == reason
+    _conclude(status, signal.SIGINT, tmp_path, len(before))
+    assert not (tmp_path / FAILURE_FILE).exists()
+
+
+def test_a_framework_that_is_not_installed_is_named_by_the_sweep_s_own_option() -> None:
+    with pytest.raises(InputError, match=r"--frameworks names 'no_such_framework', which is not installed"):
+        check_framework("no_such_framework", "--frameworks")
 
 
 def test_the_table_says_why_a_training_failed() -> None:

@@ -24,7 +24,7 @@ from training.average import STEPS_BETWEEN, WeightAverage
 from training.epoch import AUGMENTATIONS, class_weights, draw_distortion, plan_epoch
 from training.loop import Trainer, batches
 from training.recipe import BEST_RATES, CHOICES, Settings, recipe, settings_from_record
-from training.run import Progress, read_metrics, read_record, with_epochs, with_move
+from training.run import Progress, prepare_resume, read_metrics, read_record, with_epochs, with_move
 from training.specs import MODELS
 from training.teachers import label_shares, teach
 from training.weights import initial_weights, load_weights, parameter_count, save_weights, shapes
@@ -373,6 +373,15 @@ def test_an_end_without_a_run_or_two_ends_are_refused(options: list[object], wor
     done = subprocess.run(command(*options), capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert words in done.stderr
+
+
+def test_a_run_whose_best_weights_are_damaged_is_refused_before_it_goes_on(stopped: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(stopped, tmp_path / "run")
+    best = read_record(folder).best
+    assert best is not None
+    (folder / best.file).write_bytes(b"damaged")
+    with pytest.raises(InputError, match=f"{best.file} is not the file that the run recorded"):
+        prepare_resume(folder)
 
 
 def test_a_run_goes_on_in_its_own_framework_alone(stopped: Path, tmp_path: Path) -> None:

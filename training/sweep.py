@@ -134,7 +134,7 @@ def _train(job: Job, args: argparse.Namespace, common: list[str], jobs: list[Job
                 if stopped.number:
                     stopped.child.send_signal(stopped.number)
                 _watch(stopped.child, job, args.out, jobs)
-            _conclude(stopped.child.returncode, stopped, folder, before)
+            _conclude(stopped.child.returncode, stopped.number, folder, before)
     state = read_state(folder)
     print(f"{job.name}: {state.status} {state.note or share(state.accuracy)}", file=sys.stderr, flush=True)
 
@@ -156,9 +156,9 @@ def _watch(child: "subprocess.Popen[str]", job: Job, out: Path, jobs: list[Job])
             continue
 
 
-def _conclude(status: int | None, stopped: _Stop, folder: Path, before: int) -> None:
+def _conclude(status: int | None, stopped: int, folder: Path, before: int) -> None:
     """Keep why a training failed, by its exit status and what its log has from the byte `before` on."""
-    if status and not stopped.number:
+    if status and not stopped:
         write_text(folder / FAILURE_FILE, _reason(status, (folder / LOG_FILE).read_bytes()[before:]))
     else:
         (folder / FAILURE_FILE).unlink(missing_ok=True)
