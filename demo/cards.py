@@ -15,6 +15,7 @@ from PIL import Image
 from data.faceset import LABELS
 from demo.words import Language, emotion, say
 from inference.figures import PALETTE
+from inference.page import image_address
 from inference.predict import FacePrediction, PicturePrediction, as_record
 
 COLOURS = dict(zip(LABELS, PALETTE, strict=True))
@@ -65,12 +66,7 @@ def face_image(pixels: NDArray[np.uint8]) -> str:
     """Return uint8[48, 48] as a PNG's `data:` address."""
     content = io.BytesIO()
     Image.fromarray(pixels).save(content, "PNG")
-    return png_address(content.getvalue())
-
-
-def png_address(content: bytes) -> str:
-    """Return a PNG's content as a `data:` address."""
-    return "data:image/png;base64," + base64.b64encode(content).decode()
+    return image_address(content.getvalue())
 
 
 def link(text: str, name: str, kind: str, content: bytes) -> str:

@@ -8,13 +8,15 @@ import gradio as gr
 
 from data.errors import InputError
 from demo import reports
-from demo.cards import notice, png_address
+from demo.cards import notice
 from demo.page import Page, browser_language
 from demo.reports import Report
 from demo.shelf import title
 from demo.words import Language, say
 from inference.comparison import model_name, table_heading
 from inference.figures import percent
+from inference.markup import or_dash
+from inference.page import image_address
 
 MOST = 6
 COLUMNS = ("model", "framework", "accuracy", "interval", "f1", "auc", "loss", "calibration", "size", "speed")
@@ -102,8 +104,8 @@ def _cells(report: Report) -> tuple[str, ...]:
         manifest["framework"],
         percent(figures["accuracy"], 2),
         f"{100 * low:.2f}–{100 * high:.2f}",
-        _or_dash(figures["macro"]["f1"]["value"]),
-        _or_dash(figures["macro_roc"]["auc"]),
+        or_dash(figures["macro"]["f1"]["value"], ".4f"),
+        or_dash(figures["macro_roc"]["auc"], ".4f"),
         f"{figures['log_loss']:.4f}",
         f"{figures['calibration_error']:.4f}",
         f"{content['model']['bytes'] / 1e6:.1f}",
@@ -124,8 +126,4 @@ def _picture(report: Report, name: str, lang: Language) -> str:
     if content is None:
         return ""
     caption = say(lang, f"{name}_of", name=title(report.name))
-    return f"<img src='{png_address(content)}' alt='{escape(caption, quote=True)}' loading='lazy'>"
-
-
-def _or_dash(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
+    return f"<img src='{image_address(content)}' alt='{escape(caption, quote=True)}' loading='lazy'>"

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from demo.cards import notice, png_address
+from demo.cards import notice
 from demo.trainer import Current
 from demo.words import Language, emotion, say
 from inference.figures import draw_confusion, draw_curves, draw_roc, percent
 from inference.metrics import confusion_matrix, summarise
+from inference.page import image_address
 from training.run import RunRecord, read_answers, read_metrics
 from training.specs import ModelSpec
 from training.weights import STATISTICS, named_layers, output_shape, parameter_count, shapes
@@ -127,7 +128,7 @@ def _drawn(draw: Callable[[Path], None]) -> str:
     with _DRAWING, tempfile.TemporaryDirectory(prefix="ferox-figure-") as folder:
         path = Path(folder) / "figure.png"
         draw(path)
-        return png_address(path.read_bytes())
+        return image_address(path.read_bytes())
 
 
 def _classes(last: dict[str, Any], lang: Language) -> str:
