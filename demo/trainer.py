@@ -119,9 +119,10 @@ class Trainer:
             state = self._read()
             if not state:
                 raise InputError("there is no training: expected one to pause or stop; start one")
+            process = self._process()
             write_json(self._state, state | {"folder": _text(self._folder(state)), "wish": wish})
             # A second signal would end it at once, before its state is saved.
-            if state["wish"] == "run" and (process := self._process()) is not None:
+            if process is not None and state["wish"] == "run":
                 os.kill(process, signal.SIGTERM)
 
     def _launch(self, arguments: Sequence[str], state: dict[str, Any]) -> None:
