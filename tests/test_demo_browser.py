@@ -261,7 +261,6 @@ def test_who_waits_for_another_folder_sees_the_line_and_is_served_next(
     second.wait_for_selector("#folder-answer >> text=/queue: 1\\/1/")
     second.click("#folder-stop")
     second.wait_for_selector("#folder-answer >> text=Stopped before a picture was read.")
-    assert "Error" not in second.locator("#folder-answer").inner_text()
     second.click("#folder-run")
     second.wait_for_selector("#folder-answer >> text=/queue: 1\\/1/")
     first.click("#folder-stop")
