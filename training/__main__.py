@@ -69,9 +69,8 @@ def settings_from(args: argparse.Namespace) -> Settings:
             "expected a share above 0 of what teachers say; name them with --teachers MODEL.onnx"
         )
     settings = replace(settings, **given, split=_split_plan(args))
-    # Nesterov's form is of SGD's momentum; of none it is none at all, and PyTorch refuses it.
-    nesterov = settings.nesterov and settings.optimizer == "sgd" and settings.momentum > 0
-    return replace(settings, nesterov=nesterov)
+    # Nesterov's form of no momentum is none at all, and PyTorch refuses it.
+    return replace(settings, nesterov=settings.nesterov and settings.momentum > 0)
 
 
 def _split_plan(args: argparse.Namespace) -> SplitPlan:
