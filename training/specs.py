@@ -153,6 +153,16 @@ def _cnn_4() -> ModelSpec:
     return ModelSpec("cnn_4", (*convolutions, *_head(*activation)), conv_init=init, dense_init=init)
 
 
+def _vgg(name: str, *channels: int) -> ModelSpec:
+    """VGG (Simonyan and Zisserman 2014) with BatchNorm, and a global average pool where VGG has wide dense layers."""
+    stages: list[Layer] = []
+    for width in channels:
+        stages += [*(Conv(width, bias=False), BatchNorm(), ReLU()) * 2, MaxPool()]
+    # No pool behind the last stage: the average takes in all of its places.
+    layers = (*stages[:-1], GlobalAveragePool(), Dropout(0.3), Dense(CLASSES))
+    return ModelSpec(name, layers, conv_init=KaimingNormal())
+
+
 def _resnet_18(name: str, *stem: Layer) -> ModelSpec:
     blocks: list[Layer] = []
     for width, stride in ((64, 1), (128, 2), (256, 2), (512, 2)):
@@ -180,7 +190,10 @@ MODELS = {
             ReLU(),
             MaxPool(3, 2, 1),
         ),
-        # Not among the published ten: faces in their own size, the first blocks at all 48 x 48 places of them.
+        # Not among the published ten, from here on.
+        _vgg("vgg_32", 32, 64, 128, 256),
+        _vgg("vgg_64", 64, 128, 256, 512),
+        # Faces in their own size, the first blocks at all 48 x 48 places of them.
         _resnet_18("resnet_18_48", Conv(64, bias=False), BatchNorm(), ReLU()),
     )
 }
