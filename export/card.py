@@ -58,13 +58,34 @@ def _facts(manifest: Manifest, record: RunRecord) -> list[str]:
         f"{proof['faces']:,} faces, largest logit difference {proof['largest_difference']:.2g}, "
         f"{len(proof['near_ties'])} near ties"
     )
-    for part, cost in manifest.parity.get("parts", {}).items():
-        rows[f"{manifest.precision} on {part}"] = (
+    rows |= _cost(manifest)
+    rows["temperature"] = _temperature(manifest)
+    rows["trained"] = f"{record.seconds:.0f} s on {record.machine['device']}, commit `{record.commit or 'unknown'}`"
+    return ["| | |", "|---|---|", *(f"| {name} | {text} |" for name, text in rows.items())]
+
+
+def _cost(manifest: Manifest) -> dict[str, str]:
+    """What a lower precision costs, by part, and the layers that int8 leaves alone."""
+    rows = {
+        f"{manifest.precision} on {part}": (
             f"accuracy {cost['accuracy_fp32']:.2%} before, {cost['accuracy']:.2%} after; the same label on "
             f"{cost['agreement']:.2%} of {cost['faces']:,} faces"
         )
-    rows["trained"] = f"{record.seconds:.0f} s on {record.machine['device']}, commit `{record.commit or 'unknown'}`"
-    return ["| | |", "|---|---|", *(f"| {name} | {text} |" for name, text in rows.items())]
+        for part, cost in manifest.parity.get("parts", {}).items()
+    }
+    if manifest.float_layers:
+        rows["layers in float32"] = ", ".join(manifest.float_layers)
+    return rows
+
+
+def _temperature(manifest: Manifest) -> str:
+    found = manifest.temperature
+    if found.faces is None or found.log_loss is None or found.log_loss_before is None:
+        return f"{found.value:g}: the {manifest.data.protocol} protocol has no validation part to fit one on"
+    return (
+        f"{found.value:.3f}, fitted on {found.faces:,} validation faces: log loss {found.log_loss_before:.4f} before, "
+        f"{found.log_loss:.4f} after"
+    )
 
 
 def _accuracy(test: Mapping[str, Any]) -> str:

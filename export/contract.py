@@ -2,6 +2,9 @@
 
 A converter hands over the network alone (float32[batch, 1, 48, 48] in [-1, 1] to logits). Normalisation and softmax are
 put around it here, once for every framework, so that nothing about them can differ between twins.
+
+`probabilities` = softmax(`logits` / temperature); the temperature is an initialiser that every artifact has, and is
+written by `seal`, so that graph and manifest cannot disagree about it.
 """
 
 from dataclasses import replace
@@ -12,10 +15,13 @@ from onnx import TensorProto, helper, numpy_helper
 
 from data.errors import InputError
 from data.faceset import LABELS, SIDE
+from export.metadata import metadata
 from inference.engine import file_digest
 from inference.manifest import METADATA_KEY, NO_DIGEST, Manifest
 
-OPSET, IR_VERSION = 18, 10
+# The newest that onnxruntime and onnxruntime-web 1.17 load.
+OPSET, IR_VERSION = 18, 8
+TEMPERATURE = "contract_temperature"
 
 
 def wrap(network: onnx.ModelProto) -> onnx.ModelProto:
@@ -30,12 +36,14 @@ def wrap(network: onnx.ModelProto) -> onnx.ModelProto:
     ]
     after = [
         helper.make_node("Identity", [leave], ["logits"], "contract_logits"),
-        helper.make_node("Softmax", [leave], ["probabilities"], "contract_softmax", axis=-1),
+        helper.make_node("Div", [leave, TEMPERATURE], ["contract_tempered"], "contract_temper"),
+        helper.make_node("Softmax", ["contract_tempered"], ["probabilities"], "contract_softmax", axis=-1),
     ]
     constants = {
         "contract_half": np.float32(127.5),
         "contract_one": np.float32(1),
         "contract_axis": np.array([1]),
+        TEMPERATURE: np.float32(1),
     }
     wrapped = helper.make_graph(
         [*before, *graph.node, *after],
@@ -65,19 +73,30 @@ def check_finite(model: onnx.ModelProto) -> None:
 
 
 def seal(model: onnx.ModelProto, manifest: Manifest) -> bytes:
-    """Return the artifact's bytes: the graph, the manifest, and the digest over both."""
-    sealed = onnx.ModelProto()
-    sealed.CopyFrom(model)
-    del sealed.metadata_props[:]
-    helper.set_model_props(sealed, {METADATA_KEY: replace(manifest, digest=NO_DIGEST).to_json()})
+    """Return the artifact's bytes: the graph at the manifest's temperature, what other tools read, the manifest, and
+    the digest over it all."""
+    sealed = _at_temperature(model, manifest.temperature.value)
+    own = {METADATA_KEY: replace(manifest, digest=NO_DIGEST).to_json()}
+    helper.set_model_props(sealed, metadata(manifest) | own)
     content: bytes = sealed.SerializeToString(deterministic=True)
     _, digest = file_digest(content)
     return content.replace(f'"digest": "{NO_DIGEST}"'.encode(), f'"digest": "{digest}"'.encode(), 1)
 
 
 def network_bytes(content: bytes) -> bytes:
-    """Return an artifact's bytes without its manifest: twins that compute the same in the same way share them."""
-    model = onnx.load_from_string(content)
-    del model.metadata_props[:]
-    stripped: bytes = model.SerializeToString(deterministic=True)
+    """Return an artifact's bytes without its manifest and at temperature 1: twins that give the same logits in the same
+    way share them."""
+    stripped: bytes = _at_temperature(onnx.load_from_string(content), 1.0).SerializeToString(deterministic=True)
     return stripped
+
+
+def _at_temperature(model: onnx.ModelProto, value: float) -> onnx.ModelProto:
+    """Return a wrapped model without metadata, whose probabilities are of this temperature."""
+    changed = onnx.ModelProto()
+    changed.CopyFrom(model)
+    del changed.metadata_props[:]
+    for tensor in changed.graph.initializer:
+        if tensor.name == TEMPERATURE:
+            tensor.CopyFrom(numpy_helper.from_array(np.asarray(value, np.float32), TEMPERATURE))
+            return changed
+    raise InputError(f"the graph has no {TEMPERATURE}; expected one that export.contract.wrap has made")

@@ -11,12 +11,13 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 
 from data.errors import InputError, how_to_install
 from data.faceset import LABELS, FaceSet
@@ -25,8 +26,10 @@ from data.splits import Split
 from export.canonical import canonical
 from export.card import model_card
 from export.contract import check_finite, network_bytes, seal, wrap
+from export.fidelity import FidelityVerdict
+from export.lowering import Judge, Lowered, lower
 from export.parity import Verdict, answers_in_batches, judge, probes
-from export.quantize import TaskVerdict, judge_task, lower
+from export.temperature import fitted_temperature
 from inference.engine import Engine
 from inference.manifest import CONTRACT, NO_DIGEST, Manifest, Selection
 from training.recipe import Settings, recipe
@@ -37,12 +40,14 @@ CONVERTERS = {
     "tensorflow": ("tensorflow", "tf2onnx"),
     "paddle": ("paddle", "paddle2onnx"),
 }
+# A probability is rounded to float32 after a softmax that onnxruntime computes in it.
+PROBABILITY_TOLERANCE = 1e-6
 
 
 class ExportError(Exception):
     """A stage of an export failed; nothing was published."""
 
-    def __init__(self, stage: str, reason: str, verdict: Verdict | TaskVerdict | None = None) -> None:
+    def __init__(self, stage: str, reason: str, verdict: Verdict | FidelityVerdict | None = None) -> None:
         super().__init__(f"{stage}: {reason}")
         self.stage, self.reason, self.verdict = stage, reason, verdict
 
@@ -63,7 +68,7 @@ def publish(
 ) -> Path:
     """Export a run's best checkpoint into `out` after the parity gate, with its parity record and model card.
 
-    A lower precision is made from the proven float32 artifact, and has the gate of `export.quantize` to pass as well.
+    A lower precision is made from the proven float32 artifact, and has the gate of `export.fidelity` to pass as well.
 
     Args:
         run: the folder that training made.
@@ -179,15 +184,29 @@ def _proven(job: Job, work: Path, faces: FaceSet, division: Split) -> tuple[byte
     network = _converted(job, work, faces, division)
     graph, engine, verdict = _parity(job, work, network, len(division.test))
     record = verdict.record()
+    float_layers: tuple[str, ...] = ()
     if job.precision != "fp32":
-        graph, engine, cost = _lowered(job, work, network, engine, faces, division)
-        record = cost.record() | {"fp32": record}
-    content = seal(graph, _manifest(job, record))
+        lowered = _lowered(job, work, network, engine, faces, division)
+        graph, engine, float_layers = lowered.graph, lowered.engine, lowered.verdict.float_layers
+        record = lowered.verdict.record() | {"fp32": record}
+    temperature = fitted_temperature(engine, faces, division)
+    manifest = replace(_manifest(job, record), temperature=temperature, float_layers=float_layers)
+    content = seal(graph, manifest)
     if network_bytes(content) != network_bytes(engine.path.read_bytes()):
         raise ExportError("seal", "the sealed file's network is not the one that was judged")
     (work / "finished.onnx").write_bytes(content)
-    _load(work / "finished.onnx")
+    _check_probabilities(_load(work / "finished.onnx"), np.load(work / "pixels.npy"))
     return content, record
+
+
+def _check_probabilities(engine: Engine, pixels: NDArray[np.uint8]) -> None:
+    """Raise `ExportError` unless the finished file's probabilities are softmax(logits / temperature)."""
+    from scipy.special import softmax
+
+    logits, probabilities = engine.run(pixels)
+    expected = softmax(logits.astype(np.float64) / engine.manifest.temperature.value, axis=1)
+    if (difference := float(np.abs(probabilities - expected).max())) > PROBABILITY_TOLERANCE:
+        raise ExportError("temperature", f"probabilities differ by {difference:.3g} from softmax(logits / temperature)")
 
 
 def _converted(job: Job, work: Path, faces: FaceSet, division: Split) -> onnx.ModelProto:
@@ -224,14 +243,15 @@ def _stage(name: str) -> Iterator[None]:
 
 def _lowered(
     job: Job, work: Path, network: onnx.ModelProto, proven: Engine, faces: FaceSet, division: Split
-) -> tuple[onnx.ModelProto, Engine, TaskVerdict]:
+) -> Lowered:
+    def load(graph: onnx.ModelProto) -> Engine:
+        return _draft(job, graph, work / f"{job.precision}.onnx")
+
     with _stage(job.precision):
-        graph = lower(network, job.precision, faces, division)
-    engine = _draft(job, graph, work / f"{job.precision}.onnx")
-    cost = judge_task(proven, engine, faces, division)
-    if not cost.passed:
-        raise ExportError(job.precision, cost.reason, cost)
-    return graph, engine, cost
+        lowered = lower(network, job.precision, Judge(proven, faces, division, load))
+    if not lowered.verdict.passed:
+        raise ExportError(job.precision, lowered.verdict.reason, lowered.verdict)
+    return lowered
 
 
 def _draft(job: Job, graph: onnx.ModelProto, path: Path) -> Engine:

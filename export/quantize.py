@@ -1,12 +1,13 @@
-"""Lower precision: a proven float32 artifact as int8 or fp16, gated on the task.
+"""Lower precision: a proven float32 network with its weights in float16, or computing in int8.
 
-Logits of another precision cannot agree to the last digits, so this gate asks what a user would: on how many faces
-does the answer change, and what does that cost in accuracy? It is asked on the part that the model was selected on and
-on the test part; either may lose at most `LARGEST_DROP`.
+What that costs is judged by `export.fidelity`. Where int8 costs too much, the layers that cost most stay in float32.
 """
 
 import tempfile
-from dataclasses import asdict, dataclass
+from collections.abc import Collection
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -18,54 +19,106 @@ from onnx import TensorProto, helper, numpy_helper
 from data.errors import InputError
 from data.faceset import LABELS, FaceSet
 from data.splits import Split
-from export.contract import wrap
-from inference.engine import Engine
 
-LARGEST_DROP = 0.005
 CALIBRATION_FACES, CALIBRATION_BATCH = 1050, 50
+# Of what was tried (the whole range, fewer percent, least entropy) the closest to float32: see docs/experiments.md.
+PERCENTILE = 99.999
+# The operators with weights, the only ones whose rounding can be spared by leaving them in float32.
+LAYERS = ("Conv", "Gemm")
 
 
-@dataclass(frozen=True)
-class Cost:
-    """What a part's faces lose: accuracies and `agreement` (the share of faces with the same label) are shares of 1."""
+def half(network: onnx.ModelProto) -> onnx.ModelProto:
+    """Store the weights in float16 and compute in float32; biases, a thousandth of the file, stay as they are.
 
-    part: str
-    faces: int
-    accuracy_fp32: float
-    accuracy: float
-    agreement: float
-
-    @property
-    def drop(self) -> float:
-        """Accuracy lost; negative where the lower precision is the better one."""
-        return self.accuracy_fp32 - self.accuracy
-
-
-@dataclass(frozen=True)
-class TaskVerdict:
-    """What the gate for lower precisions found."""
-
-    passed: bool
-    reason: str
-    costs: tuple[Cost, ...]
-
-    def record(self) -> dict[str, Any]:
-        """Return the verdict as JSON-able values; `accuracy_drop` is the largest of the parts'."""
-        drop = max(cost.drop for cost in self.costs)
-        parts = {cost.part: asdict(cost) for cost in self.costs}
-        return {"passed": self.passed, "reason": self.reason, "accuracy_drop": drop, "parts": parts}
-
-
-def lower(network: onnx.ModelProto, precision: str, faces: FaceSet, split: Split) -> onnx.ModelProto:
-    """Return a canonical float32 network in `precision`, `fp16` or `int8`, and in the contract's wrapping, which stays
-    float32; int8 is calibrated on training faces.
+    Arithmetic in float16 would round every answer of every layer, and be slower on x86, where onnxruntime has no such
+    kernels and casts around each layer. The casts of weights are folded when an engine loads the file.
 
     Raises:
         InputError: a weight is beyond what float16 holds.
     """
-    if precision == "fp16":
-        return wrap(_half(network))
-    return _int8(wrap(network), calibration_faces(faces, split))
+    lowered = onnx.ModelProto()
+    lowered.CopyFrom(network)
+    casts = []
+    for tensor in lowered.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT and len(tensor.dims) > 1:
+            name = tensor.name
+            tensor.CopyFrom(numpy_helper.from_array(_float16(numpy_helper.to_array(tensor), name), f"{name}.fp16"))
+            casts.append(helper.make_node("Cast", [tensor.name], [name], f"{name}.cast", to=TensorProto.FLOAT))
+    nodes = [*casts, *lowered.graph.node]
+    del lowered.graph.node[:]
+    lowered.graph.node.extend(nodes)
+    return lowered
+
+
+@dataclass(frozen=True)
+class Quantizer:
+    """A wrapped float32 graph with the ranges of its activations, ready to be made int8.
+
+    Activations become uint8, for int8 ones would leave onnxruntime unable to fuse some convolutions; weights become
+    seven bits in int8, per channel: those of eight would overflow on x86 without VNNI, where two products with uint8
+    are added up in 16 bits (https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html).
+
+    The layer that makes the logits stays in float32: a few thousand weights, whose rounding would cost most.
+    """
+
+    graph: onnx.ModelProto
+    ranges: Any
+
+    @classmethod
+    def calibrated(cls, graph: onnx.ModelProto, pixels: NDArray[np.uint8]) -> "Quantizer":
+        """Take the ranges from faces uint8[N, 48, 48]: of each tensor, what holds `PERCENTILE` of its values."""
+        from onnxruntime.quantization.calibrate import CalibrationMethod, create_calibrator
+
+        with tempfile.TemporaryDirectory(prefix="ferox-int8-") as folder:
+            path = Path(folder) / "float.onnx"
+            onnx.save(graph, path)
+            calibrator = create_calibrator(
+                path,
+                augmented_model_path=str(Path(folder) / "ranges.onnx"),
+                calibrate_method=CalibrationMethod.Percentile,
+                extra_options={"percentile": PERCENTILE, "symmetric": False},
+            )
+            # It says what it does on stdout, where programs read the names of artifacts.
+            with redirect_stdout(StringIO()):
+                for start in range(0, len(pixels), CALIBRATION_BATCH):
+                    # By itself it would keep what every layer answers to all faces before it counts.
+                    calibrator.collect_data(_reader(pixels[start : start + CALIBRATION_BATCH]))
+                return cls(graph, calibrator.compute_data())
+
+    @property
+    def layers(self) -> list[str]:
+        """The names of the layers that int8 computes where nothing else is asked for, in their order."""
+        last = _last_layer(self.graph)
+        return [node.name for node in self.graph.graph.node if node.op_type in LAYERS and node.name != last]
+
+    def float_layers(self, spared: Collection[str] = ()) -> tuple[str, ...]:
+        """The names of the layers that stay in float32 where `spared` ones are to."""
+        return (*(name for name in self.layers if name in spared), _last_layer(self.graph))
+
+    def quantized(self, spared: Collection[str] = ()) -> onnx.ModelProto:
+        """Return the graph in int8, but for `spared` layers and the last one."""
+        from onnxruntime.quantization import QuantType
+        from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+        from onnxruntime.quantization.quant_utils import save_and_reload_model_with_shape_infer
+        from onnxruntime.quantization.registry import QDQRegistry
+
+        kept = [node.name for node in self.graph.graph.node if node.name.startswith("contract_")]
+        quantizer = QDQQuantizer(
+            save_and_reload_model_with_shape_infer(self.graph),
+            per_channel=True,
+            reduce_range=True,
+            weight_qType=QuantType.QInt8,
+            activation_qType=QuantType.QUInt8,
+            tensors_range=self.ranges,
+            nodes_to_quantize=[],
+            nodes_to_exclude=[*kept, *self.float_layers(spared)],
+            op_types_to_quantize=list(QDQRegistry),
+            extra_options={},
+        )
+        quantizer.quantize_model()
+        lowered: onnx.ModelProto = quantizer.model.model
+        lowered.ir_version = self.graph.ir_version
+        return lowered
 
 
 def calibration_faces(faces: FaceSet, split: Split) -> NDArray[np.uint8]:
@@ -78,46 +131,17 @@ def calibration_faces(faces: FaceSet, split: Split) -> NDArray[np.uint8]:
     return np.ascontiguousarray(faces.records[places]["pixels"])
 
 
-def judge_task(before: Engine, after: Engine, faces: FaceSet, split: Split) -> TaskVerdict:
-    """Compare two artifacts on the part that they were selected on and on the test part."""
-    parts = dict.fromkeys((split.plan.selects_on, "test"))
-    costs = tuple(_cost(part, before, after, faces, split.part(part)) for part in parts)
-    worst = max(costs, key=lambda cost: cost.drop)
-    reason = ""
-    if worst.drop > LARGEST_DROP:
-        reason = (
-            f"accuracy on the {worst.part} part falls from {worst.accuracy_fp32:.2%} to {worst.accuracy:.2%}, "
-            f"by more than {100 * LARGEST_DROP:g} points"
-        )
-    return TaskVerdict(not reason, reason, costs)
+def _reader(pixels: NDArray[np.uint8]) -> Any:
+    from onnxruntime.quantization import CalibrationDataReader
 
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        batches = iter([pixels])
 
-def _cost(part: str, before: Engine, after: Engine, faces: FaceSet, places: NDArray[np.int64]) -> Cost:
-    records = faces.records[places]
-    pixels, labels = np.ascontiguousarray(records["pixels"]), records["label"]
-    first, second = (engine.run(pixels)[0].argmax(axis=1) for engine in (before, after))
-    shares = [float(np.mean(found)) for found in (first == labels, second == labels, first == second)]
-    return Cost(part, len(labels), *shares)
+        def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
+            batch = next(self.batches, None)
+            return None if batch is None else {"pixels": batch}
 
-
-def _half(network: onnx.ModelProto) -> onnx.ModelProto:
-    """Store the weights in float16 and compute in float32; biases, a thousandth of the file, stay as they are.
-
-    Arithmetic in float16 would round every answer of every layer, and be slower on x86, where onnxruntime has no such
-    kernels and casts around each layer. The casts of weights are folded when an engine loads the file.
-    """
-    half = onnx.ModelProto()
-    half.CopyFrom(network)
-    casts = []
-    for tensor in half.graph.initializer:
-        if tensor.data_type == TensorProto.FLOAT and len(tensor.dims) > 1:
-            name = tensor.name
-            tensor.CopyFrom(numpy_helper.from_array(_float16(numpy_helper.to_array(tensor), name), f"{name}.fp16"))
-            casts.append(helper.make_node("Cast", [tensor.name], [name], f"{name}.cast", to=TensorProto.FLOAT))
-    nodes = [*casts, *half.graph.node]
-    del half.graph.node[:]
-    half.graph.node.extend(nodes)
-    return half
+    return Reader()
 
 
 def _float16(values: NDArray[np.float32], name: str) -> NDArray[np.float16]:
@@ -127,46 +151,8 @@ def _float16(values: NDArray[np.float32], name: str) -> NDArray[np.float16]:
     return values.astype(np.float16)
 
 
-def _int8(graph: onnx.ModelProto, pixels: NDArray[np.uint8]) -> onnx.ModelProto:
-    """Quantise statically: uint8 activations, weights of seven bits in int8, per channel.
-
-    int8 activations would leave onnxruntime unable to fuse some convolutions. Weights of eight bits would overflow on
-    x86 without VNNI, where two products with uint8 are added up in 16 bits:
-    https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
-    """
-    from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
-    from onnxruntime.quantization.quant_utils import add_pre_process_metadata
-
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
-        batches = iter(np.array_split(pixels, range(CALIBRATION_BATCH, len(pixels), CALIBRATION_BATCH)))
-
-        def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
-            batch = next(self.batches, None)
-            return None if batch is None else {"pixels": batch}
-
-    kept = [node.name for node in graph.graph.node if node.name.startswith("contract_")]
-    kept.append(_last_layer(graph))
-    prepared = onnx.ModelProto()
-    prepared.CopyFrom(graph)
-    # Its own pre-processing folds BatchNorm, which the canonical graph no longer has.
-    add_pre_process_metadata(prepared)
-    with tempfile.TemporaryDirectory(prefix="ferox-int8-") as folder:
-        path = Path(folder) / "int8.onnx"
-        quantize_static(
-            prepared,
-            path,
-            Reader(),
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            reduce_range=True,
-            nodes_to_exclude=kept,
-        )
-        return onnx.load(path)
-
-
 def _last_layer(graph: onnx.ModelProto) -> str:
-    """The layer that makes the logits: a few thousand weights, whose rounding would cost most."""
+    """The layer that makes the logits."""
     (leave,) = (node.input[0] for node in graph.graph.node if node.output[0] == "logits")
     (name,) = (node.name for node in graph.graph.node if leave in node.output)
     return str(name)

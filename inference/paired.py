@@ -118,9 +118,20 @@ def pairs(labels: NDArray[np.int64], predictions: NDArray[np.int64]) -> list[Pai
     corrected = holm([test.mid_p for test in tests])
     found = []
     for (a, b), test, p_value in zip(places, tests, corrected, strict=True):
-        low, high = np.quantile(accuracies[:, a] - accuracies[:, b], (0.025, 0.975))
+        interval = _interval(accuracies[:, a] - accuracies[:, b])
         difference = (test.only_first - test.only_second) / len(labels)
         agreement = float((predictions[a] == predictions[b]).mean())
         agree_beyond_chance = kappa(predictions[a], predictions[b])
-        found.append(Pair(a, b, difference, (float(low), float(high)), test, p_value, agreement, agree_beyond_chance))
+        found.append(Pair(a, b, difference, interval, test, p_value, agreement, agree_beyond_chance))
     return found
+
+
+def difference_interval(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> tuple[float, float]:
+    """The 95 % bootstrap interval of the first's accuracy less the second's, from whether they were right, bool[N]."""
+    accuracies = bootstrap_accuracies(np.stack([first, second]))
+    return _interval(accuracies[:, 0] - accuracies[:, 1])
+
+
+def _interval(differences: NDArray[np.float64]) -> tuple[float, float]:
+    low, high = np.quantile(differences, (0.025, 0.975))
+    return float(low), float(high)

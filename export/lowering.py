@@ -1,0 +1,85 @@
+"""From a proven float32 network to the graph of a lower precision that its gate lets pass."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+
+import onnx
+
+from data.faceset import FaceSet
+from data.splits import Split
+from export.contract import wrap
+from export.fidelity import FidelityVerdict, compare, judged_faces, judged_part
+from export.quantize import Quantizer, calibration_faces, half
+from inference.engine import Engine
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Holds what a lower precision is compared with: the proven artifact, and the faces; `load` makes an engine of a
+    wrapped graph."""
+
+    proven: Engine
+    faces: FaceSet
+    division: Split
+    load: Callable[[onnx.ModelProto], Engine]
+
+    def lowered(self, graph: onnx.ModelProto) -> "Lowered":
+        """Compare a wrapped graph with float32, on the part that decides and on the test part."""
+        engine, part = self.load(graph), judged_part(self.division)
+        judged = compare(self.proven, engine, self.faces, part, judged_faces(self.division))
+        reported = compare(self.proven, engine, self.faces, "test", self.division.test)
+        return Lowered(graph, engine, FidelityVerdict(judged, reported))
+
+    def divergence(self, graph: onnx.ModelProto) -> float:
+        """Return the mean divergence from float32 on the part that decides, in nats."""
+        part = judged_part(self.division)
+        return compare(self.proven, self.load(graph), self.faces, part, judged_faces(self.division)).divergence
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A wrapped graph of a lower precision, an engine that runs it, and what the gate found."""
+
+    graph: onnx.ModelProto
+    engine: Engine
+    verdict: FidelityVerdict
+
+
+def lower(network: onnx.ModelProto, precision: str, judge: Judge) -> Lowered:
+    """Return a canonical float32 network in `precision`, `fp16` or `int8`, and in the contract's wrapping, which stays
+    float32; the verdict says whether it may be published.
+
+    int8 is calibrated on training faces. Where the gate refuses it, the layers that cost most are left in float32, one
+    more each time, until it passes or a single layer is left that computes in int8.
+
+    Raises:
+        InputError: a weight is beyond what float16 holds.
+    """
+    if precision == "fp16":
+        return judge.lowered(wrap(half(network)))
+    quantizer = Quantizer.calibrated(wrap(network), calibration_faces(judge.faces, judge.division))
+    found = _spared(quantizer, judge, {})
+    if found.verdict.passed:
+        return found
+    costs = _by_cost(quantizer, judge)
+    for count in range(1, len(costs)):
+        found = _spared(quantizer, judge, dict(list(costs.items())[:count]))
+        if found.verdict.passed:
+            break
+    return found
+
+
+def _spared(quantizer: Quantizer, judge: Judge, spared: dict[str, float]) -> Lowered:
+    found = judge.lowered(quantizer.quantized(spared))
+    verdict = replace(found.verdict, float_layers=quantizer.float_layers(spared), spared=tuple(spared.items()))
+    return replace(found, verdict=verdict)
+
+
+def _by_cost(quantizer: Quantizer, judge: Judge) -> dict[str, float]:
+    """Return each layer's divergence where it alone computes in int8, the largest first."""
+
+    def alone(layer: str) -> Collection[str]:
+        return [name for name in quantizer.layers if name != layer]
+
+    costs = {layer: judge.divergence(quantizer.quantized(alone(layer))) for layer in quantizer.layers}
+    return dict(sorted(costs.items(), key=lambda cost: -cost[1]))

@@ -1,0 +1,31 @@
+"""What other programs look for in an `.onnx`, so that their viewers and loaders show something true.
+
+The engine reads none of it: the manifest says the same and more.
+"""
+
+from data.faceset import SIDE
+from inference.manifest import Manifest
+
+LICENCE = "The weights: as the terms of the training data allow. The program that wrote this file: Apache-2.0"
+
+
+def metadata(manifest: Manifest) -> dict[str, str]:
+    """Return the metadata keys of ultralytics (`AutoBackend`: `names`, `task`, `imgsz` and those beside them) and of
+    OpenVINO's Model API (`model_info ...`), whose labels are divided by blanks."""
+    labels = manifest.labels
+    return {
+        "description": (
+            f"Facial emotion of a grey 48x48 face: {manifest.model}, {manifest.precision}, trained in "
+            f"{manifest.framework} on {manifest.data.source}"
+        ),
+        "author": "ferox",
+        "date": manifest.created,
+        "license": LICENCE,
+        "task": "classify",
+        "batch": "1",
+        "imgsz": f"{[SIDE, SIDE]}",
+        "channels": "1",
+        "names": f"{dict(enumerate(labels))}",
+        "model_info model_type": "Classification",
+        "model_info labels": " ".join(labels),
+    }
