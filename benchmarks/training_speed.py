@@ -18,13 +18,13 @@ from dataclasses import replace
 import numpy as np
 
 from data.errors import InputError, run_command
-from data.faceset import SIDE
+from data.faceset import LABELS, SIDE
 from inference.machine import available_cpus
-from training.epoch import EpochPlan
-from training.loop import batches
+from training.epoch import batches
 from training.recipe import CHOICES, FRAMEWORKS, recipe
 from training.specs import MODELS, model_spec
 from training.teachers import label_shares
+from training.views import EpochData
 from training.weights import initial_weights, named_layers, output_shape, shapes
 
 FACES = 8192
@@ -135,8 +135,8 @@ def _learner(framework: str, model: str, precision: str):
     labels = random.integers(0, 7, FACES).astype(np.uint8)
     settings = replace(recipe("published", framework, model), precision=precision)
     module = importlib.import_module(f"training.{framework}.train")
-    learner = module.learner(settings, initial_weights(model_spec(model), 0), pixels, labels, label_shares(labels))
-    learner.begin_epoch(EpochPlan(random.permutation(FACES), None, seed=0))
+    learner = module.learner(settings, initial_weights(model_spec(model), 0), np.ones(len(LABELS), np.float32))
+    learner.begin_epoch(EpochData(pixels, labels, label_shares(labels), seed=0))
     learner.step(0, settings.batch_size, 1e-3)
     learner.totals()
     return learner
@@ -164,7 +164,6 @@ def _matrix_multiply(precision: str, seconds: float) -> float:
 
 def _images_per_second(learner, seconds: float) -> float:
     size = learner.settings.batch_size
-    learner.begin_epoch(EpochPlan(np.random.default_rng(1).permutation(FACES), None, seed=1))
     began, seen = time.perf_counter(), 0
     while time.perf_counter() - began < seconds:
         for start, stop in batches(FACES, size):

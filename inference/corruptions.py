@@ -41,11 +41,11 @@ def corrupt(pixels: NDArray[np.uint8], kind: Kind, strength: float, seed: int = 
     faces = pixels.astype(np.float32)
     match kind:
         case "blur":
-            return _each(pixels, lambda face: cv2.GaussianBlur(face, (0, 0), strength))
+            return _each(pixels, lambda face: blurred(face, strength))
         case "noise":
             return _grey(faces + rng.normal(0, strength, faces.shape).astype(np.float32))
         case "JPEG":
-            return _each(pixels, lambda face: _jpeg(face, int(strength)))
+            return _each(pixels, lambda face: compressed(face, int(strength)))
         case "darkness":
             return _grey(faces * strength)
         case "contrast":
@@ -58,17 +58,23 @@ def corrupt(pixels: NDArray[np.uint8], kind: Kind, strength: float, seed: int = 
             return _occluded(pixels, int(strength), rng)
 
 
+def blurred(face: NDArray[np.uint8], deviation: float) -> NDArray[np.uint8]:
+    """Return a face uint8[48, 48] under a Gaussian of this standard deviation in pixels."""
+    return np.asarray(cv2.GaussianBlur(np.ascontiguousarray(face), (0, 0), deviation), np.uint8)
+
+
+def compressed(face: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    """Return a face uint8[48, 48] as JPEG of this quality, 1 to 100, gives it back."""
+    coded = cv2.imencode(".jpg", np.ascontiguousarray(face), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return np.asarray(cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE), np.uint8)
+
+
 def _each(pixels: NDArray[np.uint8], change: Callable[[Any], Any]) -> NDArray[np.uint8]:
     return np.stack([change(np.ascontiguousarray(face)) for face in pixels])
 
 
 def _grey(values: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.rint(values).clip(0, 255).astype(np.uint8)
-
-
-def _jpeg(face: Any, quality: int) -> Any:
-    coded = cv2.imencode(".jpg", face, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE)
 
 
 def _rotated(face: Any, degrees: float) -> Any:

@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from training import specs
-from training.epoch import AUGMENTATIONS, EpochPlan, draw_distortion
+from training.epoch import class_weights
 from training.recipe import CHOICES, Settings
 from training.specs import BatchNorm, Conv, Dense, Dropout, Flatten, LeakyReLU, MaxPool, ModelSpec, Residual, Resize
 from training.teachers import label_shares
+from training.views import EpochData
 from training.weights import load_weights, parameter_count
 
 STEPS, BATCH = 10, 8
@@ -104,8 +105,9 @@ def learn(framework: str, name: str, folder: Path) -> None:
     )
     module = importlib.import_module(f"training.{framework}.train")
     weights = load_weights(folder / f"{name}.weights.npz", spec)
-    learner = module.learner(settings, weights, pixels, labels, label_shares(labels))
-    learner.begin_epoch(EpochPlan(np.arange(STEPS * BATCH) % len(pixels), None, seed=0))
+    learner = module.learner(settings, weights, class_weights(settings.balance, labels))
+    order = np.arange(STEPS * BATCH) % len(pixels)
+    learner.begin_epoch(EpochData(pixels[order], labels[order], label_shares(labels)[order], seed=0))
     losses = []
     for step in range(STEPS):
         learner.step(step * BATCH, (step + 1) * BATCH, rate)
@@ -116,13 +118,11 @@ def learn(framework: str, name: str, folder: Path) -> None:
 
 
 def optimise(framework: str, name: str, folder: Path) -> None:
-    """Weights after each of five steps of every optimiser, with all that a recipe can add to the loss and the faces."""
+    """Weights after each of five steps of every optimiser, with all that a recipe can add to the loss."""
     pixels = np.load(folder / "pixels.npy")
     labels = np.minimum(np.arange(len(pixels)) % 12, 6).astype(np.uint8)
     module = importlib.import_module(f"training.{framework}.train")
-    drawn = draw_distortion(AUGMENTATIONS["full"], len(pixels), np.random.default_rng(5))
     taught = np.random.default_rng(6).dirichlet(np.ones(7), len(pixels)).astype(np.float32)
-    mix = np.linspace(0.5, 1, len(pixels), dtype=np.float32)
     found = {}
     for optimizer in OPTIMIZERS:
         settings = Settings(
@@ -133,14 +133,13 @@ def optimise(framework: str, name: str, folder: Path) -> None:
             weight_decay=0.01,
             label_smoothing=0.1,
             balance="class-weights",
-            augmentation="full",
             batch_size=BATCH,
             threads=1,
             device="cpu",
         )
         weights = load_weights(folder / f"{name}.weights.npz", LINEAR)
-        learner = module.learner(settings, weights, pixels, labels, label_shares(labels, taught, 0.3))
-        learner.begin_epoch(EpochPlan(np.arange(len(pixels)), drawn, 0, mix))
+        learner = module.learner(settings, weights, class_weights(settings.balance, labels))
+        learner.begin_epoch(EpochData(pixels, labels, label_shares(labels, taught, 0.3), seed=0))
         for step in range(5):
             learner.step(step * BATCH, (step + 1) * BATCH, 0.001 * (step + 1))
             found[f"{optimizer}/{step}"] = learner.weights()["dense_1.weight"]

@@ -13,17 +13,18 @@ import numpy as np
 
 from data.errors import InputError
 from export.from_tensorflow import convert
-from training.epoch import AUGMENTATIONS, EpochPlan, draw_distortion
 from training.recipe import recipe
 from training.specs import MODELS, BatchNorm, Conv, Dense, Flatten, ModelSpec
 from training.teachers import label_shares
 from training.tensorflow import train
-from training.tensorflow.model import Mode, build, distort, normalise, set_weights
+from training.tensorflow.model import Mode, build, normalise, set_weights
 from training.tensorflow.optimizer import SLOTS, Optimizer
 from training.tensorflow.quiet import tf
 from training.tensorflow.train import TensorFlowLearner, choose_device, cross_entropy
+from training.views import EpochData
 from training.weights import initial_weights
 
+EVEN = np.ones(7, np.float32)
 BASE = replace(recipe("published", "tensorflow", "mlp_2"), threads=1, device="cpu", batch_size=8)
 
 
@@ -32,10 +33,7 @@ def main() -> None:
     with np.load(folder / "inputs.npz") as file:
         inputs = dict(file)
     found = {}
-    learner = TensorFlowLearner(BASE, initial_weights(MODELS[BASE.model], 0), *taught(inputs))
-    for name, augmentation in AUGMENTATIONS.items():
-        drawn = draw_distortion(augmentation, len(inputs["pixels"]), np.random.default_rng(0))
-        found[f"distorted/{name}"] = distort(inputs["pixels"], drawn).numpy()
+    learner = TensorFlowLearner(BASE, initial_weights(MODELS[BASE.model], 0), EVEN)
     found |= optimised(inputs)
     for smoothing in (0.0, 0.1):
         shares = tf.one_hot(inputs["labels"], 7)
@@ -49,11 +47,6 @@ def main() -> None:
         convert(model, folder / f"{name}.onnx")
     facts = {"refusals": refusals(learner, inputs, folder), "gpu": bool(tf.config.list_physical_devices("GPU"))}
     (folder / "facts.json").write_text(json.dumps(facts))
-
-
-def taught(inputs: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:
-    """What a learner is given to learn from."""
-    return inputs["pixels"], inputs["labels"], label_shares(inputs["labels"])
 
 
 def optimised(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -105,9 +98,9 @@ def low_precision(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     train.require_bf16 = lambda: None
     for precision in ("fp32", "bf16"):
         settings = replace(BASE, model="cnn_4", precision=precision)
-        learner = TensorFlowLearner(settings, initial_weights(MODELS["cnn_4"], 0), *taught(inputs))
+        learner = TensorFlowLearner(settings, initial_weights(MODELS["cnn_4"], 0), EVEN)
         found[f"{precision}/logits"] = learner.logits(inputs["pixels"])
-        learner.begin_epoch(EpochPlan(np.arange(len(inputs["pixels"])), None, seed=0))
+        learner.begin_epoch(EpochData(inputs["pixels"], inputs["labels"], label_shares(inputs["labels"]), seed=0))
         learner.step(0, 8, 1e-3)
         found[f"{precision}/loss"] = np.array(learner.totals()[0])
         found[f"{precision}/weight"] = learner.weights()["conv_2.weight"]
@@ -124,7 +117,7 @@ def refusals(learner: TensorFlowLearner, inputs: dict[str, np.ndarray], folder: 
     half = folder / "half.npz"
     half.write_bytes(content[: len(content) // 2])
     other = replace(BASE, optimizer="sgd")
-    arrays = initial_weights(MODELS[BASE.model], 0), *taught(inputs)
+    arrays = initial_weights(MODELS[BASE.model], 0), EVEN
     attempts = {
         "threads": lambda: TensorFlowLearner(replace(BASE, threads=2), *arrays),
         "damaged": lambda: learner.load_state(damaged),

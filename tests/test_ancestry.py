@@ -1,5 +1,6 @@
 """What a model inherits from those that it began with or was taught by: it may not be tested on what they learned."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -102,9 +103,9 @@ def report_of(tiny_model: Path) -> Callable[[Manifest, FaceSet], dict]:
 
 def test_manifests_from_before_there_was_fine_tuning_are_read(tuned: Manifest, tiny_manifest: Manifest) -> None:
     assert parse_manifest(tuned.to_json(), "x") == tuned
-    text = tiny_manifest.to_json().replace(', "inherited": []', "")
-    assert "inherited" not in text
-    assert parse_manifest(text, "x") == tiny_manifest
+    content = json.loads(tiny_manifest.to_json()) | {"contract": 1}
+    del content["inherited"]
+    assert parse_manifest(json.dumps(content), "x") == replace(tiny_manifest, contract=1)
     with pytest.raises(InputError, match="does not follow contract"):
         parse_manifest(tuned.to_json().replace('"source": "drawn.csv", ', ""), "x")
 

@@ -21,6 +21,7 @@ from data.draw import write_csv
 from data.faceset import FaceSet
 from export import publish as publishing
 from export.card import model_card
+from inference.engine import Engine
 from training.recipe import FRAMEWORKS
 from training.run import read_record
 
@@ -86,6 +87,37 @@ def options(framework: str, data_file: Path) -> list[object]:
 @pytest.fixture(scope="module")
 def uninterrupted(options: list[object], tmp_path_factory: pytest.TempPathFactory) -> Path:
     return last_line(run("training", *options, "--out", tmp_path_factory.mktemp("whole")))
+
+
+def test_a_run_that_is_taught_on_its_own_views_keeps_its_teachers_and_resumes(
+    framework: str, data_file: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "teacher.onnx"
+    shutil.copy(tiny_model, model)
+    common = ["--framework", framework, "--model", "mlp_1", "--data", data_file, "--epochs", 2, "--threads", 1]
+    common += ["--augmentation", "corruptions", "--mixup", 0.2]
+    taught = ["--teachers", model, model, "--teaching", "views", "--distillation", 0.9]
+    whole = last_line(run("training", *common, *taught, "--out", tmp_path / "whole"))
+    alone = last_line(run("training", *common, "--out", tmp_path / "alone"))
+    stopped, _, _ = interrupted([*common, *taught], tmp_path / "stopped", signal.SIGKILL, "weights-0001.npz")
+    # Without the teachers' own files: what the run kept is enough.
+    model.unlink()
+    assert last_line(run("training", "--resume", stopped)) == stopped
+    assert figures(stopped) == figures(whole)
+    assert figures(alone)[0]["train_loss"] != figures(whole)[0]["train_loss"]
+    assert [name.split()[0] for name in read_record(whole).settings["teachers"]] == ["teacher", "teacher"]
+
+
+def test_a_run_out_of_time_stops_as_if_it_were_told_to_and_can_be_resumed(
+    options: list[object], uninterrupted: Path, tmp_path: Path
+) -> None:
+    seconds = 0.2 * read_record(uninterrupted).seconds
+    command = [sys.executable, "-m", "training", *map(str, [*options, "--time-limit", seconds, "--out", tmp_path])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    (folder,) = tmp_path.glob("*/*/*")
+    assert done.returncode == 128 + signal.SIGALRM
+    assert f"--resume {folder}" in done.stderr
+    assert read_record(folder).status == "stopped"
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +219,9 @@ def test_a_trained_run_is_published_evaluates_to_the_run_s_own_accuracy_can_teac
     assert model.name == f"mlp_1.{framework}.published-official.onnx"
     proof = json.loads(model.with_suffix(".parity.json").read_text())
     assert proof["passed"] is True
-    assert model.with_suffix(".md").read_text() == card(folder, proof)
+    manifest = Engine.load(model, provider="cpu", threads=1).manifest
+    assert manifest.temperature.faces == manifest.data.counts["validation"]
+    assert model.with_suffix(".md").read_text() == model_card(manifest, read_record(folder))
     assert card(folder, proof).startswith("# mlp_1")
     still = [*common, "--weights", model, "--epochs", 1, "--learning-rate", 1e-7]
     report, pupil, tuned = last_lines(

@@ -12,7 +12,7 @@ from data.faceset import FaceSet
 from data.splits import SplitPlan, split
 from export.canonical import canonical
 from export.contract import seal, wrap
-from export.quantize import lower
+from export.quantize import Quantizer, calibration_faces
 from inference.engine import Engine
 from inference.manifest import Manifest
 from training.finetune import learned_weights
@@ -54,7 +54,8 @@ def exported(
     manifest = replace(tiny_manifest, model=request.param)
     full, low = folder / "fp32.onnx", folder / "int8.onnx"
     full.write_bytes(seal(wrap(network), manifest))
-    low.write_bytes(seal(lower(network, "int8", drawn, split(drawn, SplitPlan())), manifest))
+    quantizer = Quantizer.calibrated(wrap(network), calibration_faces(drawn, split(drawn, SplitPlan())))
+    low.write_bytes(seal(quantizer.quantized(), manifest))
     return request.param, weights, full, low
 
 

@@ -11,19 +11,19 @@ STEPS_OF_CNN_1 = """
 import resource
 from dataclasses import replace
 import numpy as np
-from training.epoch import EpochPlan
 from training.recipe import recipe
 from training.specs import model_spec
 from training.teachers import label_shares
 from training.torch.train import TorchLearner
+from training.views import EpochData
 from training.weights import initial_weights
 
 size = 256
 settings = replace(recipe("published", "torch", "cnn_1"), batch_size=size, device="cpu")
 labels = (np.arange(size) % 7).astype(np.uint8)
 pixels = np.zeros((size, 48, 48), np.uint8)
-learner = TorchLearner(settings, initial_weights(model_spec("cnn_1"), 0), pixels, labels, label_shares(labels))
-learner.begin_epoch(EpochPlan(np.arange(size), None, seed=0))
+learner = TorchLearner(settings, initial_weights(model_spec("cnn_1"), 0), np.ones(7, np.float32))
+learner.begin_epoch(EpochData(pixels, labels, label_shares(labels), seed=0))
 before = []
 for _ in range(6):
     learner.step(0, size, 0.001)

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from data.faceset import FaceSet
-from training.epoch import AUGMENTATIONS, Distortion, draw_distortion
 
 Arrays = dict[str, NDArray[np.float32]]
 WORKER = Path(__file__).with_name("tensorflow_worker.py")
@@ -57,41 +56,6 @@ def found(folder: Path) -> Arrays:
 @pytest.fixture(scope="module")
 def facts(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "facts.json").read_text())
-
-
-def sampled(face: NDArray[np.uint8], matrix: NDArray[np.float32], black_edges: bool) -> NDArray[np.float64]:
-    """Bilinear sampling of one face, place by place, as `epoch.Distortion` words it."""
-    side = len(face)
-    result = np.zeros((side, side))
-    for row, column in np.ndindex(side, side):
-        centre = np.array([(2 * column + 1) / side - 1, (2 * row + 1) / side - 1, 1])
-        x, y = ((matrix.astype(np.float64) @ centre + 1) * side - 1) / 2
-        if not black_edges:
-            x, y = np.clip([x, y], 0, side - 1)
-        left, top = int(np.floor(x)), int(np.floor(y))
-        for below, beside in np.ndindex(2, 2):
-            if 0 <= top + below < side and 0 <= left + beside < side:
-                share = (1 - abs(y - top - below)) * (1 - abs(x - left - beside))
-                result[row, column] += share * face[top + below, left + beside]
-    return result
-
-
-def distorted(face: NDArray[np.uint8], drawn: Distortion, place: int) -> NDArray[np.float64]:
-    bright = np.clip(sampled(face, drawn.matrices[place], drawn.black_edges) * drawn.brightness[place], 0, 255)
-    mean = bright.mean()
-    result = np.clip((bright - mean) * drawn.contrast[place] + mean, 0, 255)
-    top, left, bottom, right = drawn.boxes[place]
-    result[top:bottom, left:right] = mean
-    return result
-
-
-@pytest.mark.parametrize("name", AUGMENTATIONS)
-def test_distortions_are_those_that_the_plan_words(name: str, inputs: Arrays, found: Arrays) -> None:
-    faces = inputs["pixels"]
-    drawn = draw_distortion(AUGMENTATIONS[name], len(faces), np.random.default_rng(0))
-    assert (name == "light") == (drawn.boxes == 0).all()
-    for place, face in enumerate(faces):
-        assert np.abs(found[f"distorted/{name}"][place] - distorted(face, drawn, place)).max() < 0.01
 
 
 def followed(name: str, decay: float, inputs: Arrays) -> NDArray[np.float64]:

@@ -20,18 +20,19 @@ from data.splits import SplitPlan, split
 from inference import machine
 from inference.engine import Engine
 from training.__main__ import parse, settings_from
-from training.average import STEPS_BETWEEN, WeightAverage
-from training.epoch import AUGMENTATIONS, class_weights, draw_distortion, plan_epoch
-from training.loop import Trainer, batches
+from training.average import STEPS_BETWEEN, AverageInNumPy, AverageSchedule, load_average, save_average
+from training.epoch import class_weights, plan_epoch
+from training.loop import Trainer
 from training.recipe import BEST_RATES, CHOICES, Settings, recipe, settings_from_record
 from training.run import Progress, prepare_resume, read_metrics, read_record, with_epochs, with_move
 from training.specs import MODELS
-from training.teachers import label_shares, teach
+from training.teachers import LabelShares, ancestors_of, label_shares, teach
+from training.views import EpochLoader
 from training.weights import initial_weights, load_weights, parameter_count, save_weights, shapes
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (ferox[torch])")
 
-from training.torch.model import build, distort, get_weights, mixed, set_weights  # noqa: E402
+from training.torch.model import build, get_weights, set_weights  # noqa: E402
 from training.torch.train import TorchLearner, choose_device, cross_entropy, optimizer  # noqa: E402
 
 
@@ -112,16 +113,6 @@ def test_a_pickle_is_no_weight_file(tmp_path: Path) -> None:
         load_weights(path, MODELS["mlp_1"])
 
 
-def test_the_identity_distortion_changes_nothing_and_a_mirror_mirrors() -> None:
-    pixels = torch.randint(0, 256, (2, 48, 48), dtype=torch.uint8)
-    drawn = draw_distortion(AUGMENTATIONS["light"], 2, np.random.default_rng(0))
-    drawn.matrices[:] = [[[1, 0, 0], [0, 1, 0]], [[-1, 0, 0], [0, 1, 0]]]
-    drawn.brightness[:] = drawn.contrast[:] = 1
-    found = distort(pixels, drawn, slice(0, 2), torch.device("cpu"))
-    assert torch.allclose(found[0], pixels[0].float(), atol=1e-2)
-    assert torch.allclose(found[1], pixels[1].float().flip(1), atol=1e-2)
-
-
 def test_sampling_balances_classes() -> None:
     labels = np.repeat(np.arange(7), [70, 7, 30, 90, 50, 40, 60]).astype(np.uint8)
     base = recipe("published", "torch", "mlp_1").record()
@@ -129,11 +120,6 @@ def test_sampling_balances_classes() -> None:
         order = plan_epoch(settings_from_record(base | {"balance": balance}), labels, 1).order
         assert np.bincount(labels[order]).tolist() == [each] * 7
     assert np.isclose((class_weights("class-weights", labels)[labels]).sum(), len(labels))
-
-
-def test_no_batch_holds_a_single_face() -> None:
-    assert batches(129, 64) == [(0, 64), (64, 129)]
-    assert batches(128, 64) == [(0, 64), (64, 128)]
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
@@ -144,13 +130,6 @@ def test_the_loss_of_unmixed_faces_is_pytorch_s_own(smoothing: float) -> None:
     expected = torch.nn.CrossEntropyLoss(balance, label_smoothing=smoothing)(logits, labels)
     found = cross_entropy(logits, torch.nn.functional.one_hot(labels, 7).float(), balance, smoothing)
     assert torch.isclose(found, expected, rtol=1e-6)
-
-
-def test_mixing_shares_out_a_face_with_its_counterpart_from_the_other_end() -> None:
-    faces = torch.tensor([0.0, 10.0, 100.0])[:, None, None].expand(3, 2, 2)
-    found = mixed(faces, torch.tensor([0.75, 0.5, 1.0]))
-    assert found[:, 0, 0].tolist() == [25.0, 10.0, 100.0]
-    assert found.shape == faces.shape
 
 
 def test_mixup_draws_shares_of_at_least_one_half_and_leaves_the_rest_of_the_plan_alone() -> None:
@@ -168,6 +147,15 @@ def test_mixup_draws_shares_of_at_least_one_half_and_leaves_the_rest_of_the_plan
     assert plan.seed == plain.seed
 
 
+class Averaged(AverageInNumPy):
+    """A learner of a single weight."""
+
+    value = 0.0
+
+    def weights(self) -> dict[str, np.ndarray]:
+        return {"w": np.array([self.value], np.float32)}
+
+
 @given(
     decay=st.floats(0.5, 0.9999),
     values=st.lists(st.floats(-10, 10, width=32), min_size=1, max_size=20),
@@ -176,19 +164,22 @@ def test_mixup_draws_shares_of_at_least_one_half_and_leaves_the_rest_of_the_plan
 def test_the_average_of_weights_forgets_by_its_decay_and_goes_on_from_its_file(
     decay: float, values: list[float], stop: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    average, expected = WeightAverage(decay), 0.0
+    schedule, learner, expected = AverageSchedule(decay), Averaged(), 0.0
     file = tmp_path_factory.mktemp("average") / "average.npz"
     for number, value in enumerate(values):
-        if number == stop:
-            average.save(file)
-            average = WeightAverage(decay)
-            average.load(file)
-        average.add({"w": np.array([value], np.float32)})
+        if number == stop and number:
+            save_average(file, learner.averaged(), schedule.samples)
+            learner = Averaged()
+            weights, samples = load_average(file)
+            learner.set_average(weights)
+            schedule = AverageSchedule(decay, samples)
+        learner.value = value
+        learner.average(schedule.next())
         kept = min(decay**STEPS_BETWEEN, number / (number + 9))
         expected = kept * expected + (1 - kept) * value
-    assert average.samples == len(values)
-    assert average.weights["w"].dtype == np.float32
-    assert np.isclose(average.weights["w"][0], expected, rtol=1e-4, atol=1e-4)
+    assert schedule.samples == len(values)
+    assert learner.averaged()["w"].dtype == np.float32
+    assert np.isclose(learner.averaged()["w"][0], expected, rtol=1e-4, atol=1e-4)
 
 
 def test_a_run_ends_when_its_patience_does(tmp_path: Path) -> None:
@@ -244,19 +235,23 @@ def test_a_share_of_a_label_is_its_teachers() -> None:
 def test_a_teacher_of_another_split_is_refused(tiny_model: Path, drawn: FaceSet) -> None:
     division = split(drawn, SplitPlan("random", seed=5))
     with pytest.raises(InputError, match="choose a teacher of the same data and protocol"):
-        teach([tiny_model], drawn, division)
+        ancestors_of([tiny_model], drawn, division)
 
 
 def test_teachers_answer_for_each_training_face_as_it_is_and_mirrored(tiny_model: Path, drawn: FaceSet) -> None:
     division, engine = split(drawn, SplitPlan()), Engine.load(tiny_model)
-    teachers, said = teach([tiny_model, tiny_model], drawn, division)
+    teachers = ancestors_of([tiny_model, tiny_model], drawn, division)
+    said = teach([tiny_model, tiny_model], drawn, division)
     faces = np.ascontiguousarray(drawn.records["pixels"][division.train])
     expected = (engine.predict(faces) + engine.predict(np.ascontiguousarray(faces[:, :, ::-1]))) / 2
     assert np.allclose(said, expected, atol=1e-6)
     assert [teacher.name for teacher in teachers] == [f"{tiny_model.stem} {engine.manifest.digest[:12]}"] * 2
 
 
-@pytest.mark.parametrize("given", [("--distillation", "0.5"), ("--teachers", "some.onnx", "--distillation", "0")])
+@pytest.mark.parametrize(
+    "given",
+    [("--distillation", "0.5"), ("--teachers", "some.onnx", "--distillation", "0"), ("--teaching", "views")],
+)
 def test_distillation_without_teachers_and_teachers_without_a_say_are_refused(given: tuple[str, ...]) -> None:
     done = subprocess.run(command("--model", "mlp_1", *given), capture_output=True, text=True, check=False)
     assert done.returncode == 2
@@ -406,10 +401,11 @@ def test_a_signal_after_the_last_step_of_an_epoch_leaves_a_run_that_is_said_to_b
     records = faces.records[division.train]
     pixels, labels = records["pixels"].copy(), records["label"].copy()
     weights = initial_weights(MODELS[settings.model], settings.seed)
-    learner = TorchLearner(settings, weights, pixels, labels, label_shares(labels))
+    learner = TorchLearner(settings, weights, class_weights(settings.balance, labels))
+    loader = EpochLoader(settings, pixels, labels, LabelShares(settings, labels))
     assert record.progress is not None
     learner.load_state(folder / record.progress.state)
-    trainer = Trainer(folder, record, learner, faces, division)
+    trainer = Trainer(folder, record, learner, loader, faces, division)
     commit = trainer._commit
 
     def signalled(progress: Progress, status: str) -> None:

@@ -123,7 +123,7 @@ def test_ten_steps_of_sgd_lead_to_the_same_weights(name: str, worked: Path) -> N
 
 @pytest.mark.parametrize("optimizer", worker.OPTIMIZERS)
 def test_an_optimiser_takes_the_same_steps_in_every_framework(optimizer: str, worked: Path) -> None:
-    """Class weights, label smoothing, weight decay, distorted and mixed faces and taught labels included."""
+    """Class weights, label smoothing, weight decay and taught labels included."""
     start = lived_in("linear")["dense_1.weight"]
     walked = {
         framework: {key: array - start for key, array in np.load(worked / f"linear.{framework}.optimised.npz").items()}

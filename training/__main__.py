@@ -8,6 +8,7 @@ import argparse
 import importlib
 import importlib.util
 import sys
+from contextlib import closing
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
 
         return result(given[1:])
     args = parse(given)
+    if not 0 <= args.time_limit < 1e8:
+        raise InputError(f"--time-limit is {args.time_limit:g}, expected seconds, 0 for none")
     if args.resume is not None:
         return _resume(args, given)
     if args.finish:
@@ -68,6 +71,8 @@ def settings_from(args: argparse.Namespace) -> Settings:
             f"--distillation is {given.get('distillation', 0):g} and there are {len(args.teachers or ())} teachers; "
             "expected a share above 0 of what teachers say; name them with --teachers MODEL.onnx"
         )
+    if args.teaching and not args.teachers:
+        raise InputError(f"--teaching is {args.teaching}, expected --teachers MODEL.onnx beside it; name them")
     settings = replace(settings, **given, split=_split_plan(args))
     # Nesterov's form of no momentum is none at all, and PyTorch refuses it.
     return replace(settings, nesterov=settings.nesterov and settings.momentum > 0)
@@ -94,7 +99,7 @@ def _train(settings: Settings, args: argparse.Namespace) -> int:
     from training.loop import start_record
     from training.run import create_run, exclusive, source_commit
     from training.specs import model_spec
-    from training.teachers import TEACHINGS_FILE, save_teachings, teach
+    from training.teachers import TEACHINGS_FILE, ancestors_of, keep_teachers, save_teachings, teach
     from training.weights import parameter_count
 
     framework = _framework(settings.framework)
@@ -105,7 +110,9 @@ def _train(settings: Settings, args: argparse.Namespace) -> int:
     print(f"{faces.source}: {division.counts}, protocol {settings.split.protocol}", file=sys.stderr)
     bases, initial = _initial(settings, faces, division)
     settings = replace(settings, weights=bases[0].name if bases else settings.weights)
-    teachers, teachings = teach(args.teachers, faces, division) if args.teachers else ([], None)
+    teachers = ancestors_of(args.teachers or (), faces, division)
+    asked = bool(teachers) and settings.teaching == "faces"
+    teachings = teach(args.teachers, faces, division) if asked else None
     settings = replace(settings, teachers=tuple(teacher.name for teacher in teachers))
     own = data_record(faces.source, faces.fingerprint, division)
     for sentence in overlaps([*bases, *teachers], own):
@@ -126,7 +133,9 @@ def _train(settings: Settings, args: argparse.Namespace) -> int:
         if teachings is not None:
             save_teachings(folder / TEACHINGS_FILE, teachings)
             record = replace(record, teachings_sha256=sha256(folder / TEACHINGS_FILE))
-        return _run(folder, record, settings, framework, faces, division, initial)
+        elif teachers:
+            keep_teachers(folder, args.teachers)
+        return _run(folder, record, settings, framework, faces, division, initial, time_limit=args.time_limit)
 
 
 def _resume(args: argparse.Namespace, given: list[str]) -> int:
@@ -134,7 +143,7 @@ def _resume(args: argparse.Namespace, given: list[str]) -> int:
 
     if args.finish and args.epochs is not None:
         raise InputError("--finish ends the run where it stands, --epochs somewhere else; leave out one of them")
-    allowed = {"--resume", "--data", "--framework", "--epochs", "--finish", "--device", "--threads"}
+    allowed = {"--resume", "--data", "--framework", "--epochs", "--finish", "--device", "--threads", "--time-limit"}
     if odd := [option for option in given if option.startswith("--") and option.split("=")[0] not in allowed]:
         raise InputError(f"--resume goes on with the run's own settings; leave out {' '.join(odd)}")
     with exclusive(args.resume):
@@ -168,7 +177,8 @@ def _go_on(folder: Path, args: argparse.Namespace) -> int:
     write_record(folder, record)
     # A resumed run takes its weights from its state; these only give them their shapes.
     blank = initial_weights(model_spec(settings.model), settings.seed)
-    return _run(folder, record, settings, framework, faces, division, blank, finish=args.finish)
+    ends = {"finish": args.finish, "time_limit": args.time_limit}
+    return _run(folder, record, settings, framework, faces, division, blank, **ends)
 
 
 def _machine(framework: Any, settings: Settings) -> dict[str, Any]:
@@ -203,10 +213,13 @@ def _run(
     initial: Any,
     *,
     finish: bool = False,
+    time_limit: float = 0,
 ) -> int:
+    from training.epoch import class_weights
     from training.loop import Trainer
     from training.run import check_file
-    from training.teachers import TEACHINGS_FILE, label_shares, load_teachings
+    from training.teachers import TEACHINGS_FILE, LabelShares, kept_teacher, load_teachings
+    from training.views import EpochLoader
 
     # Whoever watches has to know the folder before the first epoch is in it.
     print(f"run folder: {folder}", file=sys.stderr, flush=True)
@@ -215,12 +228,14 @@ def _run(
     teachings = None
     if record.teachings_sha256:
         teachings = load_teachings(check_file(folder, TEACHINGS_FILE, record.teachings_sha256))
-    shares = label_shares(labels, teachings, settings.distillation)
-    learner = framework.learner(settings, initial, pixels, labels, shares)
+    teacher = kept_teacher(folder, settings) if settings.teachers and settings.teaching == "views" else None
+    loader = EpochLoader(settings, pixels, labels, LabelShares(settings, labels, teachings, teacher))
+    learner = framework.learner(settings, initial, class_weights(settings.balance, labels))
     if record.progress:
         learner.load_state(folder / record.progress.state)
-    trainer = Trainer(folder, record, learner, faces, division)
-    status = trainer.finish() if finish else trainer.run()
+    trainer = Trainer(folder, record, learner, loader, faces, division)
+    with closing(loader):
+        status = trainer.finish() if finish else trainer.run(time_limit)
     print(folder)
     return status
 
@@ -252,6 +267,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="RUN",
         help="go on with a run that was stopped; --epochs ends it earlier or later",
     )
+    add("--time-limit", type=float, metavar="SECONDS", default=0, help="stop after so long, to be resumed")
     add("--finish", action="store_true", help="with --resume: end the run with the epochs that it has, and measure it")
     add("--protocol", choices=PROTOCOLS, help="how faces are divided (default: official)")
     add("--test-share", type=float, help="random protocol: share of test faces (default: 0.2)")
@@ -279,6 +295,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--ema-decay", type=float, metavar="DECAY", help="keep a moving average of the weights, this decay a step")
     add("--teachers", type=Path, nargs="+", metavar="MODEL", help="learn from what these artifacts say, too")
     add("--distillation", type=float, metavar="SHARE", help=f"what teachers have of a label (default: {DISTILLATION})")
+    add(
+        "--teaching",
+        choices=CHOICES["teaching"],
+        help="ask teachers once about each face (the default), or about all that the model is shown",
+    )
     add("--patience", type=int, metavar="EPOCHS", help="end after so many epochs without a better one")
     for name in (
         "optimizer",

@@ -4,6 +4,7 @@ Weights averaged over the last few epochs do better than the newest ones while t
 Juditsky 1992).
 """
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 import numpy as np
@@ -14,34 +15,58 @@ from training.weights import Weights, load_state, save_arrays
 STEPS_BETWEEN = 20
 
 
-class WeightAverage:
-    """An exponential moving average with `decay` a step, of weights seen every `STEPS_BETWEEN` steps.
+class AverageSchedule:
+    """How much of the average stays at each of its samples, which are `STEPS_BETWEEN` steps apart.
 
-    BatchNorm's statistics are averaged like the weights. The first samples count for more, as in TensorFlow's
-    `ExponentialMovingAverage` with `num_updates`, so that the initial weights are soon forgotten.
+    It is `decay` a step. The first samples count for more, as in TensorFlow's `ExponentialMovingAverage` with
+    `num_updates`, so that the initial weights are soon forgotten. BatchNorm's statistics are averaged like the weights.
     """
 
-    def __init__(self, decay: float) -> None:
+    def __init__(self, decay: float, samples: int = 0) -> None:
         self.kept = decay**STEPS_BETWEEN
-        self.samples = 0
-        self.weights: Weights = {}
+        self.samples = samples
 
-    def add(self, weights: Weights) -> None:
-        """Take up the weights at hand."""
-        kept = np.float32(min(self.kept, self.samples / (self.samples + 9)))
+    def next(self) -> float:
+        """Return the share that stays when the next sample is taken up: 0 at the first."""
+        kept = min(self.kept, self.samples / (self.samples + 9))
         self.samples += 1
-        if not self.weights:
-            self.weights = weights
-            return
-        for name, newest in weights.items():
-            self.weights[name] = kept * self.weights[name] + (1 - kept) * newest
+        return kept
 
-    def save(self, path: Path) -> None:
-        """Write the average and how many samples are in it, whole or not at all."""
-        save_arrays(path, self.weights | {"samples": np.array(self.samples)})
 
-    def load(self, path: Path) -> None:
-        """Read what `save` wrote."""
-        arrays = load_state(path)
-        self.samples = int(arrays.pop("samples"))
-        self.weights = arrays
+class AverageInNumPy(ABC):
+    """A learner's average of its weights, kept as plain arrays."""
+
+    _average: Weights
+
+    @abstractmethod
+    def weights(self) -> Weights:
+        """Return the weights as plain arrays."""
+
+    def average(self, kept: float) -> None:
+        """See `training.loop.Learner`."""
+        newest = self.weights()
+        self._average = newest if kept == 0 else _moved(self._average, kept, newest)
+
+    def averaged(self) -> Weights:
+        """See `training.loop.Learner`."""
+        return dict(self._average)
+
+    def set_average(self, weights: Weights) -> None:
+        """See `training.loop.Learner`."""
+        self._average = weights
+
+
+def save_average(path: Path, weights: Weights, samples: int) -> None:
+    """Write an average and how many samples are in it, whole or not at all."""
+    save_arrays(path, weights | {"samples": np.array(samples)})
+
+
+def load_average(path: Path) -> tuple[Weights, int]:
+    """Read what `save_average` wrote."""
+    arrays = load_state(path)
+    return arrays, int(arrays.pop("samples"))
+
+
+def _moved(average: Weights, kept: float, newest: Weights) -> Weights:
+    share = np.float32(kept)
+    return {name: share * average[name] + (1 - share) * value for name, value in newest.items()}

@@ -22,8 +22,8 @@ from data.faceset import FaceSet
 from data.files import sha256
 from data.splits import Split
 from inference.metrics import class_figures, confusion_matrix
-from training.average import STEPS_BETWEEN, WeightAverage
-from training.epoch import EpochPlan, plan_epoch
+from training.average import STEPS_BETWEEN, AverageSchedule, load_average, save_average
+from training.epoch import batches
 from training.recipe import Settings, learning_rate
 from training.run import (
     Checkpoint,
@@ -37,22 +37,23 @@ from training.run import (
     write_record,
 )
 from training.specs import model_spec
+from training.views import EpochData, EpochLoader
 from training.weights import Weights, load_weights, save_weights
 
 
 class Learner(Protocol):
-    """A model in training, in some framework. It holds its training part; faces are named by index."""
+    """A model in training, in some framework."""
 
     state_suffix: str
 
-    def begin_epoch(self, plan: EpochPlan, *, resumed: bool = False) -> None:
-        """Take up an epoch's order and distortions, and seed what is random in the model.
+    def begin_epoch(self, data: EpochData, *, resumed: bool = False) -> None:
+        """Take up an epoch's faces, and seed what is random in the model.
 
         `resumed`: go on in the middle of the epoch, with the random generators of the state that was loaded.
         """
 
     def step(self, start: int, stop: int, rate: float) -> None:
-        """Learn from places `start` to `stop` of the order at learning rate `rate`."""
+        """Learn from the epoch's faces `start` to `stop` at learning rate `rate`."""
 
     def totals(self) -> tuple[float, int]:
         """Return the loss summed over faces, and the correct ones, since the epoch began or was restored."""
@@ -66,6 +67,15 @@ class Learner(Protocol):
     def set_weights(self, weights: Weights) -> None:
         """Replace the weights."""
 
+    def average(self, kept: float) -> None:
+        """Move the average of the weights: a share `kept` of it stays, the rest is the weights at hand; 0 begins it."""
+
+    def averaged(self) -> Weights:
+        """Return the average of the weights as plain arrays."""
+
+    def set_average(self, weights: Weights) -> None:
+        """Replace the average of the weights."""
+
     def save_state(self, path: Path) -> None:
         """Write weights, optimiser and random generators."""
 
@@ -76,24 +86,36 @@ class Learner(Protocol):
 class Trainer:
     """One run: its folder, its record, and the learner that it drives."""
 
-    def __init__(self, folder: Path, record: RunRecord, learner: Learner, faces: FaceSet, split: Split) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        record: RunRecord,
+        learner: Learner,
+        loader: EpochLoader,
+        faces: FaceSet,
+        split: Split,
+    ) -> None:
         self.folder = folder
         self.record = record
         self.learner = learner
+        self.loader = loader
         self.settings = record.parsed_settings()
         self.spec = model_spec(self.settings.model)
-        self.labels = np.ascontiguousarray(faces.labels[split.train])
         self.validation = _part(faces, split.validation)
         self.test = _part(faces, split.test)
         self.history = read_metrics(folder)
-        self.average = WeightAverage(self.settings.ema_decay) if self.settings.ema_decay else None
+        self.average = AverageSchedule(self.settings.ema_decay) if self.settings.ema_decay else None
         if self.average and record.progress:
-            self.average.load(folder / record.progress.average)
+            weights, self.average.samples = load_average(folder / record.progress.average)
+            learner.set_average(weights)
         self.interrupted: int | None = None
 
-    def run(self) -> int:
-        """Train to the end or to a signal; return the exit status: 0, or 128 + the signal's number."""
-        with _Signals(self._interrupt):
+    def run(self, time_limit: float = 0) -> int:
+        """Train to the end or to a signal; return the exit status: 0, or 128 + the signal's number.
+
+        After `time_limit` seconds, 0 for none, SIGALRM comes.
+        """
+        with _Signals(self._interrupt, time_limit):
             if self.record.progress is None:
                 # So that there is something to go on from, whenever the process is killed.
                 self._commit(_beginning(1), "running")
@@ -124,21 +146,22 @@ class Trainer:
 
     def _epoch(self, epoch: int) -> bool:
         """Train one epoch and commit it; False, with its part committed, if a signal came."""
-        plan = plan_epoch(self.settings, self.labels, epoch)
+        data = self.loader.load(epoch)
+        faces = len(data.pixels)
         progress = self._restored(epoch)
-        self.learner.begin_epoch(plan, resumed=progress.step > 0)
-        steps = batches(len(plan.order), self.settings.batch_size)
+        self.learner.begin_epoch(data, resumed=progress.step > 0)
+        steps = batches(faces, self.settings.batch_size)
         began = time.perf_counter()
         step = progress.step
         title = f"epoch {epoch}/{self.settings.epochs}"
-        with tqdm(total=len(plan.order), initial=progress.seen, desc=title, unit="img", disable=None) as bar:
+        with tqdm(total=faces, initial=progress.seen, desc=title, unit="img", disable=None) as bar:
             for start, stop in steps[progress.step :]:
                 done = (epoch - 1 + step / len(steps)) / self.settings.epochs
                 self.learner.step(start, stop, learning_rate(self.settings, done))
                 bar.update(stop - start)
                 step += 1
                 if self.average and ((epoch - 1) * len(steps) + step) % STEPS_BETWEEN == 0:
-                    self.average.add(self.learner.weights())
+                    self.learner.average(self.average.next())
                 if self.interrupted and step < len(steps):
                     break
         reached = self._reached(progress, epoch, step, steps[step - 1][1], time.perf_counter() - began)
@@ -147,7 +170,7 @@ class Trainer:
             return False
         self._close_epoch(
             reached,
-            stop=len(plan.order),
+            stop=faces,
             rate=learning_rate(self.settings, (epoch - 1) / self.settings.epochs),
         )
         return self.interrupted is None or epoch == self.settings.epochs
@@ -212,11 +235,12 @@ class Trainer:
         if self.average is None:
             return newest, self.learner.logits(self.validation[0])
         if not self.average.samples:
-            self.average.add(newest)
-        self.learner.set_weights(self.average.weights)
+            self.learner.average(self.average.next())
+        averaged = self.learner.averaged()
+        self.learner.set_weights(averaged)
         logits = self.learner.logits(self.validation[0])
         self.learner.set_weights(newest)
-        return self.average.weights, logits
+        return averaged, logits
 
     def _kept(self, newest: Checkpoint) -> tuple[Checkpoint, ...]:
         past = tuple(checkpoint for checkpoint in self.record.checkpoints if checkpoint.epoch < newest.epoch)
@@ -232,7 +256,7 @@ class Trainer:
         progress = replace(progress, state=state.name, state_sha256=sha256(state))
         if self.average:
             average = self.folder / f"average-{place}.npz"
-            self.average.save(average)
+            save_average(average, self.learner.averaged() if self.average.samples else {}, self.average.samples)
             progress = replace(progress, average=average.name, average_sha256=sha256(average))
         self.record = replace(self.record, progress=progress, status=status)
         write_record(self.folder, self.record)
@@ -271,14 +295,6 @@ class Trainer:
             file=sys.stderr,
         )
         return 0
-
-
-def batches(count: int, size: int) -> list[tuple[int, int]]:
-    """Divide `count` places into batches; a last batch of one joins the one before, since BatchNorm needs two."""
-    starts = list(range(0, count, size))
-    if len(starts) > 1 and count - starts[-1] == 1:
-        starts.pop()
-    return list(zip(starts, [*starts[1:], count], strict=True))
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -335,14 +351,17 @@ def _part(faces: FaceSet, indices: NDArray[np.int64]) -> tuple[NDArray[np.uint8]
 
 
 class _Signals:
-    """Route SIGINT and SIGTERM to a handler within a block."""
+    """Route SIGINT, SIGTERM and SIGALRM, which comes after some seconds, to a handler within a block."""
 
-    def __init__(self, handler: Callable[[int, FrameType | None], None]) -> None:
-        self.handler = handler
+    def __init__(self, handler: Callable[[int, FrameType | None], None], seconds: float) -> None:
+        self.handler, self.seconds = handler, seconds
 
     def __enter__(self) -> None:
-        self.before = {number: signal.signal(number, self.handler) for number in (signal.SIGINT, signal.SIGTERM)}
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
+        self.before = {number: signal.signal(number, self.handler) for number in numbers}
+        signal.setitimer(signal.ITIMER_REAL, self.seconds)
 
     def __exit__(self, *_: object) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in self.before.items():
             signal.signal(number, handler)

@@ -14,11 +14,12 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "recipe": RECIPES,
     "optimizer": ("adam", "adamw", "sgd", "adagrad", "adamax"),
     "schedule": ("constant", "cosine", "step"),
-    "augmentation": ("none", "light", "full"),
+    "augmentation": ("none", "light", "full", "crops", "corruptions"),
     "balance": ("none", "class-weights", "over-sampling", "under-sampling"),
     "precision": ("fp32", "bf16"),
     "device": ("auto", "cpu", "cuda"),
     "keep": ("last", "all"),
+    "teaching": ("faces", "views"),
 }
 # Learning rate and weight decay of `best` by optimiser. Decay is decoupled in AdamW alone; elsewhere it is L2, of which
 # AdamW's 0.05 would leave nothing to learn. Those of Adagrad, Adam and Adamax are PyTorch's own, and were not tried.
@@ -54,6 +55,7 @@ class Settings:
     two faces are mixed in (Zhang et al. 2017), and `ema_decay` the decay a step of the average of the weights that is
     evaluated and kept; with 0 there is none. `patience` ends a run after that many epochs without a better one, None
     never. `distillation` is the share of a label that comes from `teachers`, each a name and the start of a digest.
+    With `teaching` `faces` they are asked once about each face, with `views` about all that the pupil is shown.
     `weights` are what training begins with: `none` new ones, `imagenet`, or an artifact's, named like a teacher.
     `threads` None means all that this process may use, but for PaddlePaddle one, which is faster there.
     """
@@ -77,6 +79,7 @@ class Settings:
     ema_decay: float = 0.0
     patience: int | None = None
     distillation: float = 0.0
+    teaching: str = "faces"
     teachers: tuple[str, ...] = ()
     weights: str = "none"
     seed: int = 0

@@ -1,26 +1,69 @@
 """Distillation: a model learns from what trained ones say of its faces, beside the faces' own labels.
 
 A label says which class a face is, a teacher's probabilities also which others it resembles (Hinton et al. 2015,
-https://arxiv.org/abs/1503.02531). They are asked for once, before training, of each face as it is and mirrored.
+https://arxiv.org/abs/1503.02531). Teachers are asked once, before training, about each face as it is and mirrored; or
+about every view that the pupil is shown, distorted and mixed as it is, though not corrupted: then the pupil learns to
+agree on more than the faces themselves, over many epochs (Beyer et al. 2021, https://arxiv.org/abs/2106.05237).
 """
 
+import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import InputError
 from data.faceset import LABELS, FaceSet
+from data.files import remove_temporaries, whole_file
 from data.splits import Split
 from training.ancestry import Ancestor, ancestor
+from training.epoch import EpochPlan
+from training.recipe import Settings
+from training.views import Pixels, Shares, mixed
 from training.weights import load_arrays, save_arrays
 
 TEACHINGS_FILE = "teachings.npz"
 
 
-def teach(paths: Sequence[Path], faces: FaceSet, division: Split) -> tuple[list[Ancestor], NDArray[np.float32]]:
-    """Return the teachers as ancestors, and their mean probabilities float32[N, 7] of the training part's faces.
+class Teacher(Protocol):
+    """Whatever answers with probabilities, float32[N, 7], to grey faces uint8[N, 48, 48]."""
+
+    def predict(self, pixels: Pixels) -> Shares:
+        """Return the probabilities of the faces."""
+
+
+@dataclass(frozen=True)
+class LabelShares:
+    """The classes' shares in each face that an epoch shows: its label's, and what teachers say.
+
+    Attributes:
+        settings: how much of a label is theirs, and whether they are asked about views.
+        labels: uint8[N] of the training part.
+        teachings: float32[N, 7], what was said of its faces before training; None where nothing was.
+        teacher: is asked about the views; None where it is not.
+    """
+
+    settings: Settings
+    labels: NDArray[np.uint8]
+    teachings: Shares | None = None
+    teacher: Teacher | None = None
+
+    def __call__(self, plan: EpochPlan, views: Pixels) -> Shares:
+        """Return float32[K, 7] for the plan's K faces, whose views are uint8[K, 48, 48]."""
+        distillation = self.settings.distillation
+        shares = label_shares(self.labels, self.teachings, distillation)[plan.order]
+        if plan.mix is not None:
+            shares = mixed(shares, plan.mix, self.settings.batch_size)
+        if self.teacher is None:
+            return shares
+        return np.asarray((1 - distillation) * shares + distillation * self.teacher.predict(views), np.float32)
+
+
+def ancestors_of(paths: Sequence[Path], faces: FaceSet, division: Split) -> list[Ancestor]:
+    """Return the teachers as ancestors.
 
     Raises:
         InputError: a teacher cannot be loaded, or learned from another division of faces: what is kept from the new
@@ -28,8 +71,6 @@ def teach(paths: Sequence[Path], faces: FaceSet, division: Split) -> tuple[list[
     """
     # Training alone does without onnxruntime.
     from inference.engine import Engine
-    from inference.ensemble import Ensemble
-    from inference.testtime import Augmented
 
     engines = [Engine.load(path) for path in paths]
     for engine in engines:
@@ -40,24 +81,52 @@ def teach(paths: Sequence[Path], faces: FaceSet, division: Split) -> tuple[list[
                 f"{division.fingerprint[:8]}; its training faces could be among those that the new model is tested on; "
                 "choose a teacher of the same data and protocol"
             )
-    ancestors = [ancestor(engine.path.stem, engine.manifest, faces, division) for engine in engines]
-    ensemble = Ensemble(tuple(Augmented(engine, "flip") for engine in engines))
-    return ancestors, ensemble.predict(np.ascontiguousarray(faces.records["pixels"][division.train]))
+    return [ancestor(engine.path.stem, engine.manifest, faces, division) for engine in engines]
 
 
-def save_teachings(path: Path, probabilities: NDArray[np.float32]) -> None:
+def teach(paths: Sequence[Path], faces: FaceSet, division: Split) -> Shares:
+    """Return the teachers' mean probabilities float32[N, 7] of the training part's faces, as they are and mirrored."""
+    from inference.engine import Engine
+    from inference.ensemble import Ensemble
+    from inference.testtime import Augmented
+
+    ensemble = Ensemble(tuple(Augmented(Engine.load(path), "flip") for path in paths))
+    return ensemble.predict(np.ascontiguousarray(faces.records["pixels"][division.train]))
+
+
+def keep_teachers(folder: Path, paths: Sequence[Path]) -> None:
+    """Copy teachers of views into a run's folder: they are needed for as long as it trains, wherever it is resumed."""
+    remove_temporaries(folder)
+    for place, path in enumerate(paths, start=1):
+        with whole_file(folder / f"teacher-{place}.onnx") as temporary:
+            shutil.copyfile(path, temporary)
+
+
+def kept_teacher(folder: Path, settings: Settings) -> Teacher:
+    """Return the teachers that `keep_teachers` copied, as one; an `InputError` where they are not the settings' own."""
+    from inference.engine import Engine
+    from inference.ensemble import Ensemble
+
+    # A second thread would wait for work by turning in circles, on the processors that training computes on.
+    paths = [folder / f"teacher-{place}.onnx" for place in range(1, len(settings.teachers) + 1)]
+    engines = [Engine.load(path, threads=1) for path in paths]
+    for engine, name in zip(engines, settings.teachers, strict=True):
+        if not name.endswith(f" {engine.manifest.digest[:12]}"):
+            raise InputError(f"{engine.path} is not {name}, which the run learns from; restore it or train again")
+    return Ensemble(tuple(engines))
+
+
+def save_teachings(path: Path, probabilities: Shares) -> None:
     """Write what teachers said, whole or not at all."""
     save_arrays(path, {"probabilities": probabilities})
 
 
-def load_teachings(path: Path) -> NDArray[np.float32]:
+def load_teachings(path: Path) -> Shares:
     """Read what `save_teachings` wrote."""
     return load_arrays(path, f"{path.name} is not what teachers said; train again")["probabilities"]
 
 
-def label_shares(
-    labels: NDArray[np.uint8], teachings: NDArray[np.float32] | None = None, distillation: float = 0.0
-) -> NDArray[np.float32]:
+def label_shares(labels: NDArray[np.uint8], teachings: Shares | None = None, distillation: float = 0.0) -> Shares:
     """Return the classes' shares float32[N, 7] in each face: its label alone, or a share `distillation` of it what
     teachers said."""
     own = np.eye(len(LABELS), dtype=np.float32)[labels]

@@ -1,11 +1,9 @@
-"""Builds any spec in PaddlePaddle, and applies an epoch's distortions to whole batches on the device.
+"""Builds any spec in PaddlePaddle.
 
 Two of Paddle's habits matter: a dense layer's weight is [in, out], and BatchNorm's momentum is the share of the *old*
 statistics. Its running variance is the biased one of the batch, where PyTorch's is unbiased: n / (n - 1) larger, for n
 values of a channel in a batch.
 """
-
-from typing import Any, Literal
 
 import numpy as np
 import paddle
@@ -13,7 +11,6 @@ from numpy.typing import NDArray
 from paddle import Tensor, nn
 from paddle.nn import functional
 
-from training.epoch import Distortion
 from training.specs import (
     BatchNorm,
     Conv,
@@ -86,32 +83,6 @@ def get_weights(model: nn.Layer, spec: ModelSpec) -> Weights:
         name: np.array(_transposed(name, state[_paddle_name(name)].numpy()), np.float32, order="C")
         for name in shapes(spec)
     }
-
-
-def distort(pixels: Tensor, distortion: Distortion, places: slice) -> Tensor:
-    """Return uint8[N, 48, 48] faces as float32[N, 48, 48], each with its own distortion, grey values 0 to 255."""
-
-    def part(array: NDArray[Any]) -> Tensor:
-        return paddle.to_tensor(array[places])
-
-    faces = pixels.astype("float32").unsqueeze(1)
-    grid = functional.affine_grid(part(distortion.matrices), faces.shape, align_corners=False)
-    edges: Literal["zeros", "border"] = "zeros" if distortion.black_edges else "border"
-    faces = functional.grid_sample(faces, grid, padding_mode=edges, align_corners=False).squeeze(1)
-    faces = (faces * part(distortion.brightness)[:, None, None]).clip(0, 255)
-    mean = faces.mean(axis=[1, 2], keepdim=True)
-    faces = ((faces - mean) * part(distortion.contrast)[:, None, None] + mean).clip(0, 255)
-    top, left, bottom, right = part(distortion.boxes)[:, :, None].unbind(1)
-    line = paddle.arange(faces.shape[1])[None]
-    erased = ((line >= top) & (line < bottom))[:, :, None] & ((line >= left) & (line < right))[:, None, :]
-    return paddle.where(erased, mean.expand_as(faces), faces)
-
-
-def mixed(values: Tensor, own: Tensor) -> Tensor:
-    """Return a batch float32[N, ...] in which each row keeps the share `own` float32[N]; the rest comes from the row as
-    far from the end."""
-    own = own.reshape([-1, *(1 for _ in values.shape[1:])])
-    return own * values + (1 - own) * values.flip(0)
 
 
 def _layer(named: NamedLayer) -> nn.Layer:

@@ -1,4 +1,4 @@
-"""PaddlePaddle's `Learner`: the dataset stays on the device, and a step is one batch of it."""
+"""PaddlePaddle's `Learner`: an epoch's faces are on the device, and a step is one batch of them."""
 
 from pathlib import Path
 
@@ -11,16 +11,17 @@ from paddle.nn import functional
 from data.errors import InputError
 from data.faceset import LABELS
 from inference.machine import processor_name
-from training.epoch import EpochPlan, class_weights
-from training.paddle.model import build, distort, get_weights, mixed, normalise, set_weights
+from training.average import AverageInNumPy
+from training.paddle.model import build, get_weights, normalise, set_weights
 from training.recipe import Settings
 from training.specs import model_spec
+from training.views import EpochData
 from training.weights import Weights, load_state, save_arrays
 
 EVALUATION_BATCH = 256
 
 
-class PaddleLearner:
+class PaddleLearner(AverageInNumPy):
     """See `training.loop.Learner`. Dropout is seeded anew in every step, so that a state needs no random generators."""
 
     state_suffix = ".npz"
@@ -29,10 +30,9 @@ class PaddleLearner:
         self,
         settings: Settings,
         weights: Weights,
-        pixels: NDArray[np.uint8],
-        labels: NDArray[np.uint8],
-        shares: NDArray[np.float32],
+        balance: NDArray[np.float32],
     ) -> None:
+        """Take the initial weights, and the classes' weights in the loss, float32[7]."""
         paddle.set_device(choose_device(settings))
         # Its kernels go face by face: a second thread halves the speed (4,586 against 2,214 images/s for MLP_1, 145
         # against 73 for CNN_1, on two cores).
@@ -42,27 +42,26 @@ class PaddleLearner:
         self.model = build(self.spec)
         set_weights(self.model, weights)
         self.optimizer = optimizer(settings, self.model.parameters())
-        self.pixels = paddle.to_tensor(pixels)
-        self.labels = paddle.to_tensor(labels.astype(np.int64))
-        self.shares = paddle.to_tensor(shares)
-        self.balance = paddle.to_tensor(class_weights(settings.balance, labels))
-        self.plan: EpochPlan | None = None
-        self.order: Tensor = paddle.empty([0], "int64")
+        self.balance = paddle.to_tensor(balance)
+        self.data: tuple[Tensor, ...] = ()
+        self.seed = 0
         self._reset_totals()
 
-    def begin_epoch(self, plan: EpochPlan, *, resumed: bool = False) -> None:
+    def begin_epoch(self, data: EpochData, *, resumed: bool = False) -> None:
         """See `training.loop.Learner`."""
-        self.plan = plan
-        self.order = paddle.to_tensor(plan.order)
+        arrays = data.pixels, data.labels.astype(np.int64), data.shares
+        self.data = tuple(paddle.to_tensor(array) for array in arrays)
+        self.seed = data.seed
         self._reset_totals()
         self.model.train()
 
     def step(self, start: int, stop: int, rate: float) -> None:
         """See `training.loop.Learner`."""
         self.optimizer.set_lr(rate)
-        inputs, labels, shares = self._batch(start, stop)
+        paddle.seed((self.seed + start) % 2**31)
+        pixels, labels, shares = (values[start:stop] for values in self.data)
         with paddle.amp.auto_cast(self.settings.precision == "bf16", dtype="bfloat16"):
-            logits = self.model(inputs)
+            logits = self.model(normalise(pixels))
         logits = logits.astype("float32")
         loss = cross_entropy(logits, shares, self.balance, self.settings.label_smoothing)
         loss.backward()
@@ -112,20 +111,6 @@ class PaddleLearner:
             parts[part][own] = array
         self.set_weights(parts["model"])
         self.optimizer.set_state_dict({name: paddle.to_tensor(array) for name, array in parts["optimizer"].items()})
-
-    def _batch(self, start: int, stop: int) -> tuple[Tensor, Tensor, Tensor]:
-        if self.plan is None:
-            raise RuntimeError("step before begin_epoch")
-        paddle.seed((self.plan.seed + start) % 2**31)
-        faces = self.order[start:stop]
-        pixels = self.pixels[faces]
-        if self.plan.distortion is not None:
-            pixels = distort(pixels, self.plan.distortion, slice(start, stop))
-        inputs, shares = normalise(pixels), self.shares[faces]
-        if self.plan.mix is not None:
-            own = paddle.to_tensor(self.plan.mix[start:stop])
-            inputs, shares = mixed(inputs, own), mixed(shares, own)
-        return inputs, self.labels[faces], shares
 
     def _reset_totals(self) -> None:
         self.loss_sum = paddle.zeros([], "float64")

@@ -1,4 +1,4 @@
-"""Builds any spec in TensorFlow, and applies an epoch's distortions to whole batches on the device.
+"""Builds any spec in TensorFlow.
 
 Pictures are channels-last here, the only layout that TensorFlow trains in on a CPU; arrays have PyTorch's layout
 outside (`training.weights`) and are turned when they enter and leave. BatchNorm is the fused operation with the batch's
@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.epoch import Distortion
 from training.specs import (
     BatchNorm,
     Conv,
@@ -156,52 +155,6 @@ def get_weights(model: Network, spec: ModelSpec) -> Weights:
     """Return a model's weights as plain arrays."""
     arrays = {name: model.variables[name].numpy() for name in shapes(spec)}
     return {name: np.ascontiguousarray(array.transpose(OUTWARD[array.ndim])) for name, array in arrays.items()}
-
-
-def distort(pixels: tf.Tensor, distortion: Distortion) -> tf.Tensor:
-    """Return uint8[N, 48, 48] faces as float32[N, 48, 48], each with its own distortion, grey values 0 to 255.
-
-    `distortion` is that of these N faces alone; its arrays may be tensors.
-    """
-    faces = _sample(tf.cast(pixels, tf.float32), distortion.matrices, black_edges=distortion.black_edges)
-    faces = tf.clip_by_value(faces * distortion.brightness[:, None, None], 0, 255)
-    mean = tf.reduce_mean(faces, (1, 2), keepdims=True)
-    faces = tf.clip_by_value((faces - mean) * distortion.contrast[:, None, None] + mean, 0, 255)
-    top, left, bottom, right = (distortion.boxes[:, place, None] for place in range(4))
-    line = tf.range(faces.shape[1], dtype=tf.int64)[None]
-    erased = ((line >= top) & (line < bottom))[:, :, None] & ((line >= left) & (line < right))[:, None, :]
-    return tf.where(erased, mean, faces)
-
-
-def mixed(values: tf.Tensor, own: tf.Tensor) -> tf.Tensor:
-    """Return a batch float32[N, ...] in which each row keeps the share `own` float32[N]; the rest comes from the row as
-    far from the end."""
-    own = tf.reshape(own, (-1, *(1 for _ in values.shape[1:])))
-    return own * values + (1 - own) * tf.reverse(values, (0,))
-
-
-def _sample(faces: tf.Tensor, matrices: tf.Tensor, *, black_edges: bool) -> tf.Tensor:
-    """PyTorch's `affine_grid` and bilinear `grid_sample`, both with `align_corners=False`, on float32[N, S, S]."""
-    side = faces.shape[1]
-    centres = (2 * np.arange(side, dtype=np.float32) + 1) / side - 1
-    x, y = np.meshgrid(centres, centres)
-    places = np.stack([x.ravel(), y.ravel(), np.ones(side * side, np.float32)])
-    # [N, 2, S * S]: columns and rows, in pixels from the centre of the first one.
-    sampled = ((tf.matmul(matrices, places[None]) + 1) * side - 1) / 2
-    if not black_edges:
-        sampled = tf.clip_by_value(sampled, 0, side - 1)
-    low = tf.floor(sampled)
-    share = sampled - low
-    flat = tf.reshape(faces, (-1, side * side))
-    total = tf.zeros_like(flat)
-    for corner in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        ahead = np.array(corner, np.float32)[None, :, None]
-        place = low + ahead
-        weight = tf.reduce_prod(ahead * share + (1 - ahead) * (1 - share), 1)
-        inside = tf.reduce_all((place >= 0) & (place <= side - 1), 1)
-        column, row = tf.unstack(tf.cast(tf.clip_by_value(place, 0, side - 1), tf.int32), axis=1)
-        total += tf.where(inside, weight, 0) * tf.gather(flat, row * side + column, batch_dims=1)
-    return tf.reshape(total, tf.shape(faces))
 
 
 def _padding(size: int) -> str | list[list[int]]:

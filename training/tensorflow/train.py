@@ -1,7 +1,6 @@
-"""TensorFlow's `Learner`: the dataset stays on the device, and a step is one compiled function over a batch of it."""
+"""TensorFlow's `Learner`: an epoch's faces are on the device, and a step is one compiled function over a batch."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,12 +8,13 @@ from numpy.typing import NDArray
 from data.errors import InputError
 from data.faceset import LABELS
 from inference.machine import processor_name, require_bf16
-from training.epoch import Distortion, EpochPlan, class_weights
+from training.average import AverageInNumPy
 from training.recipe import Settings
 from training.specs import model_spec
-from training.tensorflow.model import Mode, build, distort, get_weights, mixed, normalise, set_weights
+from training.tensorflow.model import Mode, build, get_weights, normalise, set_weights
 from training.tensorflow.optimizer import Optimizer
 from training.tensorflow.quiet import tf
+from training.views import EpochData
 from training.weights import Weights, load_state, save_arrays
 
 EVALUATION_BATCH = 256
@@ -22,7 +22,7 @@ EVALUATION_BATCH = 256
 SEEDS_PER_PLACE = 64
 
 
-class TensorFlowLearner:
+class TensorFlowLearner(AverageInNumPy):
     """See `training.loop.Learner`. Dropout draws from the epoch's seed and the step's first place: there is no random
     state to keep."""
 
@@ -32,41 +32,35 @@ class TensorFlowLearner:
         self,
         settings: Settings,
         weights: Weights,
-        pixels: NDArray[np.uint8],
-        labels: NDArray[np.uint8],
-        shares: NDArray[np.float32],
+        balance: NDArray[np.float32],
     ) -> None:
+        """Take the initial weights, and the classes' weights in the loss, float32[7]."""
         prepare_device(settings)
         self.settings = settings
         self.spec = model_spec(settings.model)
         self.model = build(self.spec)
         set_weights(self.model, weights)
         self.optimizer = Optimizer(settings, self.model.trainable)
-        self.pixels = tf.constant(pixels)
-        self.labels = tf.constant(labels, tf.int64)
-        self.shares = tf.constant(shares)
-        self.balance = tf.constant(class_weights(settings.balance, labels))
+        self.balance = tf.constant(balance)
         self.loss_sum = tf.Variable(0.0, dtype=tf.float64)
         self.correct = tf.Variable(0, dtype=tf.int64)
-        self.plan: EpochPlan | None = None
+        self.data: tuple[tf.Tensor, ...] = ()
+        self.seed = 0
         self._learn = tf.function(self._learn_batch, autograph=False)
         self._answer = tf.function(lambda batch: self.model(normalise(batch)), autograph=False)
 
-    def begin_epoch(self, plan: EpochPlan, *, resumed: bool = False) -> None:
+    def begin_epoch(self, data: EpochData, *, resumed: bool = False) -> None:
         """See `training.loop.Learner`."""
-        self.plan = plan
+        self.data = tf.constant(data.pixels), tf.constant(data.labels, tf.int64), tf.constant(data.shares)
+        self.seed = data.seed
         self.loss_sum.assign(0)
         self.correct.assign(0)
 
     def step(self, start: int, stop: int, rate: float) -> None:
         """See `training.loop.Learner`."""
-        if self.plan is None:
-            raise RuntimeError("step before begin_epoch")
         self._learn(
-            tf.constant(self.plan.order[start:stop]),
-            _arrays(self.plan.distortion, slice(start, stop)),
-            None if self.plan.mix is None else tf.constant(self.plan.mix[start:stop]),
-            tf.constant([self.plan.seed, start * SEEDS_PER_PLACE], tf.int64),
+            *(values[start:stop] for values in self.data),
+            tf.constant([self.seed, start * SEEDS_PER_PLACE], tf.int64),
             tf.constant(rate, tf.float64),
         )
 
@@ -105,14 +99,9 @@ class TensorFlowLearner:
         return weights | self.optimizer.slots | {"steps": self.optimizer.steps}
 
     def _learn_batch(
-        self, faces: tf.Tensor, drawn: tuple[Any, ...] | None, own: tf.Tensor | None, seed: tf.Tensor, rate: tf.Tensor
+        self, pixels: tf.Tensor, labels: tf.Tensor, shares: tf.Tensor, seed: tf.Tensor, rate: tf.Tensor
     ) -> None:
-        pixels, labels = tf.gather(self.pixels, faces), tf.gather(self.labels, faces)
-        if drawn is not None:
-            pixels = distort(pixels, Distortion(*drawn))
-        inputs, shares = normalise(pixels), tf.gather(self.shares, faces)
-        if own is not None:
-            inputs, shares = mixed(inputs, own), mixed(shares, own)
+        inputs = normalise(pixels)
         precision = tf.bfloat16 if self.settings.precision == "bf16" else tf.float32
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(list(self.model.trainable.values()))
@@ -174,14 +163,6 @@ def device_name(settings: Settings) -> str:
         return processor_name()
     details = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[0])
     return str(details.get("device_name", "GPU"))
-
-
-def _arrays(distortion: Distortion | None, places: slice) -> tuple[Any, ...] | None:
-    """The fields of a distortion of these places alone, as arguments of a compiled function."""
-    if distortion is None:
-        return None
-    names = ("matrices", "brightness", "contrast", "boxes")
-    return (*(tf.constant(getattr(distortion, name)[places]) for name in names), distortion.black_edges)
 
 
 learner = TensorFlowLearner

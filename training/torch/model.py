@@ -1,13 +1,13 @@
-"""Builds any spec in PyTorch, and applies an epoch's distortions to whole batches on the device."""
+"""Builds any spec in PyTorch."""
 
 from collections import OrderedDict
-from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.epoch import Distortion
 from training.specs import (
     BatchNorm,
     Conv,
@@ -55,33 +55,12 @@ def set_weights(model: nn.Module, weights: Weights) -> None:
 def get_weights(model: nn.Module, spec: ModelSpec) -> Weights:
     """Return a model's weights as plain arrays."""
     state = model.state_dict()
-    return {name: state[name].detach().float().cpu().contiguous().numpy().copy() for name in shapes(spec)}
+    return {name: plain(state[name]) for name in shapes(spec)}
 
 
-def distort(pixels: Tensor, distortion: Distortion, places: slice, device: torch.device) -> Tensor:
-    """Return uint8[N, 48, 48] faces as float32[N, 48, 48], each with its own distortion, grey values 0 to 255."""
-
-    def part(array: Any) -> Tensor:
-        return torch.from_numpy(array[places]).to(device, non_blocking=True)
-
-    faces = pixels.float().unsqueeze(1)
-    grid = functional.affine_grid(part(distortion.matrices), list(faces.shape), align_corners=False)
-    edges = "zeros" if distortion.black_edges else "border"
-    faces = functional.grid_sample(faces, grid, padding_mode=edges, align_corners=False).squeeze(1)
-    faces = (faces * part(distortion.brightness)[:, None, None]).clamp(0, 255)
-    mean = faces.mean(dim=(1, 2), keepdim=True)
-    faces = ((faces - mean) * part(distortion.contrast)[:, None, None] + mean).clamp(0, 255)
-    top, left, bottom, right = part(distortion.boxes)[:, :, None].unbind(1)
-    line = torch.arange(faces.shape[1], device=device)[None]
-    erased = ((line >= top) & (line < bottom))[:, :, None] & ((line >= left) & (line < right))[:, None, :]
-    return torch.where(erased, mean, faces)
-
-
-def mixed(values: Tensor, own: Tensor) -> Tensor:
-    """Return a batch float32[N, ...] in which each row keeps the share `own` float32[N]; the rest comes from the row as
-    far from the end."""
-    own = own.view(-1, *(1 for _ in values.shape[1:]))
-    return own * values + (1 - own) * values.flip(0)
+def plain(value: Tensor) -> NDArray[np.float32]:
+    """Return a tensor as a plain array of its own, float32 in C order."""
+    return np.asarray(value.detach().float().cpu().contiguous().numpy().copy(), np.float32)
 
 
 def _module(named: NamedLayer) -> nn.Module:

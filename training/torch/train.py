@@ -1,4 +1,4 @@
-"""PyTorch's `Learner`: the dataset stays on the device, and a step is one batch of it."""
+"""PyTorch's `Learner`: an epoch's faces are on the device, and a step is one batch of them."""
 
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,12 @@ from data.errors import InputError
 from data.faceset import LABELS
 from data.files import whole_file
 from inference.machine import processor_name, require_bf16
-from training.epoch import EpochPlan, class_weights
 from training.memory import keep_freed_memory
 from training.recipe import Settings
 from training.specs import model_spec
-from training.torch.model import build, distort, get_weights, mixed, normalise, set_weights
-from training.weights import Weights
+from training.torch.model import build, get_weights, normalise, plain, set_weights
+from training.views import EpochData
+from training.weights import Weights, shapes
 
 EVALUATION_BATCH = 256
 
@@ -32,10 +32,9 @@ class TorchLearner:
         self,
         settings: Settings,
         weights: Weights,
-        pixels: NDArray[np.uint8],
-        labels: NDArray[np.uint8],
-        shares: NDArray[np.float32],
+        balance: NDArray[np.float32],
     ) -> None:
+        """Take the initial weights, and the classes' weights in the loss, float32[7]."""
         torch.set_num_threads(settings.thread_count)
         self.settings = settings
         self.device = choose_device(settings)
@@ -43,27 +42,27 @@ class TorchLearner:
             keep_freed_memory()
         # What is called float32 is that: by default cuDNN's convolutions round to 10 bits (TF32).
         torch.backends.cudnn.allow_tf32 = False
+        # Batches are all of one size: the fastest convolutions are looked for once.
+        torch.backends.cudnn.benchmark = True
         self.spec = model_spec(settings.model)
         model = build(self.spec)
         set_weights(model, weights)
         self.model = model.to(self.device).to(memory_format=torch.channels_last)
         self.optimizer = optimizer(settings, list(self.model.parameters()))
-        self.pixels = torch.from_numpy(pixels).to(self.device)
-        self.labels = torch.from_numpy(labels.astype(np.int64)).to(self.device)
-        self.shares = torch.from_numpy(shares).to(self.device)
-        self.balance = torch.from_numpy(class_weights(settings.balance, labels)).to(self.device)
-        self.plan: EpochPlan | None = None
+        self.balance = torch.from_numpy(balance).to(self.device)
         self.restored: dict[str, Any] | None = None
-        self.order: Tensor = torch.empty(0, dtype=torch.int64)
+        self.pixels, self.labels, self.shares = (torch.empty(0, device=self.device) for _ in range(3))
+        self._average: list[Tensor] = []
         self._reset_totals()
 
-    def begin_epoch(self, plan: EpochPlan, *, resumed: bool = False) -> None:
+    def begin_epoch(self, data: EpochData, *, resumed: bool = False) -> None:
         """See `training.loop.Learner`."""
         restored, self.restored = self.restored, None
-        self.plan = plan
-        self.order = torch.from_numpy(plan.order).to(self.device)
+        self.pixels = torch.from_numpy(data.pixels).to(self.device)
+        self.labels = torch.from_numpy(data.labels.astype(np.int64)).to(self.device)
+        self.shares = torch.from_numpy(data.shares).to(self.device)
         self._reset_totals()
-        torch.manual_seed(plan.seed)
+        torch.manual_seed(data.seed)
         if resumed and restored is not None:
             torch.set_rng_state(restored["random"])
             if "random_cuda" in restored:
@@ -74,16 +73,16 @@ class TorchLearner:
         """See `training.loop.Learner`."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        inputs, labels, shares = self._batch(start, stop)
+        inputs = normalise(self.pixels[start:stop]).contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
             logits = self.model(inputs)
         logits = logits.float()
-        loss = cross_entropy(logits, shares, self.balance, self.settings.label_smoothing)
+        loss = cross_entropy(logits, self.shares[start:stop], self.balance, self.settings.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         self.optimizer.step()
         self.loss_sum += loss.detach().double() * (stop - start)
-        self.correct += (logits.detach().argmax(dim=1) == labels).sum()
+        self.correct += (logits.detach().argmax(dim=1) == self.labels[start:stop]).sum()
 
     def totals(self) -> tuple[float, int]:
         """See `training.loop.Learner`."""
@@ -109,6 +108,24 @@ class TorchLearner:
         """See `training.loop.Learner`."""
         set_weights(self.model, weights)
 
+    @torch.no_grad()
+    def average(self, kept: float) -> None:
+        """See `training.loop.Learner`. On the device: copying a network off a GPU would make it wait."""
+        state = self.model.state_dict()
+        newest = [state[name] for name in shapes(self.spec)]
+        if kept == 0:
+            self._average = [value.detach().float().clone() for value in newest]
+        else:
+            torch._foreach_lerp_(self._average, newest, 1 - kept)
+
+    def averaged(self) -> Weights:
+        """See `training.loop.Learner`."""
+        return {name: plain(value) for name, value in zip(shapes(self.spec), self._average, strict=True)}
+
+    def set_average(self, weights: Weights) -> None:
+        """See `training.loop.Learner`."""
+        self._average = [torch.from_numpy(weights[name]).to(self.device) for name in shapes(self.spec) if weights]
+
     def save_state(self, path: Path) -> None:
         """See `training.loop.Learner`."""
         state = {
@@ -132,19 +149,6 @@ class TorchLearner:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.restored = state
-
-    def _batch(self, start: int, stop: int) -> tuple[Tensor, Tensor, Tensor]:
-        if self.plan is None:
-            raise RuntimeError("step before begin_epoch")
-        faces = self.order[start:stop]
-        pixels = self.pixels[faces]
-        if self.plan.distortion is not None:
-            pixels = distort(pixels, self.plan.distortion, slice(start, stop), self.device)
-        inputs, shares = normalise(pixels), self.shares[faces]
-        if self.plan.mix is not None:
-            own = torch.from_numpy(self.plan.mix[start:stop]).to(self.device)
-            inputs, shares = mixed(inputs, own), mixed(shares, own)
-        return inputs.contiguous(memory_format=torch.channels_last), self.labels[faces], shares
 
     def _reset_totals(self) -> None:
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
