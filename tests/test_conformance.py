@@ -100,10 +100,16 @@ def test_a_run_that_is_taught_on_its_own_views_keeps_its_teachers_and_resumes(
     whole = last_line(run("training", *common, *taught, "--out", tmp_path / "whole"))
     alone = last_line(run("training", *common, "--out", tmp_path / "alone"))
     stopped, _, _ = interrupted([*common, *taught], tmp_path / "stopped", signal.SIGKILL, "weights-0001.npz")
+    asked = last_line(run("training", *common, *taught, "--ask-ahead", 2, "--out", tmp_path / "asked"))
     # Without the teachers' own files: what the run kept is enough.
     model.unlink()
     assert last_line(run("training", "--resume", stopped)) == stopped
     assert figures(stopped) == figures(whole)
+    assert len(list(asked.glob("answers-*"))) == 2
+    last_line(run("training", "--resume", asked))
+    # Kept in float16.
+    losses = [[line["train_loss"] for line in figures(folder)] for folder in (asked, whole)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
     assert figures(alone)[0]["train_loss"] != figures(whole)[0]["train_loss"]
     assert [name.split()[0] for name in read_record(whole).settings["teachers"]] == ["teacher", "teacher"]
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +20,8 @@ from data.load import load
 from data.splits import SplitPlan, split
 from inference import machine
 from inference.engine import Engine
+from inference.ensemble import Ensemble
+from inference.manifest import Manifest, Temperature
 from training.__main__ import parse, settings_from
 from training.average import STEPS_BETWEEN, AverageInNumPy, AverageSchedule, load_average, save_average
 from training.epoch import class_weights, plan_epoch
@@ -26,14 +29,21 @@ from training.loop import Trainer
 from training.recipe import BEST_RATES, CHOICES, Settings, recipe, settings_from_record
 from training.run import Progress, prepare_resume, read_metrics, read_record, with_epochs, with_move
 from training.specs import MODELS
-from training.teachers import LabelShares, ancestors_of, label_shares, teach
+from training.teachers import KeptAnswers, LabelShares, ancestors_of, label_shares, teach
 from training.views import EpochLoader
 from training.weights import initial_weights, load_weights, parameter_count, save_weights, shapes
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (ferox[torch])")
 
 from training.torch.model import build, get_weights, set_weights  # noqa: E402
-from training.torch.train import TorchLearner, choose_device, cross_entropy, optimizer  # noqa: E402
+from training.torch.train import (  # noqa: E402
+    TorchLearner,
+    TorchTeacher,
+    choose_device,
+    cross_entropy,
+    optimizer,
+    teacher_on_device,
+)
 
 
 def command(*arguments: object) -> list[str]:
@@ -469,3 +479,52 @@ def test_a_run_with_another_end_comes_to_what_it_would_have_come_to(stopped: Pat
     assert found.moves == ()
     assert found.settings == expected.settings
     assert found.checkpoints == expected.checkpoints
+
+
+def test_answers_to_views_are_kept_by_the_views_and_nobody_is_asked_twice(tmp_path: Path, drawn: FaceSet) -> None:
+    class Counting:
+        asked = 0
+
+        def predict(self, pixels: np.ndarray) -> np.ndarray:
+            self.asked += 1
+            return np.tile(np.linspace(0, 1, 7, dtype=np.float32), (len(pixels), 1))
+
+    teacher, pixels = Counting(), np.ascontiguousarray(drawn.pixels[:20])
+    said = KeptAnswers(tmp_path, teacher, keep=True).predict(pixels)
+    again = KeptAnswers(tmp_path, teacher).predict(pixels)
+    assert teacher.asked == 1
+    assert np.allclose(again, said, atol=1e-3)
+    KeptAnswers(tmp_path, teacher).predict(pixels[::-1].copy())
+    assert (teacher.asked, len(list(tmp_path.iterdir()))) == (2, 1)
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(file.read_bytes()[:-40])
+    with pytest.raises(InputError, match="is not what teachers said of an epoch"):
+        KeptAnswers(tmp_path, teacher).predict(pixels)
+
+
+def test_teachers_on_the_device_answer_as_their_artifacts_do(
+    tiny_manifest: Manifest, drawn: FaceSet, tmp_path: Path
+) -> None:
+    from export.canonical import canonical
+    from export.contract import seal, wrap
+    from export.from_torch import convert
+
+    spec, engines = MODELS["cnn_1"], []
+    for seed, temperature in ((1, 0.5), (2, 2.0)):
+        weights, model = initial_weights(spec, seed), build(spec)
+        # Untrained, it would say much the same of every face.
+        weights["dense_3.weight"] *= 300
+        set_weights(model, weights)
+        convert(model, tmp_path / "network.onnx")
+        manifest = replace(tiny_manifest, model="cnn_1", temperature=Temperature(temperature))
+        path = tmp_path / f"{seed}.onnx"
+        path.write_bytes(seal(wrap(canonical(onnx.load(tmp_path / "network.onnx"))), manifest))
+        engines.append(Engine.load(path, provider="cpu", threads=1))
+    settings = Settings("torch", "mlp_1", device="cpu")
+    assert teacher_on_device(settings, engines, drawn, split(drawn, SplitPlan())) is None
+    teacher = TorchTeacher(torch.device("cpu"), engines, drawn, split(drawn, SplitPlan()))
+    pixels = np.ascontiguousarray(drawn.pixels[:40])
+    expected = Ensemble(tuple(engines)).predict(pixels)
+    assert expected.std(axis=0).max() > 0.03
+    # bf16 has eight bits.
+    assert np.abs(teacher.predict(pixels) - expected).max() < 0.02

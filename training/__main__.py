@@ -45,6 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
     args = parse(given)
     if not 0 <= args.time_limit < 1e8:
         raise InputError(f"--time-limit is {args.time_limit:g}, expected seconds, 0 for none")
+    if args.ask_ahead < 0 or (args.ask_ahead and args.finish):
+        raise InputError(f"--ask-ahead is {args.ask_ahead}, expected a number of epochs, without --finish")
     if args.resume is not None:
         return _resume(args, given)
     if args.finish:
@@ -71,6 +73,8 @@ def settings_from(args: argparse.Namespace) -> Settings:
             f"--distillation is {given.get('distillation', 0):g} and there are {len(args.teachers or ())} teachers; "
             "expected a share above 0 of what teachers say; name them with --teachers MODEL.onnx"
         )
+    if args.ask_ahead and args.teaching != "views":
+        raise InputError(f"--ask-ahead is {args.ask_ahead}, but no teacher is asked about views; add --teaching views")
     if args.teaching and not args.teachers:
         raise InputError(f"--teaching is {args.teaching}, expected --teachers MODEL.onnx beside it; name them")
     settings = replace(settings, **given, split=_split_plan(args))
@@ -135,7 +139,7 @@ def _train(settings: Settings, args: argparse.Namespace) -> int:
             record = replace(record, teachings_sha256=sha256(folder / TEACHINGS_FILE))
         elif teachers:
             keep_teachers(folder, args.teachers)
-        return _run(folder, record, settings, framework, faces, division, initial, time_limit=args.time_limit)
+        return _run(folder, record, settings, framework, faces, division, initial, **_ends(args))
 
 
 def _resume(args: argparse.Namespace, given: list[str]) -> int:
@@ -143,7 +147,8 @@ def _resume(args: argparse.Namespace, given: list[str]) -> int:
 
     if args.finish and args.epochs is not None:
         raise InputError("--finish ends the run where it stands, --epochs somewhere else; leave out one of them")
-    allowed = {"--resume", "--data", "--framework", "--epochs", "--finish", "--device", "--threads", "--time-limit"}
+    allowed = {"--resume", "--data", "--framework", "--epochs", "--finish", "--device", "--threads"}
+    allowed |= {"--time-limit", "--ask-ahead"}
     if odd := [option for option in given if option.startswith("--") and option.split("=")[0] not in allowed]:
         raise InputError(f"--resume goes on with the run's own settings; leave out {' '.join(odd)}")
     with exclusive(args.resume):
@@ -167,6 +172,8 @@ def _go_on(folder: Path, args: argparse.Namespace) -> int:
         raise InputError(
             f"--framework is {args.framework}, but {folder} is trained in {settings.framework}; leave it out"
         )
+    if args.ask_ahead and settings.teaching != "views":
+        raise InputError(f"--ask-ahead is {args.ask_ahead}, but {folder} asks no teacher about views; leave it out")
     faces, division = run_faces(record, args.data)
     if args.finish:
         # Nothing is trained, and a processor that lacks bf16 can evaluate.
@@ -177,8 +184,11 @@ def _go_on(folder: Path, args: argparse.Namespace) -> int:
     write_record(folder, record)
     # A resumed run takes its weights from its state; these only give them their shapes.
     blank = initial_weights(model_spec(settings.model), settings.seed)
-    ends = {"finish": args.finish, "time_limit": args.time_limit}
-    return _run(folder, record, settings, framework, faces, division, blank, **ends)
+    return _run(folder, record, settings, framework, faces, division, blank, finish=args.finish, **_ends(args))
+
+
+def _ends(args: argparse.Namespace) -> dict[str, Any]:
+    return {"time_limit": args.time_limit, "ask_ahead": args.ask_ahead}
 
 
 def _machine(framework: Any, settings: Settings) -> dict[str, Any]:
@@ -214,11 +224,12 @@ def _run(
     *,
     finish: bool = False,
     time_limit: float = 0,
+    ask_ahead: int = 0,
 ) -> int:
     from training.epoch import class_weights
     from training.loop import Trainer
     from training.run import check_file
-    from training.teachers import TEACHINGS_FILE, LabelShares, kept_teacher, load_teachings
+    from training.teachers import TEACHINGS_FILE, LabelShares, load_teachings
     from training.views import EpochLoader
 
     # Whoever watches has to know the folder before the first epoch is in it.
@@ -228,16 +239,30 @@ def _run(
     teachings = None
     if record.teachings_sha256:
         teachings = load_teachings(check_file(folder, TEACHINGS_FILE, record.teachings_sha256))
-    teacher = kept_teacher(folder, settings) if settings.teachers and settings.teaching == "views" else None
+    asked = settings.teachers and settings.teaching == "views"
+    teacher = _teacher(folder, settings, framework, faces, division, keep=ask_ahead > 0) if asked else None
     loader = EpochLoader(settings, pixels, labels, LabelShares(settings, labels, teachings, teacher))
     learner = framework.learner(settings, initial, class_weights(settings.balance, labels))
     if record.progress:
         learner.load_state(folder / record.progress.state)
     trainer = Trainer(folder, record, learner, loader, faces, division)
     with closing(loader):
-        status = trainer.finish() if finish else trainer.run(time_limit)
+        if ask_ahead:
+            status = trainer.ask_ahead(ask_ahead, time_limit)
+        else:
+            status = trainer.finish() if finish else trainer.run(time_limit)
     print(folder)
     return status
+
+
+def _teacher(folder: Path, settings: Settings, framework: Any, faces: Any, division: Any, *, keep: bool) -> Any:
+    """Return who is asked about the views of a run: its teachers on the framework's GPU, or on onnxruntime."""
+    from inference.ensemble import Ensemble
+    from training.teachers import KeptAnswers, kept_teachers
+
+    engines = kept_teachers(folder, settings)
+    on_device = getattr(framework, "teacher_on_device", lambda *_: None)
+    return KeptAnswers(folder, on_device(settings, engines, faces, division) or Ensemble(tuple(engines)), keep)
 
 
 def check_framework(name: str, option: str = "--framework") -> None:
@@ -299,6 +324,13 @@ def _parser() -> argparse.ArgumentParser:
         "--teaching",
         choices=CHOICES["teaching"],
         help="ask teachers once about each face (the default), or about all that the model is shown",
+    )
+    add(
+        "--ask-ahead",
+        type=int,
+        default=0,
+        metavar="EPOCHS",
+        help="with --teaching views: keep in the run's folder what the teachers say in so many epochs, and stop",
     )
     add("--patience", type=int, metavar="EPOCHS", help="end after so many epochs without a better one")
     for name in (

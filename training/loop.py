@@ -132,6 +132,20 @@ class Trainer:
                     return status
         return self.finish()
 
+    def ask_ahead(self, epochs: int, time_limit: float = 0) -> int:
+        """Make the next `epochs` epochs' data, so that what teachers say of it is kept; return the exit status."""
+        with _Signals(self._interrupt, time_limit):
+            if self.record.progress is None:
+                self._commit(_beginning(1), "stopped")
+            first = self.record.progress.epoch if self.record.progress else 1
+            last = min(first + epochs - 1, self.settings.epochs)
+            for epoch in tqdm(range(first, last + 1), desc="asking teachers", unit="epoch", disable=None):
+                self.loader.load(epoch)
+                if self.interrupted:
+                    return 128 + self.interrupted
+        print(f"asked up to epoch {last}; go on with: python -m training --resume {self.folder}", file=sys.stderr)
+        return 0
+
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         self.interrupted = number
         # A second signal must not have to wait for the step to end.

@@ -6,11 +6,12 @@ about every view that the pupil is shown, distorted and mixed as it is, though n
 agree on more than the faces themselves, over many epochs (Beyer et al. 2021, https://arxiv.org/abs/2106.05237).
 """
 
+import hashlib
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,9 @@ from training.epoch import EpochPlan
 from training.recipe import Settings
 from training.views import Pixels, Shares, mixed
 from training.weights import load_arrays, save_arrays
+
+if TYPE_CHECKING:
+    from inference.engine import Engine
 
 TEACHINGS_FILE = "teachings.npz"
 
@@ -102,18 +106,42 @@ def keep_teachers(folder: Path, paths: Sequence[Path]) -> None:
             shutil.copyfile(path, temporary)
 
 
-def kept_teacher(folder: Path, settings: Settings) -> Teacher:
-    """Return the teachers that `keep_teachers` copied, as one; an `InputError` where they are not the settings' own."""
+def kept_teachers(folder: Path, settings: Settings) -> "list[Engine]":
+    """Return the teachers that `keep_teachers` copied; an `InputError` where they are not the settings' own."""
     from inference.engine import Engine
-    from inference.ensemble import Ensemble
 
-    # A second thread would wait for work by turning in circles, on the processors that training computes on.
     paths = [folder / f"teacher-{place}.onnx" for place in range(1, len(settings.teachers) + 1)]
-    engines = [Engine.load(path, threads=1) for path in paths]
+    # A second thread would wait for work by turning in circles, on the processors that training computes on.
+    engines = [Engine.load(path, provider="cpu", threads=1) for path in paths]
     for engine, name in zip(engines, settings.teachers, strict=True):
         if not name.endswith(f" {engine.manifest.digest[:12]}"):
             raise InputError(f"{engine.path} is not {name}, which the run learns from; restore it or train again")
-    return Ensemble(tuple(engines))
+    return engines
+
+
+@dataclass(frozen=True)
+class KeptAnswers:
+    """A teacher whose answers to an epoch's views are looked up in a folder before it is asked.
+
+    They are found by the sha256 of the views, so that what was answered on another machine counts only where that one
+    made the very same views; float16 is as fine as a share of a label has to be.
+    """
+
+    folder: Path
+    teacher: Teacher
+    keep: bool = False
+
+    def predict(self, pixels: Pixels) -> Shares:
+        """Return probabilities float32[N, 7] of views uint8[N, 48, 48]; with `keep`, write them down."""
+        digest = hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
+        file = self.folder / f"answers-{digest[:32]}.npz"
+        if file.exists():
+            remedy = f"{file} is not what teachers said of an epoch; remove it"
+            return load_arrays(file, remedy)["probabilities"].astype(np.float32)
+        said = self.teacher.predict(pixels)
+        if self.keep:
+            save_arrays(file, {"probabilities": said.astype(np.float16)})
+        return said
 
 
 def save_teachings(path: Path, probabilities: Shares) -> None:

@@ -79,13 +79,15 @@ class EpochLoader:
 
     def _make(self, epoch: int) -> EpochData:
         plan = plan_epoch(self._settings, self._labels, epoch)
-        whole = pixels = self._pixels[plan.order]
+        pixels = whole = self._pixels[plan.order]
         if plan.distortion is not None:
-            whole = pixels = _in_chunks(self._threads, _distorted, pixels, plan.distortion)
+            pixels = whole = _in_chunks(self._threads, _distorted, pixels, plan.distortion)
             if plan.distortion.corruption is not None:
                 pixels = _in_chunks(self._threads, _corrupted, whole, plan.distortion.corruption)
         if plan.mix is not None:
-            whole, pixels = (rounded(mixed(views, plan.mix, self._settings.batch_size)) for views in (whole, pixels))
+            corrupted = pixels is not whole
+            whole = rounded(mixed(whole, plan.mix, self._settings.batch_size))
+            pixels = rounded(mixed(pixels, plan.mix, self._settings.batch_size)) if corrupted else whole
         return EpochData(pixels, self._labels[plan.order], self._shares(plan, whole), plan.seed)
 
 

@@ -1,7 +1,8 @@
 """PyTorch's `Learner`: an epoch's faces are on the device, and a step is one batch of them."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -10,9 +11,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from data.errors import InputError
-from data.faceset import LABELS
+from data.faceset import LABELS, FaceSet
 from data.files import whole_file
+from data.splits import Split
 from inference.machine import processor_name, require_bf16
+from training.finetune import learned_weights
 from training.memory import keep_freed_memory
 from training.recipe import Settings
 from training.specs import model_spec
@@ -20,7 +23,10 @@ from training.torch.model import build, get_weights, normalise, plain, set_weigh
 from training.views import EpochData
 from training.weights import Weights, shapes
 
-EVALUATION_BATCH = 256
+if TYPE_CHECKING:
+    from inference.engine import Engine
+
+EVALUATION_BATCH, TEACHER_BATCH = 256, 2048
 
 
 class TorchLearner:
@@ -199,6 +205,40 @@ def optimizer(settings: Settings, parameters: list[torch.nn.Parameter]) -> torch
                 nesterov=settings.nesterov,
                 fused=True,
             )
+
+
+def teacher_on_device(
+    settings: Settings, engines: "Sequence[Engine]", faces: FaceSet, division: Split
+) -> "TorchTeacher | None":
+    """Return teachers that answer on the GPU that the settings train on; None where they train on a processor."""
+    device = choose_device(settings)
+    return None if device.type == "cpu" else TorchTeacher(device, engines, faces, division)
+
+
+class TorchTeacher:
+    """Artifacts as networks of PyTorch, in bf16, which answer together; their file is what they have learned from."""
+
+    def __init__(self, device: torch.device, engines: "Sequence[Engine]", faces: FaceSet, division: Split) -> None:
+        self.device = device
+        self.networks = []
+        for engine in engines:
+            spec = model_spec(engine.manifest.model)
+            network = build(spec)
+            set_weights(network, learned_weights(engine.path, spec, faces, division)[1])
+            placed = network.eval().to(device).to(memory_format=torch.channels_last)
+            self.networks.append((placed, engine.manifest.temperature.value))
+
+    @torch.inference_mode()
+    def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the mean probabilities float32[N, 7] of grey faces uint8[N, 48, 48]."""
+        answers = []
+        for start in range(0, len(pixels), TEACHER_BATCH):
+            batch = torch.from_numpy(pixels[start : start + TEACHER_BATCH]).to(self.device)
+            inputs = normalise(batch).contiguous(memory_format=torch.channels_last)
+            with torch.autocast(self.device.type, torch.bfloat16):
+                logits = [network(inputs).float() / temperature for network, temperature in self.networks]
+            answers.append(torch.stack(logits).softmax(2).mean(0).cpu().numpy())
+        return np.concatenate(answers)
 
 
 def versions() -> dict[str, str]:
