@@ -14,17 +14,18 @@ from inference.manifest import PRECISIONS
 
 def main() -> int:
     """Parse the command line and export each run."""
-    parser = argparse.ArgumentParser(prog="python -m export", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m export", description=__doc__, allow_abbrev=False)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders that training made")
     parser.add_argument("--data", type=Path, help="the run's own data, where it has moved")
     parser.add_argument(
         "--precision",
         choices=PRECISIONS,
         default="fp32",
-        help="fp16 halves the file, int8 quarters it; published if that costs at most 0.5 points (default: fp32)",
+        help="fp16 halves the file, int8 quarters it; published unless its answers surely got worse (default: fp32)",
     )
     parser.add_argument("--out", type=Path, default=Path("artifacts/models"), help="default: artifacts/models")
     parser.add_argument("--tag", default="", help="what the artifact's name is to say besides, such as seed7")
+    parser.add_argument("--spoiled", action="store_true", help="measure it on spoiled faces, too, for its model card")
     parser.add_argument(
         "--replace", action="store_true", help="replace artifacts of the same name that other runs made"
     )
@@ -46,8 +47,8 @@ def main() -> int:
     for job in jobs:
         print(f"exporting {job.run}", file=sys.stderr)
         try:
-            done = publish(job.run, args.data, args.out, args.precision, tag=args.tag, replace=args.replace)
-            print(done, flush=True)
+            names = {"tag": args.tag, "replace": args.replace}
+            print(publish(job.run, args.data, args.out, args.precision, spoiled=args.spoiled, **names), flush=True)
         except ExportError as error:
             failed = max(failed, _refused(job.run, error, 1))
         except (InputError, OSError) as error:

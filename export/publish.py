@@ -24,12 +24,13 @@ from data.faceset import LABELS, FaceSet
 from data.files import write_bytes, write_json, write_text
 from data.splits import Split
 from export.canonical import canonical
-from export.card import model_card
+from export.card import SpoiledFigures, model_card
 from export.contract import check_finite, network_bytes, seal, wrap
 from export.fidelity import FidelityVerdict
 from export.lowering import Judge, Lowered, lower
 from export.parity import Verdict, answers_in_batches, judge, probes
 from export.temperature import fitted_temperature
+from inference import robustness
 from inference.engine import Engine
 from inference.manifest import CONTRACT, NO_DIGEST, Manifest, Selection
 from training.recipe import Settings, recipe
@@ -64,7 +65,14 @@ class Job:
 
 
 def publish(
-    run: Path, data: Path | None, out: Path, precision: str = "fp32", *, tag: str = "", replace: bool = False
+    run: Path,
+    data: Path | None,
+    out: Path,
+    precision: str = "fp32",
+    *,
+    tag: str = "",
+    replace: bool = False,
+    spoiled: bool = False,
 ) -> Path:
     """Export a run's best checkpoint into `out` after the parity gate, with its parity record and model card.
 
@@ -76,6 +84,7 @@ def publish(
         out: the folder of artifacts.
         precision: one of `inference.manifest.PRECISIONS`.
         tag: what the artifact's name is to say besides, see `artifact_stem`.
+        spoiled: measure it on spoiled faces, too, for its card.
         replace: put it in the place of another checkpoint's artifact of the same name.
 
     Returns:
@@ -100,9 +109,21 @@ def publish(
     path = out / f"{job.stem}.onnx"
     write_json(out / f"{job.stem}.parity.json", {"stage": "passed", **record})
     write_bytes(path, content)
-    write_text(out / f"{job.stem}.md", model_card(Engine.load(path, provider="cpu").manifest, job.record))
+    engine = Engine.load(path, provider="cpu")
+    figures = spoiled_figures(engine, faces, division) if spoiled else None
+    write_text(out / f"{job.stem}.md", model_card(engine.manifest, job.record, figures))
     failure.unlink(missing_ok=True)
     return path
+
+
+def spoiled_figures(engine: Engine, faces: FaceSet, division: Split) -> SpoiledFigures:
+    """Measure a model on spoiled faces of the part that its epoch was selected on."""
+    part = division.plan.selects_on
+    records = faces.records[division.part(part)]
+    records = records[robustness.stratified(records["label"])]
+    spoiled = robustness.spoil(np.ascontiguousarray(records["pixels"]), records["label"])
+    clean, *accuracies = spoiled.accuracies(robustness.answers(engine, spoiled))
+    return SpoiledFigures(part, len(records), clean, robustness.by_kind(accuracies))
 
 
 def _held(run: Path, precision: str, tag: str, work: Path) -> Job:

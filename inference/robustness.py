@@ -43,6 +43,14 @@ def spoil(pixels: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Spoiled:
     return Spoiled(np.stack([pixels, *spoiled]), labels.astype(np.int64))
 
 
+def by_kind(accuracies: list[float]) -> dict[Kind, float]:
+    """Return each kind's mean over its strengths, of accuracies under `CONDITIONS`."""
+    return {
+        kind: float(np.mean([share for (own, _), share in zip(CONDITIONS, accuracies, strict=True) if own == kind]))
+        for kind in KINDS
+    }
+
+
 def answers(
     predictor: Predictor, spoiled: Spoiled, advance: Callable[[int], None] = lambda faces: None
 ) -> NDArray[np.float32]:

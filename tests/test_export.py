@@ -22,13 +22,16 @@ from data.load import load
 from data.splits import SplitPlan, split
 from export import fidelity
 from export import publish as publishing
+from export.card import SpoiledFigures, model_card
 from export.contract import check_finite, network_bytes, seal, wrap
 from export.parity import answers_in_batches, judge, probes
 from export.publish import ExportError, Job, publish
 from export.quantize import half
 from inference import manifest as manifest_module
+from inference.corruptions import KINDS
 from inference.engine import Engine
 from inference.manifest import Manifest, Temperature, parse_manifest
+from training.run import read_record
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -100,7 +103,7 @@ def test_a_lower_precision_is_published_with_its_cost_or_not_at_all(
     full, converted = proven
     # The same checkpoint, converted once: every gate is still passed in full.
     monkeypatch.setattr(publishing, "_framework", lambda job, work: hand_over(converted, work))
-    low = publish(trained, None, tmp_path, precision)
+    low = publish(trained, None, tmp_path, precision, spoiled=True)
     assert low.name == f"mlp_4.torch.published-official.{precision}.onnx"
     assert low.stat().st_size < share * full.stat().st_size
     engines = [Engine.load(path, provider="cpu", threads=1) for path in (full, low)]
@@ -118,7 +121,10 @@ def test_a_lower_precision_is_published_with_its_cost_or_not_at_all(
         assert cost["agreement"] == (logits[0].argmax(axis=1) == logits[1].argmax(axis=1)).mean()
     if precision == "int8":
         assert 60 < largest_weight(low) <= 64
-    assert f"| {precision} on test |" in low.with_suffix(".md").read_text()
+    card = low.with_suffix(".md").read_text()
+    assert f"| {precision} on test |" in card
+    assert "faces of the validation part" in card
+    assert "| noise | no |" in card
     assert manifest.float_layers == (("dense_4",) if precision == "int8" else ())
     assert manifest.temperature.faces == manifest.data.counts["validation"]
     monkeypatch.setattr(fidelity, "LARGEST_DIVERGENCE", 0.0)
@@ -350,3 +356,22 @@ def test_an_artifact_loads_in_the_oldest_onnxruntime_of_the_contract(tiny_model:
     """onnxruntime 1.17 takes IR versions up to 9, and this opset with 8."""
     model = onnx.load(tiny_model)
     assert (model.ir_version, [opset.version for opset in model.opset_import]) == (8, [18])
+
+
+def test_a_card_names_every_class_that_is_missed_more_often_than_found_and_what_was_trained_on(trained: Path) -> None:
+    record = read_record(trained)
+    assert record.test is not None
+    recalls = dict(zip(LABELS, (0.6, 0.31, 0.42, 0.9, None, 0.7, 0.65), strict=True))
+    classes = [one | {"recall": recalls[one["label"]]} for one in record.test["classes"]]
+    settings = record.settings | {"augmentation": "corruptions"}
+    record = replace(record, test=record.test | {"classes": classes}, settings=settings)
+    manifest = publishing._manifest(publishing.read_job(trained, "fp32"), {"faces": 1, "near_ties": []})
+    manifest = replace(manifest, parity=manifest.parity | {"largest_difference": 1e-6})
+    spoiled = SpoiledFigures("validation", 200, 0.7, dict.fromkeys(KINDS, 0.5) | {"noise": 0.64})
+    card = model_card(manifest, record, spoiled)
+    assert (
+        "it recognises disgust worst: 31.0% of those faces. It misses more than it finds of fear (42.0%), too." in card
+    )
+    assert "70.0% as they are, 52.0% in the mean of seven kinds" in card
+    assert "| noise | yes | 64.0% |" in card
+    assert "| rotation | no | 50.0% |" in card

@@ -44,6 +44,8 @@ AUGMENTATIONS = {
 }
 # What corruptions are drawn from: standard deviations of blur in pixels and of noise in grey levels, JPEG's quality,
 # and the share that is left of light and of contrast. The ranges reach the strongest of `inference.corruptions`.
+# Kinds, by the names that they have there.
+CORRUPTED = ("blur", "noise", "JPEG", "darkness", "contrast")
 BLUR, NOISE, QUALITY, LEFT = (0.4, 2.0), (4.0, 32.0), (10, 60), (0.15, 0.8)
 
 
