@@ -103,8 +103,8 @@ def publish(
         try:
             content, record = _proven(job, work, faces, division)
         except ExportError as error:
-            figures = error.verdict.record() if error.verdict else {"passed": False, "reason": error.reason}
-            write_json(failure, {"stage": error.stage, **figures})
+            refusal = error.verdict.record() if error.verdict else {"passed": False, "reason": error.reason}
+            write_json(failure, {"stage": error.stage, **refusal})
             raise
     path = out / f"{job.stem}.onnx"
     write_json(out / f"{job.stem}.parity.json", {"stage": "passed", **record})
