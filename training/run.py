@@ -278,15 +278,15 @@ def read_answers(folder: Path) -> tuple[int, NDArray[np.uint8], NDArray[np.float
 
 def source_commit() -> str | None:
     """Return the commit of the source tree that is running, with `+` behind it where files differ; None outside git."""
-    here = Path(__file__).parent
+    commit = _git("rev-parse", "HEAD")
+    # Without a lock: looking must not write into the source tree, as `git describe --dirty` does.
+    return commit and commit + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
+
+
+def _git(*arguments: str) -> str | None:
+    command = ["git", "--no-optional-locks", *arguments]
     try:
-        run = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"],
-            cwd=here,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        run = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return None
     return run.stdout.strip()
