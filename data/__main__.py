@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from data.classes import CLASSES_HELP
 from data.errors import run_command
 
 
@@ -14,6 +15,7 @@ def main() -> int:
     info = commands.add_parser("info", help="counts, duplicates, leaks and a contact sheet of a dataset")
     info.add_argument("path", nargs="?", type=Path, help="fer2013.csv, image folder or zip (default: drawn faces)")
     info.add_argument("--skip-bad-rows", action="store_true", help="leave out and count rows that cannot be used")
+    info.add_argument("--classes", default="", help=CLASSES_HELP)
     info.add_argument(
         "--out", type=Path, default=Path("artifacts/reports/data"), help="default: artifacts/reports/data"
     )
@@ -43,7 +45,7 @@ def _info(args: argparse.Namespace) -> int:
     from data.load import load
     from data.sheet import contact_sheet
 
-    faces = load(args.path, skip_bad_rows=args.skip_bad_rows)
+    faces = load(args.path, args.classes, skip_bad_rows=args.skip_bad_rows)
     found = audit(faces)
     sheet = args.out / "contact-sheet.png"
     contact_sheet(faces, sheet)

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from data.errors import printable
 from data.faceset import LABELS, NO_USAGE, USAGES, FaceSet
+from data.leftout import LeftOut
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,7 @@ class Audit:
         conflicting: pictures that stand there under more than one label.
         blank: faces whose pixels are all equal.
         skipped: rows left out on request.
+        left_out: what else the reader did not take, by reason.
     """
 
     source: str
@@ -29,6 +32,7 @@ class Audit:
     conflicting: int
     blank: int
     skipped: int
+    left_out: tuple[LeftOut, ...]
 
 
 def audit(faces: FaceSet) -> Audit:
@@ -48,6 +52,7 @@ def audit(faces: FaceSet) -> Audit:
         conflicting=int((np.unique(pairs[:, 0], return_counts=True)[1] > 1).sum()),
         blank=int((flat.max(axis=1) == flat.min(axis=1)).sum()),
         skipped=faces.skipped,
+        left_out=faces.left_out,
     )
 
 
@@ -56,9 +61,12 @@ def table(found: Audit) -> str:
     lines = [f"{'':10}" + "".join(f"{usage:>13}" for usage in found.counts)]
     lines += [f"{label:10}" + "".join(f"{counts[label]:>13,}" for counts in found.counts.values()) for label in LABELS]
     lines.append(f"{'all':10}" + "".join(f"{sum(counts.values()):>13,}" for counts in found.counts.values()))
+    # Of a folder, the skipped ones are among those left out.
+    left_out = sum(one.count for one in found.left_out) or found.skipped
     lines += [
         "",
-        f"{found.faces:,} faces in {found.source}, {found.skipped:,} left out",
+        f"{found.faces:,} faces in {found.source}, {left_out:,} left out",
+        *(f"{one.count:,} {one.reason}: {', '.join(map(printable, one.examples))}" for one in found.left_out),
         f"{found.copies:,} are exact copies of another face",
         f"{found.leaks:,} test faces are pixel-identical to a training face",
         f"{found.conflicting:,} pictures stand there under more than one label",

@@ -9,16 +9,19 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from data.errors import InputError
 from data.faceset import RECORD, FaceSet
-from data.files import remove_temporaries, whole_file
+from data.files import remove_temporaries, whole_file, write_json
+from data.leftout import LeftOut, Tally
+from data.walk import files_below
 
 # Raise it when `RECORD`, the canonical order or a reader's meaning changes.
-FORMAT = 2
+FORMAT = 3
 # Seconds after which nobody is still writing a temporary file of this shared folder.
 ABANDONED = 3600
 
@@ -44,14 +47,15 @@ def cached(name: str, state: object, read: Callable[[], FaceSet], source: str) -
     prefix = f"{stem}-{_hash([FORMAT, state])}-"
     folder = cache_folder()
     for file in sorted(folder.glob(f"{prefix}*.npy")):
-        records = _open(file)
-        if records is not None:
-            return FaceSet(records, source, skipped=int(file.stem.removeprefix(prefix)))
+        records, left_out = _open(file), _left_out(file.with_suffix(".json"))
+        if records is not None and left_out is not None:
+            return FaceSet(records, source, int(file.stem.removeprefix(prefix)), left_out)
     faces = read()
     try:
         remove_temporaries(folder, ABANDONED)
-        for stale in folder.glob(f"{stem}-*.npy"):
+        for stale in [*folder.glob(f"{stem}-*.npy"), *folder.glob(f"{stem}-*.json")]:
             stale.unlink(missing_ok=True)
+        write_json(folder / f"{prefix}{faces.skipped}.json", [asdict(one) for one in faces.left_out])
         with whole_file(folder / f"{prefix}{faces.skipped}.npy") as file:
             np.save(file, faces.records)
     except OSError as error:
@@ -62,8 +66,7 @@ def cached(name: str, state: object, read: Callable[[], FaceSet], source: str) -
 def source_state(path: Path) -> list[object]:
     """Return what changes whenever a file, or any file below a folder, does."""
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.is_file())
-        return [[str(file.relative_to(path)), *_stat(file)] for file in files]
+        return [[name, *_stat(path / name)] for name in files_below(path, Tally())]
     return _stat(path)
 
 
@@ -81,6 +84,14 @@ def _open(file: Path) -> np.memmap | None:
     except (OSError, ValueError):
         return None
     return records if records.dtype == RECORD else None
+
+
+def _left_out(file: Path) -> tuple[LeftOut, ...] | None:
+    try:
+        content = json.loads(file.read_text())
+        return tuple(LeftOut(one["reason"], one["count"], tuple(one["examples"])) for one in content)
+    except (OSError, ValueError, TypeError, KeyError):
+        return None  # Of a cache that somebody has touched: it is made anew.
 
 
 def _hash(content: object) -> str:

@@ -12,6 +12,11 @@ class InputError(Exception):
     """
 
 
+def printable(text: str) -> str:
+    """Return `text` with a question mark for what would break a line, steer a terminal or not encode."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
 def said_in(log: str) -> str:
     """Return why a command failed, by what it has printed: its last error, or a traceback's end; empty without one."""
     lines = [line for line in log.splitlines() if line.strip()]

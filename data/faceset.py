@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from data.leftout import LeftOut
+
 SIDE = 48
 LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 USAGES = ("Training", "PublicTest", "PrivateTest")
@@ -30,12 +32,14 @@ class FaceSet:
     """N faces in canonical order: by the sha256 of their pixels, then label, then usage.
 
     `records` has the dtype `RECORD` and may be a read-only memory map. `row` is the line of a table, or
-    the place among a folder's sorted names, that the face came from.
+    the place among a folder's sorted names, that the face came from. `skipped` counts bad rows left out on request,
+    `left_out` what else the reader did not take, by reason.
     """
 
     records: NDArray[Any] = field(repr=False)
     source: str
     skipped: int = 0
+    left_out: tuple[LeftOut, ...] = ()
 
     def __len__(self) -> int:
         return len(self.records)
@@ -85,6 +89,7 @@ def face_set(
     *,
     source: str,
     skipped: int = 0,
+    left_out: tuple[LeftOut, ...] = (),
 ) -> FaceSet:
     """Put faces into canonical order.
 
@@ -95,6 +100,7 @@ def face_set(
         rows: where each face stood in the source; 0 to N-1 by default.
         source: a name for messages and records, without the folders it lies in.
         skipped: how many bad rows were left out on request.
+        left_out: what else was not taken.
     """
     count = len(pixels)
     records = np.empty(count, RECORD)
@@ -107,4 +113,4 @@ def face_set(
     records["digest"] = np.frombuffer(digests, np.uint8).reshape(count, 32)
     words = np.ascontiguousarray(records["digest"]).view(">u8").reshape(count, 4)
     order = np.lexsort((records["usage"], records["label"], *words.T[::-1]))
-    return FaceSet(records[order], source, skipped)
+    return FaceSet(records[order], source, skipped, left_out)

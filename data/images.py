@@ -3,39 +3,56 @@
 import io
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data.errors import InputError
+from data.classes import SKIP, SURE, ClassNames, unknown_classes
+from data.errors import InputError, printable
 from data.faceset import LABELS, NO_USAGE, SIDE, USAGES, FaceSet, face_set
+from data.leftout import JPEG_SUFFIXES, Tally, sentence, unread
+from data.walk import files_below
 
-SUFFIXES = {".jpg", ".jpeg", ".png"}
+SUFFIXES = (*JPEG_SUFFIXES, ".png")
+# Folders that say which official part a face belongs to, and those that may be either of the two test parts.
+PARTS = {
+    **dict.fromkeys(("train", "training"), "Training"),
+    **dict.fromkeys(("validation", "valid", "val", "publictest"), "PublicTest"),
+    "privatetest": "PrivateTest",
+}
+TEST = ("test", "testing")
 # A 48x48 grey picture takes 1 to 3 KB; far more than that is something else under its name.
 LARGEST_FILE = 1 << 20
 
 Read = Callable[[str], bytes]
 
 
-def read_folder(path: Path, *, skip_bad_rows: bool = False) -> FaceSet:
+def read_folder(path: Path, classes: ClassNames = SURE, *, skip_bad_rows: bool = False) -> FaceSet:
     """Read a folder of 48x48 grey pictures, each in a folder named after its emotion.
 
+    What is not read is counted in `FaceSet.left_out`: hidden files, other endings, pictures in no folder of a class,
+    classes that `classes` skips, links that lead nowhere.
+
     Raises:
-        InputError: no such pictures are there, or one of them (named) cannot be used.
+        InputError: no such pictures are there, a folder of them means no emotion for sure, or a picture (named) cannot
+            be used.
     """
-    names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+    left_out = Tally()
+    names = files_below(path, left_out)
 
     def read(name: str) -> bytes:
         with (path / name).open("rb") as file:
             return file.read(LARGEST_FILE + 1)
 
-    return _read_all(names, read, path.name, skip_bad_rows)
+    return _read_all(names, read, path.name, classes, left_out, skip_bad_rows)
 
 
-def read_zip(path: Path, *, skip_bad_rows: bool = False) -> FaceSet:
+def read_zip(path: Path, classes: ClassNames = SURE, *, skip_bad_rows: bool = False) -> FaceSet:
     """Read a zip of such a folder; see `read_folder`."""
     with _open_zip(path) as archive:
         names = sorted(member.filename for member in archive.infolist() if not member.is_dir())
@@ -49,7 +66,7 @@ def read_zip(path: Path, *, skip_bad_rows: bool = False) -> FaceSet:
                     f"{path.name}: {name} cannot be unpacked ({error}); expected a whole zip; fetch it again"
                 ) from error
 
-        return _read_all(names, read, path.name, skip_bad_rows)
+        return _read_all(names, read, path.name, classes, Tally(), skip_bad_rows)
 
 
 @contextmanager
@@ -64,35 +81,76 @@ def _open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
         yield archive
 
 
-def _read_all(names: list[str], read: Read, source: str, skip_bad_rows: bool) -> FaceSet:
-    # The names themselves are kept for reading: a path is not spelt as its name (`./train`) in a zip.
-    wanted = {name: path for name in names if _is_face(path := PurePosixPath(name))}
-    if not wanted:
-        raise InputError(
-            f"{source} holds no pictures in folders named {', '.join(LABELS)}; "
-            "expected train/<emotion>/*.jpg and test/<emotion>/*.jpg"
-        )
+@dataclass(frozen=True)
+class _Face:
+    """A picture of a face: the name that it is read by, its path as folders, and its label."""
+
+    name: str
+    path: PurePosixPath
+    label: str
+
+
+def _read_all(
+    names: list[str], read: Read, source: str, classes: ClassNames, left_out: Tally, skip_bad_rows: bool
+) -> FaceSet:
+    wanted = _faces(names, source, classes, left_out)
     pixels = np.empty((len(wanted), SIDE, SIDE), np.uint8)
     kept: list[int] = []
-    for place, name in enumerate(wanted):
+    for place, face in enumerate(wanted):
         try:
-            pixels[place] = decode(read(name), f"{source}: {name}")
+            pixels[place] = decode(read(face.name), f"{source}: {face.name}")
             kept.append(place)
         except InputError:
             if not skip_bad_rows:
                 raise
+            left_out.add("cannot be used", face.name)
     if not kept:
         raise InputError(f"{source}: none of its {len(wanted)} pictures can be used; expected 48x48 grey JPEG or PNG")
-    paths = list(wanted.values())
-    faces = [paths[place] for place in kept]
+    faces = [wanted[place] for place in kept]
+    usages = _usages([face.path for face in faces])
     return face_set(
         pixels[kept],
-        np.array([LABELS.index(face.parent.name.lower()) for face in faces], np.uint8),
-        np.array([_usage(face) for face in faces], np.uint8),
+        np.array([LABELS.index(face.label) for face in faces], np.uint8),
+        np.array(usages, np.uint8),
         np.array(kept, np.int32) + 1,
         source=source,
         skipped=len(wanted) - len(kept),
+        left_out=left_out.sorted(),
     )
+
+
+def _faces(names: list[str], source: str, classes: ClassNames, left_out: Tally) -> list[_Face]:
+    """Return the pictures of faces among the names; what is none is counted, and a class that means nothing refused."""
+    found: list[_Face] = []
+    unknown: Counter[str] = Counter()
+    folders: set[str] = set()
+    for name in names:
+        # The names themselves are kept for reading: a path is not spelt as its name (`./train`) in a zip.
+        path = PurePosixPath(name)
+        reason, folder = unread(path, SUFFIXES), path.parent.name
+        label = classes.label(folder)
+        folders.add(folder.lower())
+        if reason:
+            left_out.add(reason, name)
+        elif label == SKIP:
+            left_out.add(f"of the class {printable(folder)}, skipped as --classes says", name)
+        elif label:
+            found.append(_Face(name, path, label))
+        elif folder.lower() in ("", *PARTS, *TEST):
+            left_out.add("in no folder of a class", name)
+        else:
+            unknown[folder] += 1
+    if unknown:
+        raise unknown_classes(source, unknown)
+    if missing := [name for name, _ in classes.given if name not in folders]:
+        raise InputError(f"--classes names {', '.join(missing)}, but {source} has no such folder; leave it out")
+    if not found:
+        left = f" ({sentence(left_out.sorted())})" if left_out.found else ""
+        raise InputError(
+            f"{source} holds no pictures in folders named {', '.join(LABELS)}{left}; "
+            "expected train/<emotion>/*.jpg and test/<emotion>/*.jpg"
+        )
+    return found
 
 
 def decode(content: bytes, name: str) -> NDArray[np.uint8]:
@@ -116,14 +174,25 @@ def decode(content: bytes, name: str) -> NDArray[np.uint8]:
         raise InputError(f"{name} cannot be decoded ({error}); {remedy}") from error
 
 
-def _is_face(name: PurePosixPath) -> bool:
-    hidden = any(part.startswith((".", "__MACOSX")) for part in name.parts)
-    return name.suffix.lower() in SUFFIXES and name.parent.name.lower() in LABELS and not hidden
+def _usages(paths: list[PurePosixPath]) -> list[int]:
+    """Return which official part each face belongs to, `NO_USAGE` where nothing says.
+
+    The beginning of its name says it, or else the folders that it lies in. A folder called test is the last of three
+    parts where there is one of the second, and may be either of two where there is none.
+    """
+    found = [_usage(path) for path in paths]
+    last = USAGES.index("PrivateTest") if USAGES.index("PublicTest") in found else NO_USAGE
+    return [last if usage is None else usage for usage in found]
 
 
-def _usage(name: PurePosixPath) -> int:
-    prefix = name.name.split("_")[0]
+def _usage(path: PurePosixPath) -> int | None:
+    """Return a face's official part, None where it lies in a folder that may be either of the test parts."""
+    prefix = path.name.split("_")[0]
     if prefix in USAGES:
         return USAGES.index(prefix)
-    # "train" can only be Training; "test" may be either of the two test parts, so it stays unknown.
-    return USAGES.index("Training") if name.parent.parent.name.lower() == "train" else NO_USAGE
+    for folder in reversed([part.lower() for part in path.parts[:-2]]):
+        if folder in PARTS:
+            return USAGES.index(PARTS[folder])
+        if folder in TEST:
+            return None
+    return NO_USAGE

@@ -13,9 +13,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from data.errors import InputError
+from data.errors import InputError, printable
+from data.leftout import Tally, unread
 from demo.uploads import Upload, gone
-from inference.pictures import MAX_BYTES, SUFFIXES, file_name, printable
+from inference.pictures import MAX_BYTES, SUFFIXES, file_name
 
 MOST_PICTURES = 10_000
 MOST_ZIP_BYTES = 200_000_000
@@ -49,10 +50,11 @@ class Source:
 
 
 @contextmanager
-def sources(files: Sequence[Upload]) -> Iterator[list[Source]]:
+def sources(files: Sequence[Upload], left_out: Tally) -> Iterator[list[Source]]:
     """Give the pictures among uploaded files, with those in zips in the place of their zip, to be read in their order.
 
-    A zip that is damaged, too large, or holds no pictures is one that cannot be read.
+    What else is in a zip is counted into `left_out`. A zip that is damaged, too large, or holds no pictures is one that
+    cannot be read.
 
     Raises:
         InputError: there are too many pictures.
@@ -61,7 +63,7 @@ def sources(files: Sequence[Upload]) -> Iterator[list[Source]]:
     try:
         found: list[Source] = []
         for file in files:
-            found += _in_zip_or_refused(file, zips) if _is_zip(file) else [Source(file.name, _reader(file))]
+            found += _in_zip_or_refused(file, zips, left_out) if _is_zip(file) else [Source(file.name, _reader(file))]
             if len(found) > MOST_PICTURES:
                 raise InputError(f"there are more than {MOST_PICTURES:,} pictures: expected no more; give fewer")
         yield found
@@ -133,9 +135,9 @@ def _reader(file: Upload) -> Callable[[], bytes]:
     return read
 
 
-def _in_zip_or_refused(file: Upload, zips: _OpenZip) -> list[Source]:
+def _in_zip_or_refused(file: Upload, zips: _OpenZip, left_out: Tally) -> list[Source]:
     try:
-        return _in_zip(file, zips)
+        return _in_zip(file, zips, left_out)
     except InputError as error:
         return [Source(file.name, _refuser(error))]
 
@@ -147,11 +149,11 @@ def _refuser(error: InputError) -> Callable[[], bytes]:
     return read
 
 
-def _in_zip(file: Upload, zips: _OpenZip) -> list[Source]:
+def _in_zip(file: Upload, zips: _OpenZip, left_out: Tally) -> list[Source]:
     try:
         if (size := file.path.stat().st_size) > MOST_ZIP_BYTES:
             raise InputError(f"{file.name} has {size / 1e6:.0f} MB: at most 200 MB are taken; divide it")
-        members = [member for member in zips.archive(file.path).infolist() if _is_picture(member)]
+        members = [member for member in zips.archive(file.path).infolist() if _is_picture(member, left_out)]
     except FileNotFoundError as error:
         raise gone(file.name) from error
     except _TooLong as error:
@@ -167,14 +169,14 @@ def _in_zip(file: Upload, zips: _OpenZip) -> list[Source]:
     return [Source(_shown_name(member), _member_reader(file, member, zips)) for member in members]
 
 
-def _is_picture(member: zipfile.ZipInfo) -> bool:
-    return not member.is_dir() and _names_picture(member.filename) and _names_picture(_shown_name(member))
-
-
-def _names_picture(name: str) -> bool:
-    path = PurePosixPath(name)
-    hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
-    return not hidden and path.suffix.lower() in SUFFIXES
+def _is_picture(member: zipfile.ZipInfo, left_out: Tally) -> bool:
+    if member.is_dir():
+        return False
+    names = member.filename, _shown_name(member)
+    reason = next(filter(None, (unread(PurePosixPath(name), SUFFIXES) for name in names)), "")
+    if reason:
+        left_out.add(reason, names[1])
+    return not reason
 
 
 def _shown_name(member: zipfile.ZipInfo) -> str:

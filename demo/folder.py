@@ -13,6 +13,7 @@ from PIL import Image
 
 from data.errors import InputError
 from data.faceset import LABELS
+from data.leftout import Tally, sentence
 from demo.annotate import numbered
 from demo.archive import Source, sources
 from demo.cards import COLOURS, Reading, csv_link, notice
@@ -38,6 +39,7 @@ class Work:
     model: str = ""
     total: int = 0
     seconds: float = 0.0
+    left_out: Tally = field(default_factory=Tally)
     predictions: list[PicturePrediction] = field(default_factory=list)
     tiles: list[str] = field(default_factory=list)
 
@@ -99,7 +101,7 @@ def answered(
         if not sent:
             raise InputError(say(lang, "folder_empty"))
         engine = page.shelf.engine(name)
-        with sources(sent) as waiting:
+        with sources(sent, work.left_out) as waiting:
             work.model, work.total = engine.path.stem, len(waiting)
             yield progress_bar(0, work.total, lang)
             for source in waiting:
@@ -151,10 +153,11 @@ def _finished(work: Work, predictions: Sequence[PicturePrediction], tiles: Seque
     )
     table = csv_link([Reading(work.model, title(work.model), prediction) for prediction in predictions], lang)
     links = f"<span class='fx-links'>{table}</span>"
+    left_out = notice(sentence(work.left_out.sorted())) if work.left_out.found else ""
     rows = [row for prediction in predictions[:SHOWN] for row in _rows(prediction, lang)]
     cut = len(predictions) > SHOWN or len(rows) > SHOWN
     return (
-        f"<div class='fx-head'><span>{head}</span>{links}</div><div class='fx-tiles'>{''.join(tiles)}</div>"
+        f"<div class='fx-head'><span>{head}</span>{links}</div>{left_out}<div class='fx-tiles'>{''.join(tiles)}</div>"
         f"{notice(say(lang, 'only_first', count=SHOWN)) if cut else ''}{_table(rows[:SHOWN], lang)}"
     )
 

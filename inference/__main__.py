@@ -4,6 +4,7 @@ import argparse
 import importlib
 from pathlib import Path
 
+from data.classes import CLASSES_HELP
 from data.errors import run_command
 
 TTA = ("none", "flip", "ten-crop")
@@ -44,6 +45,7 @@ def _add_faces(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--protocol", choices=("official", "random"), help="default: the model's own")
     parser.add_argument("--allow-seen", action="store_true", help="measure even on faces the model was trained on")
     parser.add_argument("--skip-bad-rows", action="store_true", help="leave out and count rows that cannot be used")
+    parser.add_argument("--classes", default="", help=CLASSES_HELP)
     parser.add_argument("--out", type=Path, default=Path("artifacts/reports"), help="default: artifacts/reports")
 
 

@@ -64,7 +64,7 @@ def main(args: argparse.Namespace) -> int:
         InputError: the data or a model cannot be used, or a model may not be measured on these faces.
     """
     refuse_same_names(args.models)
-    faces = load(args.data, skip_bad_rows=args.skip_bad_rows)
+    faces = load(args.data, args.classes, skip_bad_rows=args.skip_bad_rows)
     began = time.perf_counter()
     options = Options(
         tuple(map(tuple, args.ensemble)), not args.no_robustness, not args.no_latency, args.latency_seconds

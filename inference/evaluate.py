@@ -35,13 +35,13 @@ def main(args: argparse.Namespace) -> int:
     Args:
         args: models (list[Path]), data (Path or None: drawn faces), part (str or None: test), protocol (str
             or None: the model's own), tta (str: the test-time augmentation), allow_seen (bool), skip_bad_rows (bool),
-            out (Path), provider (str), threads (int or None).
+            classes (str), out (Path), provider (str), threads (int or None).
 
     Raises:
         InputError: the data or a model cannot be used, or a model may not be measured on these faces.
     """
     refuse_same_names(args.models)
-    faces = load(args.data, skip_bad_rows=args.skip_bad_rows)
+    faces = load(args.data, args.classes, skip_bad_rows=args.skip_bad_rows)
     reports = []
     for path in args.models:
         engine = Engine.load(path, provider=args.provider, threads=args.threads)

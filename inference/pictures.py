@@ -25,7 +25,8 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from data.errors import InputError
+from data.errors import InputError, printable
+from data.leftout import JPEG_SUFFIXES
 from data.modes import to_rgb
 from inference import structure
 
@@ -33,7 +34,7 @@ MAX_BYTES = 10_000_000
 MAX_PIXELS = 25_000_000
 MIN_SIDE = 16
 MAX_ASPECT = 32
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp")
+SUFFIXES = (".bmp", ".gif", *JPEG_SUFFIXES, ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp")
 KNOWN = "JPEG, PNG, WebP, GIF, BMP, TIFF, PGM or PPM"
 MAX_NAME = 100
 
@@ -113,11 +114,6 @@ def file_name(path: str) -> str:
     """Return the last part of a path, of whatever system, fit for a message: printable and not too long."""
     last = re.split(r"[/\\]", path.rstrip("/\\"))[-1]
     return printable(last)[:MAX_NAME] or "the picture"
-
-
-def printable(text: str) -> str:
-    """Return `text` with a question mark for what would break a line, steer a terminal or not encode."""
-    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _content(path: Path, name: str) -> bytes:

@@ -17,17 +17,19 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data.errors import InputError
+from data.errors import InputError, printable
 from data.faceset import LABELS
+from data.leftout import Tally, sentence, unread
+from data.walk import files_below
 from inference.engine import Engine
 from inference.faces import FaceBox, FaceCrop, Finder, Policy, face_crops, finder
-from inference.pictures import SUFFIXES, Picture, file_name, printable, read_picture
+from inference.pictures import SUFFIXES, Picture, file_name, read_picture
 
 FACES_AT_ONCE = 256
 PICTURES_AT_ONCE = 64
@@ -74,7 +76,10 @@ def main(args: argparse.Namespace) -> int:
         InputError: a path is missing, a folder holds no pictures, the only picture cannot be read, or the
             model cannot be used.
     """
-    files = picture_files(args.images)
+    left_out = Tally()
+    files = picture_files(args.images, left_out)
+    if left_out.found:
+        print(f"warning: {sentence(left_out.sorted())}", file=sys.stderr)
     engine = Engine.load(args.model, provider=args.provider, threads=args.threads)
     predictions = predict_files(engine, files, finder(args.yunet), args.faces, keep_errors=len(files) > 1)
     refused = _print_json(predictions) if args.json else _print_table(predictions, files)
@@ -83,10 +88,11 @@ def main(args: argparse.Namespace) -> int:
     return REFUSED if refused else 0
 
 
-def picture_files(paths: Sequence[Path]) -> list[Path]:
+def picture_files(paths: Sequence[Path], left_out: Tally) -> list[Path]:
     """Return the files among `paths`, and in the place of each folder the pictures below it, sorted by name.
 
-    In folders, only names that end like a picture's count; a file that is named is always taken.
+    In folders, only names that end like a picture's count, and others are counted into `left_out`; a file that is named
+    is always taken.
 
     Raises:
         InputError: there are no paths, one does not exist or cannot be looked at, or a folder holds no pictures.
@@ -94,7 +100,7 @@ def picture_files(paths: Sequence[Path]) -> list[Path]:
     files: list[Path] = []
     for path in paths:
         try:
-            files += _pictures_at(path)
+            files += _pictures_at(path, left_out)
         except OSError as error:
             raise InputError(
                 f"{file_name(str(path))} cannot be looked at ({error.strerror}): expected a picture or a folder; check "
@@ -105,20 +111,21 @@ def picture_files(paths: Sequence[Path]) -> list[Path]:
     return files
 
 
-def _pictures_at(path: Path) -> list[Path]:
+def _pictures_at(path: Path, left_out: Tally) -> list[Path]:
     if path.is_dir():
-        return _pictures_in(path)
+        return _pictures_in(path, left_out)
     if path.exists():
         return [path]
     raise InputError(f"{printable(str(path))} does not exist: expected a picture or a folder; check the path")
 
 
-def _pictures_in(folder: Path) -> list[Path]:
-    found = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
-    )
+def _pictures_in(folder: Path, left_out: Tally) -> list[Path]:
+    found = []
+    for name in files_below(folder, left_out):
+        if reason := unread(PurePosixPath(name), SUFFIXES):
+            left_out.add(reason, name)
+        else:
+            found.append(folder / name)
     if not found:
         raise InputError(
             f"the folder {printable(str(folder))} holds no pictures: expected names ending in "

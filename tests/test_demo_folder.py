@@ -18,6 +18,7 @@ from PIL import Image
 
 from data.errors import InputError
 from data.faceset import FaceSet
+from data.leftout import Tally
 
 pytest.importorskip("gradio", reason="the page needs Gradio: install ferox[demo]")
 
@@ -52,7 +53,7 @@ def zipped(path: Path, members: dict[str, bytes]) -> Upload:
 
 def refused(sent: Upload) -> str:
     """Return why an uploaded file, as the one source that it is, cannot be read."""
-    with sources([sent]) as (source,), pytest.raises(InputError) as error:
+    with sources([sent], Tally()) as (source,), pytest.raises(InputError) as error:
         source.read()
     return str(error.value)
 
@@ -148,7 +149,7 @@ def damaged(path: Path, method: int) -> Upload:
 def test_a_zip_that_is_removed_meanwhile_stops_no_other(drawn: FaceSet, tmp_path: Path) -> None:
     picture = png(drawn.pixels[0])
     sent = [zipped(tmp_path / name, {"a.png": picture}) for name in ("gone.zip", "other.zip")]
-    with sources(sent) as (lost, fine):
+    with sources(sent, Tally()) as (lost, fine):
         sent[0].path.unlink()
         with pytest.raises(InputError, match=r"gone\.zip is no longer here"):
             lost.read()
@@ -166,7 +167,7 @@ def test_a_zip_is_opened_once_for_all_its_pictures(tmp_path: Path, monkeypatch: 
     members = [{f"{place}{number}.bmp": bytes([place, number]) for number in range(20)} for place in range(2)]
     sent = [zipped(tmp_path / f"{place}.zip", content) for place, content in enumerate(members)]
     monkeypatch.setattr(zipfile, "ZipFile", Counted)
-    with sources(sent) as found:
+    with sources(sent, Tally()) as found:
         assert [source.read() for source in found] == [value for content in members for value in content.values()]
     assert len(opened) == 4  # Each once to be listed and once to be read.
 
@@ -176,7 +177,7 @@ def test_too_many_pictures_are_refused(tmp_path: Path, monkeypatch: pytest.Monke
     sent = zipped(tmp_path / "many.zip", {f"{number}.png": b"x" for number in range(4)})
     assert "many.zip holds 4 pictures: at most 3 are taken" in refused(sent)
     plain = [Upload(tmp_path / "a.png", "a.png")] * 4
-    with pytest.raises(InputError, match="more than 3 pictures"), sources(plain):
+    with pytest.raises(InputError, match="more than 3 pictures"), sources(plain, Tally()):
         pass
 
 
@@ -184,14 +185,14 @@ def test_names_that_climb_out_of_a_zip_write_nothing(drawn: FaceSet, tmp_path: P
     (tmp_path / "deep").mkdir()
     names = (str(tmp_path / "escaped.png"), "a/../../escaped.png", "..\\escaped.png")
     sent = zipped(tmp_path / "deep" / "x.zip", dict.fromkeys(names, png(drawn.pixels[0])))
-    with sources([sent]) as found:
+    with sources([sent], Tally()) as found:
         assert [source.read() for source in found] == [png(drawn.pixels[0])]
     assert list(tmp_path.rglob("*escaped.png")) == []
 
 
 def test_a_member_that_expands_too_far_is_refused_unread(tmp_path: Path) -> None:
     sent = zipped(tmp_path / "bomb.zip", {"bomb.png": bytes(50_000_000), "ok.bmp": b"BM"})
-    with sources([sent]) as (bomb, fine):
+    with sources([sent], Tally()) as (bomb, fine):
         with pytest.raises(InputError, match="expands 200 times"):
             bomb.read()
         assert fine.read() == b"BM"
@@ -249,7 +250,7 @@ def test_a_64_bit_zip_is_read(tmp_path: Path) -> None:
     record = b"PK\6\6" + (44).to_bytes(8, "little") + bytes(12) + wide
     locator = b"PK\6\7" + bytes(4) + place.to_bytes(8, "little") + (1).to_bytes(4, "little")
     sent.path.write_bytes(content[:place] + record + locator + content[place:])
-    with sources([sent]) as (source,):
+    with sources([sent], Tally()) as (source,):
         assert (source.name, source.read()) == ("a.png", b"x")
 
 
@@ -272,7 +273,7 @@ def test_a_zip_with_any_bytes_changed_is_read_or_refused_but_never_breaks(
     content[place % len(content) : place % len(content) + len(value)] = value
     sent.path.write_bytes(content)
     # Whatever else is raised fails the test.
-    with suppress(InputError), sources([sent]) as found:
+    with suppress(InputError), sources([sent], Tally()) as found:
         for source in found:
             assert len(source.read()) <= MAX_BYTES + 1
 
@@ -310,7 +311,7 @@ def test_names_in_a_zip_that_state_no_encoding_are_read_as_they_were_written(
     sent = named_as(tmp_path / "x.zip", name, png(drawn.pixels[0]))
     (row,) = table([*answered(page, [sent], tiny_model.stem, "zh")][-1])
     assert (row["file"], row["face"]) == (shown, "1")
-    with sources([named_as(tmp_path / "bad.zip", name, b"no picture")]) as (source,):
+    with sources([named_as(tmp_path / "bad.zip", name, b"no picture")], Tally()) as (source,):
         assert (source.name, source.read()) == (shown, b"no picture")
 
 
@@ -336,7 +337,7 @@ def test_a_picture_with_a_zip_behind_it_is_a_picture(drawn: FaceSet, tmp_path: P
     both = png(drawn.pixels[0]) + sent.path.read_bytes()
     sent.path.write_bytes(both)
     assert zipfile.is_zipfile(sent.path)
-    with sources([sent]) as (source,):
+    with sources([sent], Tally()) as (source,):
         assert (source.name, source.read()) == ("photo.png", both)
 
 

@@ -43,7 +43,7 @@ def arguments(models: list[Path], out: Path, **changes: Any) -> argparse.Namespa
         "allow_seen": False,
         "tta": "none",
     }
-    values |= {"skip_bad_rows": False, "out": out, "provider": "cpu", "threads": 1}
+    values |= {"skip_bad_rows": False, "classes": "", "out": out, "provider": "cpu", "threads": 1}
     return argparse.Namespace(**(values | changes))
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 
 from data.errors import InputError
 from data.faceset import LABELS, FaceSet
+from data.leftout import Tally
 from inference import engine, predict
 from inference.engine import Engine
 from inference.faces import HaarFinder
@@ -272,22 +273,22 @@ def test_a_folder_gives_its_pictures_by_name_and_what_is_below_it(tmp_path: Path
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     named = tmp_path / "notes.txt"
-    found = picture_files([named, tmp_path])
+    found = picture_files([named, tmp_path], Tally())
     assert found == [named, tmp_path / "a.png", tmp_path / "b.JPG", tmp_path / "below" / "c.webp"]
 
 
 def test_a_missing_path_an_empty_folder_and_nothing_at_all_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.png does not exist"):
-        picture_files([tmp_path / "none.png"])
+        picture_files([tmp_path / "none.png"], Tally())
     with pytest.raises(InputError, match=r"holds no pictures: expected names ending in \.bmp"):
-        picture_files([tmp_path])
+        picture_files([tmp_path], Tally())
     with pytest.raises(InputError, match="no pictures were given"):
-        picture_files([])
+        picture_files([], Tally())
 
 
 def test_a_name_longer_than_the_system_takes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^x+ cannot be looked at \(File name too long\): expected a picture"):
-        picture_files([tmp_path / ("x" * 300)])
+        picture_files([tmp_path / ("x" * 300)], Tally())
 
 
 def test_odd_file_names_neither_break_the_table_nor_the_json(

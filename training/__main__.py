@@ -13,6 +13,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from data.classes import CLASSES_HELP
 from data.errors import InputError, how_to_install, run_command
 from data.splits import PROTOCOLS, SplitPlan
 from training.recipe import CHOICES, FRAMEWORKS, RECIPES, Settings, recipe
@@ -109,7 +110,7 @@ def _train(settings: Settings, args: argparse.Namespace) -> int:
     framework = _framework(settings.framework)
     spec = model_spec(settings.model)
     machine = _machine(framework, settings)
-    faces = load(args.data, skip_bad_rows=args.skip_bad_rows)
+    faces = load(args.data, args.classes, skip_bad_rows=args.skip_bad_rows)
     division = split(faces, settings.split)
     print(f"{faces.source}: {division.counts}, protocol {settings.split.protocol}", file=sys.stderr)
     bases, initial = _initial(settings, faces, division)
@@ -129,6 +130,8 @@ def _train(settings: Settings, args: argparse.Namespace) -> int:
         inherited=inherited([*bases, *teachers], own),
         data_path=str(args.data.resolve()) if args.data else None,
         skip_bad_rows=args.skip_bad_rows,
+        classes=args.classes,
+        left_out={one.reason: one.count for one in faces.left_out},
         machine=machine,
         commit=source_commit(),
     )
@@ -285,6 +288,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--recipe", choices=RECIPES, default="published", help="settings to start from (default: published)")
     add("--data", type=Path, help="fer2013.csv, image folder or zip (default: drawn faces)")
     add("--skip-bad-rows", action="store_true", help="leave out and count rows that cannot be used")
+    add("--classes", default="", help=CLASSES_HELP)
     add("--out", type=Path, default=RUNS, help=f"where run folders go (default: {RUNS})")
     add(
         "--resume",

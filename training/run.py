@@ -10,7 +10,7 @@ import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -31,7 +31,7 @@ SCHEMA = 1
 RECORD_FILE, METRICS_FILE, LOCK_FILE = "run.json", "metrics.jsonl", ".lock"
 ANSWERS_FILE = "answers.npz"
 # What records of the same schema do without if they were written before it came.
-LATER = {"teachings_sha256", "inherited", "moves"}
+LATER = {"teachings_sha256", "inherited", "moves", "classes", "left_out"}
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ class RunRecord:
 
     `seconds` is the time spent in epochs, all sessions together; `teachings_sha256` is of the file with what teachers
     said of the training faces, None where there are none; `inherited` is explained in `inference.manifest.Manifest`.
+    `classes` says what folders of other names meant, `left_out` how many files were not taken, by reason.
     `moves` says where it was resumed with another commit, versions or machine than before: the epoch, and these three.
     """
 
@@ -92,6 +93,8 @@ class RunRecord:
     teachings_sha256: str | None = None
     inherited: tuple[DataRecord, ...] = ()
     moves: tuple[dict[str, Any], ...] = ()
+    classes: str = ""
+    left_out: dict[str, int] = field(default_factory=dict)
 
     @property
     def best(self) -> Checkpoint | None:
@@ -218,7 +221,7 @@ def run_faces(record: RunRecord, data: Path | None) -> tuple[FaceSet, Split]:
     path = data or (Path(record.data_path) if record.data_path else None)
     if data is None and path is not None and not path.exists():
         raise InputError(f"the run's faces were at {path}, where nothing is now; give their new place with --data")
-    faces = load(path, skip_bad_rows=record.skip_bad_rows)
+    faces = load(path, record.classes, skip_bad_rows=record.skip_bad_rows)
     division = split(faces, record.data.plan())
     if division.fingerprint != record.data.fingerprint:
         raise InputError(

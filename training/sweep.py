@@ -92,7 +92,7 @@ def _check(jobs: list[Job], folds: int | None, common: list[str]) -> None:
     plans = {settings_from(given).split for given in options}
     for framework in {job.framework for job in jobs}:
         check_framework(framework, "--frameworks")
-    faces = load(options[0].data, skip_bad_rows=options[0].skip_bad_rows)
+    faces = load(options[0].data, options[0].classes, skip_bad_rows=options[0].skip_bad_rows)
     for plan in plans:
         split(faces, plan)
 
