@@ -123,7 +123,7 @@ def test_measuring_in_batches_gives_every_face_its_answer(tiny_model: Path, face
 def test_command_prints_the_folder_and_a_table(
     tiny_model: Path, drawn: FaceSet, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr("inference.evaluate.load", lambda path, *, skip_bad_rows: drawn)
+    monkeypatch.setattr("inference.evaluate.load", lambda path, classes, *, skip_bad_rows: drawn)
     second = tmp_path / "second.onnx"
     shutil.copy(tiny_model, second)
     assert main(arguments([tiny_model, second], tmp_path)) == 0
