@@ -32,7 +32,7 @@ def build(page: Page, tab: gr.Tab) -> None:
         whole = gr.HTML(elem_id="compare-whole")
 
     def look(before: list[str] | None, page_before: str | None, request: gr.Request) -> tuple[Any, Any, str]:
-        names, pages = reports.names(page.reports), reports.pages(page.reports)
+        names, pages = reports.names(page.report_roots), reports.pages(page.report_roots)
         kept = [name for name in before or () if name in names] or names[:MOST]
         update = gr.update(choices=[(title(name), name) for name in names], value=kept)
         first = page_before if page_before in pages else next(iter(pages), None)
@@ -53,13 +53,13 @@ def build(page: Page, tab: gr.Tab) -> None:
 
 def side_by_side(page: Page, names: Sequence[str], lang: Language) -> str:
     """Return tables of the chosen reports, one for what may be compared, with their confusion and ROC pictures."""
-    if not reports.names(page.reports):
+    if not reports.names(page.report_roots):
         return notice(say(lang, "no_report", folder=page.reports.name), "empty")
     found: list[Report] = []
     refused: list[str] = []
     for name in names[:MOST]:
         try:
-            found.append(reports.report(page.reports, name))
+            found.append(reports.report(page.report_roots, name))
         except InputError as error:
             refused.append(notice(str(error), "error"))
     bodies = [_table(group, lang) + _pictures(group, lang) for group in reports.tables(found)]
@@ -71,7 +71,7 @@ def framed(page: Page, name: str | None) -> str:
     if not name:
         return ""
     try:
-        content = reports.page(page.reports, name)
+        content = reports.page(page.report_roots, name)
     except InputError as error:
         return notice(str(error), "error")
     return (

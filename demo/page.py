@@ -28,6 +28,11 @@ class Page:
     text: Callable[[str], Any]
     choosers: list[tuple[gr.Dropdown, bool]] = field(default_factory=list)
 
+    @property
+    def report_roots(self) -> tuple[Path, Path]:
+        """Where reports lie: those that were made here, and those that came with the models."""
+        return self.reports, self.shelf.folder / "reports"
+
     def without_paths(self, text: str) -> str:
         """Return what another process said, without the folders of this machine: visitors are not told of them."""
         places = [place for place in (self.data, self.runs, self.shelf.folder, self.reports) if place is not None]

@@ -1,7 +1,7 @@
-"""The evaluations on disk: what `python -m inference evaluate` and `compare` have written into one folder."""
+"""The evaluations on disk: what `python -m inference evaluate` and `compare` wrote, and what came with the models."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,32 +31,30 @@ class Report:
         return path.read_bytes() if path.is_file() else None
 
 
-def names(root: Path) -> list[str]:
-    """Return the folders that hold a report, sorted."""
-    return sorted(path.parent.name for path in root.glob(f"*/{REPORT_FILE}") if _version(path) is not None)
+def names(roots: Sequence[Path]) -> list[str]:
+    """Return the folders of `roots` that hold a report, sorted in each root; a name that two have is the first's."""
+    return list(_found(roots, REPORT_FILE))
 
 
-def pages(root: Path) -> list[str]:
+def pages(roots: Sequence[Path]) -> list[str]:
     """Return the folders with a page of their own: comparisons first, then reports."""
-    compared = sorted(path.parent.name for path in root.glob(f"*/{COMPARISON_PAGE}"))
-    return compared + sorted(path.parent.name for path in root.glob(f"*/{PAGE_FILE}"))
+    return [*_found(roots, COMPARISON_PAGE), *_found(roots, PAGE_FILE)]
 
 
-def page(root: Path, name: str) -> str:
+def page(roots: Sequence[Path], name: str) -> str:
     """Return a page's HTML; an `InputError` where there is none of that name."""
-    if name in pages(root):
-        for file in (COMPARISON_PAGE, PAGE_FILE):
-            if (path := root / name / file).is_file():
-                return path.read_text(encoding="utf-8")
-    raise InputError(f"there is no report {name[:100]!r}; expected one of {', '.join(pages(root)) or 'none yet'}")
+    for file in (COMPARISON_PAGE, PAGE_FILE):
+        if folder := _found(roots, file).get(name):
+            return (folder / file).read_text(encoding="utf-8")
+    raise _unknown(name, pages(roots))
 
 
-def report(root: Path, name: str) -> Report:
+def report(roots: Sequence[Path], name: str) -> Report:
     """Read a report; an `InputError` where there is none of that name, or it is of another version."""
-    if name not in names(root):
-        raise InputError(f"there is no report {name[:100]!r}; expected one of {', '.join(names(root)) or 'none yet'}")
-    path = root / name / REPORT_FILE
-    content = json.loads(path.read_text(encoding="utf-8"))
+    folder = _found(roots, REPORT_FILE).get(name)
+    if folder is None:
+        raise _unknown(name, names(roots))
+    content = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
     try:
         # Written before test-time augmentation was: whatever needs it would fail later.
         model_name(content)
@@ -64,7 +62,7 @@ def report(root: Path, name: str) -> Report:
         raise InputError(f"{name} has no {missing}: it was written by an older version; evaluate again") from missing
     if content["report"] != VERSION:
         raise InputError(f"{name} is of report version {content['report']!r}, expected {VERSION}; evaluate again")
-    return Report(path.parent, content)
+    return Report(folder, content)
 
 
 def tables(reports: list[Report]) -> list[list[Report]]:
@@ -73,6 +71,20 @@ def tables(reports: list[Report]) -> list[list[Report]]:
     for each in reports:
         groups.setdefault(table_key(each.content), []).append(each)
     return [sorted(group, key=lambda each: -each.content["figures"]["accuracy"]) for group in groups.values()]
+
+
+def _found(roots: Sequence[Path], file: str) -> dict[str, Path]:
+    """Return the folders of `roots` that hold a file, by their names."""
+    found: dict[str, Path] = {}
+    for root in roots:
+        for path in sorted(root.glob(f"*/{file}")):
+            if file != REPORT_FILE or _version(path) is not None:
+                found.setdefault(path.parent.name, path.parent)
+    return found
+
+
+def _unknown(name: str, known: Sequence[str]) -> InputError:
+    return InputError(f"there is no report {name[:100]!r}; expected one of {', '.join(known) or 'none yet'}")
 
 
 def _version(path: Path) -> int | None:

@@ -7,10 +7,10 @@
 - `model`: `file` (its name), `bytes`
 - `manifest`: all that the artifact says of itself, see `inference.manifest.Manifest`
 - `evaluated_on`: `source`, `faces` and `fingerprint`, the protocol's settings and the `counts` of its parts,
-  as in the manifest's `data`; `part`, `count`, `skipped_rows`; `same_faces`: whether these are the faces that
-  the model's own parts were taken from; how many of them it was `trained_on`, was `selected_on`, or knows as
-  `copies` of a training face, and the `accuracy_without_copies`; null where that cannot be known;
-  `augmentation`: the test-time augmentation, `none`, `flip` or `ten-crop`
+  as in the manifest's `data`; `part`, `count`, `skipped_rows`, `left_out` (what else of the data was not read, by
+  reason); `same_faces`: whether these are the faces that the model's own parts were taken from; how many of them it
+  was `trained_on`, was `selected_on`, or knows as `copies` of a training face, and the `accuracy_without_copies`; null
+  where that cannot be known; `augmentation`: the test-time augmentation, `none`, `flip` or `ten-crop`
 - `figures`: see `inference.metrics.Summary`
 - `engine`: `onnxruntime` (version), `providers`, `threads` (null: onnxruntime's own choice), `seconds`,
   `images_per_second`
@@ -196,6 +196,9 @@ def notes(content: Mapping[str, Any]) -> list[str]:
         )
     if on["skipped_rows"]:
         found.append(f"{on['skipped_rows']:,} bad rows of the data were left out on request.")
+    if left_out := on.get("left_out"):
+        parts = ", ".join(f"{one['count']:,} {one['reason']}" for one in left_out)
+        found.append(f"Of the data's files some were not read: {parts}.")
     classes = figures["classes"]
     if absent := [c["label"] for c in classes if not c["support"]]:
         found.append(f"There is no {', no '.join(absent)} face here: what needs one is undefined.")
@@ -241,6 +244,7 @@ def _evaluated_on(evaluation: Evaluation) -> dict[str, Any]:
         "part": evaluation.part,
         "count": len(evaluation.indices),
         "skipped_rows": faces.skipped,
+        "left_out": [{"reason": one.reason, "count": one.count} for one in faces.left_out],
         "same_faces": seen.same_faces,
         "trained_on": seen.trained_on,
         "selected_on": seen.selected_on,

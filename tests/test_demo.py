@@ -602,3 +602,28 @@ def test_examples_are_the_same_every_time_and_their_faces_are_found(examples: Pa
     assert [path.read_bytes() for path in again] == [(examples / path.name).read_bytes() for path in again]
     counts = {path.name: len(face_crops(read_picture(path).pixels, HaarFinder())) for path in again}
     assert counts == {"group.jpg": 4, "portrait.jpg": 1, "crop.png": 1, "nobody.jpg": 0}
+
+
+def test_reports_that_came_with_the_models_are_compared_until_there_are_own_ones(
+    compared: Path, tmp_path: Path
+) -> None:
+    from dataclasses import replace
+
+    from demo import reports
+    from demo.compare import side_by_side
+
+    stem = "cnn_1.torch.published-official"
+    models, own = tmp_path / "models", tmp_path / "own"
+    shutil.copytree(compared.parent / stem, models / "reports" / stem)
+    page = replace(page_with(models), reports=own)
+    assert reports.names(page.report_roots) == [stem]
+    html = side_by_side(page, [stem], "en")
+    assert "official test part" in html
+    assert html.count("<img") == 2
+    # An evaluation of one's own stands in the place of the one that came along.
+    shutil.copytree(compared.parent / stem, own / stem)
+    shutil.copytree(compared.parent / "mlp_1.torch.published-official", own / "mlp_1.torch.published-official")
+    assert reports.names(page.report_roots) == [stem, "mlp_1.torch.published-official"]
+    assert reports.report(page.report_roots, stem).folder == own / stem
+    with pytest.raises(InputError, match="there is no report 'another'; expected one of cnn_1"):
+        reports.report(page.report_roots, "another")

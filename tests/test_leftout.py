@@ -21,6 +21,7 @@ from data.leftout import LeftOut, Tally, sentence
 from data.load import load
 from data.walk import files_below
 from inference.predict import picture_files
+from inference.report import notes
 
 THREE = dict(zip(USAGES, ("train", "validation", "test"), strict=True))
 
@@ -228,3 +229,11 @@ def test_classes_are_read_as_they_are_written(given_classes: dict[str, str]) -> 
 
 def test_control_characters_of_names_do_not_reach_the_terminal() -> None:
     assert sentence([LeftOut("hidden", 1, ("a\x1b[2Jb\n",))]) == "1 left out: 1 hidden (a?[2Jb?)"
+
+
+def test_a_report_says_what_of_the_data_was_not_read() -> None:
+    on = {"left_out": [{"reason": "hidden", "count": 1200}, {"reason": "ending in .txt", "count": 1}]}
+    said = {"same_faces": True, "trained_on": 0, "selected_on": 0, "copies": 0, "skipped_rows": 0, "faces": "a"}
+    manifest = {"precision": "fp32", "parity": {}, "data": {"faces": "a", "source": "set"}, "inherited": []}
+    content = {"evaluated_on": said | on, "manifest": manifest, "figures": {"classes": []}}
+    assert notes(content) == ["Of the data's files some were not read: 1,200 hidden, 1 ending in .txt."]
