@@ -53,7 +53,7 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__, allow_abbrev=False)
     parser.add_argument("model", type=Path, help="an exported .onnx")
     parser.add_argument("--yunet", type=Path, help="YuNet's model file, to time it beside Haar")
     parser.add_argument("--runs", type=int, default=200, help="timed answers with each finder")

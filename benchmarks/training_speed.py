@@ -59,7 +59,9 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.training_speed", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.training_speed", description=__doc__, allow_abbrev=False
+    )
     parser.add_argument("--frameworks", nargs="+", choices=FRAMEWORKS, default=["torch"])
     parser.add_argument("--models", nargs="+", choices=tuple(MODELS), default=["mlp_1", "cnn_1", "cnn_4"])
     parser.add_argument("--precisions", nargs="+", choices=CHOICES["precision"], default=["fp32"])

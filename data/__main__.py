@@ -10,9 +10,11 @@ from data.errors import run_command
 
 def main() -> int:
     """Parse the command line and run what it asks for."""
-    parser = argparse.ArgumentParser(prog="python -m data", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m data", description=__doc__, allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True)
-    info = commands.add_parser("info", help="counts, duplicates, leaks and a contact sheet of a dataset")
+    info = commands.add_parser(
+        "info", help="counts, duplicates, leaks and a contact sheet of a dataset", allow_abbrev=False
+    )
     info.add_argument("path", nargs="?", type=Path, help="fer2013.csv, image folder or zip (default: drawn faces)")
     info.add_argument("--skip-bad-rows", action="store_true", help="leave out and count rows that cannot be used")
     info.add_argument("--classes", default="", help=CLASSES_HELP)
@@ -20,7 +22,7 @@ def main() -> int:
         "--out", type=Path, default=Path("artifacts/reports/data"), help="default: artifacts/reports/data"
     )
     info.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    draw = commands.add_parser("draw", help="draw faces into a CSV of FER2013's form")
+    draw = commands.add_parser("draw", help="draw faces into a CSV of FER2013's form", allow_abbrev=False)
     draw.add_argument("out", type=Path, metavar="OUT.csv")
     draw.add_argument("--count", type=int, default=2100, help="default: 2100")
     draw.add_argument("--seed", type=int, default=0, help="default: 0")

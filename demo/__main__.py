@@ -57,7 +57,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__, allow_abbrev=False)
     add = parser.add_argument
     add("--models", type=Path, default=Path("artifacts/models"), help="default: artifacts/models")
     add("--reports", type=Path, default=Path("artifacts/reports"), help="default: artifacts/reports")

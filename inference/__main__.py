@@ -12,14 +12,15 @@ TTA = ("none", "flip", "ten-crop")
 
 def main() -> int:
     """Parse the command line and run what it asks for."""
-    parser = argparse.ArgumentParser(prog="python -m inference", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m inference", description=__doc__, allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True)
-    _add_evaluate(commands.add_parser("evaluate", help="accuracy, confusion, ROC and a report page for each model"))
-    _add_compare(commands.add_parser("compare", help="one page that settles which of the models to ship"))
-    _add_results(
-        commands.add_parser("results", help="results and comparisons as Markdown tables, printed or put into a file")
-    )
-    _add_predict(commands.add_parser("predict", help="the emotions of the faces in pictures"))
+    for name, add, help_text in (
+        ("evaluate", _add_evaluate, "accuracy, confusion, ROC and a report page for each model"),
+        ("compare", _add_compare, "one page that settles which of the models to ship"),
+        ("results", _add_results, "results and comparisons as Markdown tables, printed or put into a file"),
+        ("predict", _add_predict, "the emotions of the faces in pictures"),
+    ):
+        add(commands.add_parser(name, help=help_text, allow_abbrev=False))
     args = parser.parse_args()
     # Imported late: onnxruntime, OpenCV and scikit-learn take seconds, --help should not.
     command = importlib.import_module(f"inference.{args.command}")

@@ -6,8 +6,6 @@ called. A figure that is 0/0 is None, never 0: a class never predicted has no pr
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from math import sqrt
-from statistics import NormalDist
 from typing import Any, Literal
 
 import numpy as np
@@ -151,11 +149,10 @@ def wilson_interval(correct: int, faces: int) -> tuple[float, float]:
     Source: Wilson 1927, "Probable Inference, the Law of Succession, and Statistical Inference",
     https://doi.org/10.2307/2276774.
     """
-    z = NormalDist().inv_cdf(0.975)
-    share, shrink = correct / faces, 1 + z * z / faces
-    centre = (share + z * z / (2 * faces)) / shrink
-    half = z / shrink * sqrt(share * (1 - share) / faces + z * z / (4 * faces * faces))
-    return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))
+    from scipy.stats import binomtest
+
+    interval = binomtest(correct, faces).proportion_ci(0.95, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def summarise(labels: ArrayLike, probabilities: ArrayLike) -> Summary:

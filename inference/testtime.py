@@ -15,7 +15,6 @@ from data.faceset import SIDE
 from inference.engine import Engine
 
 Augmentation = Literal["none", "flip", "ten-crop"]
-AUGMENTATIONS: tuple[Augmentation, ...] = ("none", "flip", "ten-crop")
 # Pixels of 48, as in the ten-crop figures of
 # https://github.com/WuJie1010/Facial-Expression-Recognition.Pytorch (`cut_size`).
 CROP = 44

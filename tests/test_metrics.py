@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binomtest
 
 from data.errors import InputError
 from data.faceset import LABELS
@@ -117,12 +116,6 @@ def test_summary_is_strict_json_with_figures_in_their_ranges(answer: Answer) -> 
         steps = np.diff(np.reshape(curve.points, (-1, 2)), axis=0)
         assert (steps >= 0).all()
         assert not curve.points or (curve.points[0][0], curve.points[-1]) == (0, (1, 1))
-
-
-@given(st.integers(1, 40_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
-def test_interval_is_scipys_wilson_interval(counts: tuple[int, int]) -> None:
-    expected = binomtest(*counts).proportion_ci(0.95, method="wilson")
-    assert wilson_interval(*counts) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
 def test_interval_of_a_textbook_case() -> None:

@@ -24,7 +24,7 @@ LEFT_OUT = ("data_path", "progress", "checkpoints")
 
 def main(arguments: list[str]) -> int:
     """Parse the command line and write a result for each report."""
-    parser = argparse.ArgumentParser(prog="python -m training result", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m training result", description=__doc__, allow_abbrev=False)
     parser.add_argument("run", type=Path, metavar="RUN", help="the folder that training made")
     parser.add_argument("reports", nargs="+", type=Path, metavar="REPORT", help="folders that evaluating it made")
     parser.add_argument("--out", type=Path, default=RESULTS, help=f"default: {RESULTS}")
