@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from math import ceil
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +47,7 @@ class SplitPlan:
             raise InputError(f"--fold {self.fold} belongs to --protocol kfold, not to {self.protocol!r}")
 
     @property
-    def selects_on(self) -> str:
+    def selects_on(self) -> Literal["validation", "test"]:
         """The part that the best epoch is picked on: validation, or test where a protocol has no validation part."""
         return "validation" if self.protocol == "official" else "test"
 

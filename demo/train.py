@@ -203,7 +203,7 @@ def publish(page: Page, now: Current, lang: Language) -> Iterator[str]:
 
 def time_stamp(folder: Path, record: RunRecord) -> str:
     """Return what a run folder's name has behind recipe and protocol: when the run began."""
-    return folder.name.removeprefix(f"{record.settings['recipe']}-{record.settings['split']['protocol']}-")
+    return folder.name.removeprefix(f"{record.settings.recipe}-{record.settings.split.protocol}-")
 
 
 def _fields(page: Page) -> list[Any]:

@@ -7,7 +7,6 @@ from dataclasses import fields
 from functools import lru_cache
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +16,8 @@ from demo.words import Language, emotion, say
 from inference.figures import draw_confusion, draw_curves, draw_roc, percent
 from inference.metrics import confusion_matrix, summarise
 from inference.page import image_address
-from training.run import RunRecord, read_answers, read_metrics
+from training.history import EpochFigures, read_history
+from training.run import RunRecord, read_answers
 from training.specs import ModelSpec
 from training.weights import STATISTICS, named_layers, output_shape, parameter_count, shapes
 
@@ -55,7 +55,7 @@ def view(current: Current, lang: Language) -> str:
     """Return all that is shown of a training."""
     if current.status == "none":
         return notice(say(lang, "train_empty"), "empty")
-    history = read_metrics(current.folder) if current.folder and current.record else []
+    history = read_history(current.folder) if current.folder and current.record else []
     head = _head(current, history, lang)
     failed = notice(current.reason or say(lang, "killed"), "error") if current.status == "failed" else ""
     if not history or current.folder is None:
@@ -63,10 +63,10 @@ def view(current: Current, lang: Language) -> str:
     return head + failed + _figures(current.folder, current.title, len(history), lang) + _classes(history[-1], lang)
 
 
-def _head(current: Current, history: Sequence[dict[str, Any]], lang: Language) -> str:
+def _head(current: Current, history: Sequence[EpochFigures], lang: Language) -> str:
     status = say(lang, f"status_{current.status}")
     record = current.record
-    epochs = int(record.settings["epochs"]) if record else 0
+    epochs = record.settings.epochs if record else 0
     share = 100 * len(history) / epochs if epochs else 0
     where = say(lang, "epoch_of", epoch=len(history), epochs=epochs) if record else ""
     tiles = _tiles(record, history, lang) if record and history else ""
@@ -78,19 +78,19 @@ def _head(current: Current, history: Sequence[dict[str, Any]], lang: Language) -
     )
 
 
-def _tiles(record: RunRecord, history: Sequence[dict[str, Any]], lang: Language) -> str:
+def _tiles(record: RunRecord, history: Sequence[EpochFigures], lang: Language) -> str:
     last, best = history[-1], record.best
-    part = last["validation_part"]
+    part = last.validation_part
     tiles = [
-        (say(lang, "training_accuracy"), percent(last["train_accuracy"], 2)),
-        (say(lang, "held_accuracy", part=say(lang, f"part_{part}")), percent(last["validation_accuracy"], 2)),
-        (say(lang, "epoch_seconds"), f"{last['seconds']:.1f}"),
+        (say(lang, "training_accuracy"), percent(last.train_accuracy, 2)),
+        (say(lang, "held_accuracy", part=say(lang, f"part_{part}")), percent(last.validation_accuracy, 2)),
+        (say(lang, "epoch_seconds"), f"{last.seconds:.1f}"),
         (say(lang, "kept_epochs"), f"{len(record.checkpoints)}"),
     ]
     if best:
         tiles.append((say(lang, "best_epoch", epoch=best.epoch), percent(best.accuracy, 2)))
     if record.test:
-        tiles.append((say(lang, "test_accuracy", epoch=record.test["epoch"]), percent(record.test["accuracy"], 2)))
+        tiles.append((say(lang, "test_accuracy", epoch=record.test.epoch), percent(record.test.accuracy, 2)))
     return "<dl>" + "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in tiles) + "</dl>"
 
 
@@ -106,7 +106,7 @@ def _figures(folder: Path, title: str, epochs: int, lang: Language) -> str:
 
 @lru_cache(maxsize=8)
 def _curves(folder: Path, epochs: int) -> str:
-    history = read_metrics(folder)[:epochs]
+    history = read_history(folder)[:epochs]
     return _drawn(lambda path: draw_curves(history, path, "Loss and accuracy"))
 
 
@@ -131,17 +131,15 @@ def _drawn(draw: Callable[[Path], None]) -> str:
         return image_address(path.read_bytes())
 
 
-def _classes(last: dict[str, Any], lang: Language) -> str:
+def _classes(last: EpochFigures, lang: Language) -> str:
     names = [say(lang, f"column_{name}") for name in ("class", "precision", "recall", "class_f1")]
     head = "".join(f"<th scope='col'>{name}</th>" for name in (names[0], "TP", "FP", "TN", "FN", *names[1:]))
     rows = []
-    for figures in last["classes"]:
-        counts = "".join(f"<td>{figures[name]:,}</td>" for name in ("tp", "fp", "tn", "fn"))
-        shares = "".join(
-            f"<td>{'–' if figures[name] is None else format(figures[name], '.4f')}</td>"
-            for name in ("precision", "recall", "f1")
-        )
-        rows.append(f"<tr><td>{emotion(lang, figures['label'])}</td>{counts}{shares}</tr>")
+    for own in last.classes:
+        counts = "".join(f"<td>{count:,}</td>" for count in (own.tp, own.fp, own.tn, own.fn))
+        defined = (own.precision, own.recall, own.f1)
+        shares = "".join(f"<td>{'–' if share is None else format(share, '.4f')}</td>" for share in defined)
+        rows.append(f"<tr><td>{emotion(lang, own.label)}</td>{counts}{shares}</tr>")
     return (
         f"<div class='fx-table fx-numbers fx-classes'><table><thead><tr>{head}</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table></div>"

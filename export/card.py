@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from inference.corruptions import Kind
 from inference.manifest import Manifest
-from inference.metrics import wilson_interval
+from inference.metrics import ClassFigures, wilson_interval
 from training.epoch import AUGMENTATIONS, CORRUPTED
-from training.run import RunRecord
+from training.run import RunRecord, TestFigures
 
 USE = """## Use and misuse
 
@@ -52,18 +51,18 @@ def _head(manifest: Manifest) -> str:
 
 def _facts(manifest: Manifest, record: RunRecord) -> list[str]:
     data, selection, proof = manifest.data, manifest.selection, manifest.parity.get("fp32", manifest.parity)
+    settings = record.settings
     rows = {
         "parameters": f"{manifest.parameters:,} ({manifest.precision})",
         "data": f"{data.source}, fingerprint `{data.fingerprint[:16]}`",
         "protocol": f"{data.protocol}: {', '.join(f'{count:,} {part}' for part, count in data.counts.items())}",
-        "recipe": f"{record.settings['recipe']}, seed {record.settings['seed']}",
+        "recipe": f"{settings.recipe}, seed {settings.seed}",
         "selected on": f"{selection.part}, epoch {selection.epoch}: accuracy {selection.accuracy:.2%}",
     }
-    if (weights := record.settings.get("weights", "none")) != "none":
-        rows["began with"] = f"the weights of {weights}"
-    if teachers := record.settings.get("teachers"):
-        share = record.settings["distillation"]
-        rows["taught by"] = f"{', '.join(teachers)}; {share:.0%} of each label is theirs"
+    if settings.weights != "none":
+        rows["began with"] = f"the weights of {settings.weights}"
+    if settings.teachers:
+        rows["taught by"] = f"{', '.join(settings.teachers)}; {settings.distillation:.0%} of each label is theirs"
     if manifest.inherited:
         others = (f"{one.source} ({one.protocol}, fingerprint `{one.fingerprint[:16]}`)" for one in manifest.inherited)
         rows["these had learned from"] = ", ".join(others)
@@ -75,7 +74,7 @@ def _facts(manifest: Manifest, record: RunRecord) -> list[str]:
     )
     rows |= _cost(manifest)
     rows["temperature"] = _temperature(manifest)
-    rows["trained"] = f"{record.seconds:.0f} s on {record.machine['device']}, commit `{record.commit or 'unknown'}`"
+    rows["trained"] = f"{record.seconds:.0f} s on {record.machine.device}, commit `{record.commit or 'unknown'}`"
     return ["| | |", "|---|---|", *(f"| {name} | {text} |" for name, text in rows.items())]
 
 
@@ -103,17 +102,16 @@ def _temperature(manifest: Manifest) -> str:
     )
 
 
-def _accuracy(test: Mapping[str, Any]) -> str:
-    low, high = wilson_interval(test["correct"], test["faces"])
-    return f"accuracy {test['accuracy']:.2%} (95 % interval {low:.2%} to {high:.2%}) on {test['faces']:,} faces"
+def _accuracy(test: TestFigures) -> str:
+    low, high = wilson_interval(test.correct, test.faces)
+    return f"accuracy {test.accuracy:.2%} (95 % interval {low:.2%} to {high:.2%}) on {test.faces:,} faces"
 
 
-def _classes(test: Mapping[str, Any]) -> list[str]:
+def _classes(test: TestFigures) -> list[str]:
     """Each class's figures on the test part, as trained, the worst recall first; classes without a face last."""
-    figures = sorted(test["classes"], key=lambda one: 2 if one["recall"] is None else one["recall"])
+    figures = sorted(test.classes, key=lambda one: 2 if one.recall is None else one.recall)
     rows = [
-        f"| {one['label']} | {one['tp'] + one['fn']:,} | {_share(one['precision'])} | {_share(one['recall'])} | "
-        f"{_share(one['f1'])} |"
+        f"| {one.label} | {one.support:,} | {_share(one.precision)} | {_share(one.recall)} | {_share(one.f1)} |"
         for one in figures
     ]
     return [
@@ -128,20 +126,20 @@ def _classes(test: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _weakest(figures: Sequence[Mapping[str, Any]]) -> str:
+def _weakest(figures: Sequence[ClassFigures]) -> str:
     """Name the class that is recognised worst, and all others of which more faces are missed than found."""
     weakest, *others = figures
-    sentence = f"On the test part it recognises {weakest['label']} worst: {_share(weakest['recall'])} of those faces"
-    missed = [one for one in others if one["recall"] is not None and one["recall"] < 0.5]
+    sentence = f"On the test part it recognises {weakest.label} worst: {_share(weakest.recall)} of those faces"
+    missed = [one for one in others if one.recall is not None and one.recall < 0.5]
     if not missed:
         return sentence + "."
-    names = " and ".join(f"{one['label']} ({_share(one['recall'])})" for one in missed)
+    names = " and ".join(f"{one.label} ({_share(one.recall)})" for one in missed)
     return f"{sentence}. It misses more than it finds of {names}, too."
 
 
 def _spoiled(spoiled: SpoiledFigures, record: RunRecord) -> list[str]:
     """Accuracy on faces as cameras and networks spoil them; kinds that it was trained on stand apart."""
-    augmentation = AUGMENTATIONS.get(record.settings["augmentation"])
+    augmentation = AUGMENTATIONS.get(record.settings.augmentation)
     trained = CORRUPTED if augmentation is not None and augmentation.corruption else ()
     rows = [
         f"| {kind} | {'yes' if kind in trained else 'no'} | {_share(share)} |" for kind, share in spoiled.kinds.items()

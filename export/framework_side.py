@@ -28,7 +28,7 @@ def answer(
 ) -> int:
     """Rebuild the model of the command line's run, answer the parity probes, then convert."""
     run, weights, work = Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
-    spec = model_spec(read_record(run).parsed_settings().model)
+    spec = model_spec(read_record(run).settings.model)
     model = build(spec)
     set_weights(model, load_weights(weights, spec))
     np.save(work / "reference.npy", reference(model, np.load(work / "pixels.npy")))

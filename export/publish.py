@@ -150,7 +150,7 @@ def _copied(job: Job, work: Path) -> Job:
 def read_job(run: Path, precision: str, tag: str = "") -> Job:
     """Read what a run has to export; an `InputError` where it has nothing yet."""
     record = read_record(run)
-    settings = record.parsed_settings()
+    settings = record.settings
     if record.best is None:
         raise InputError(f"{run} has no checkpoint yet; go on with: python -m training --resume {run}")
     return Job(run, record, record.best, precision, artifact_stem(settings, precision, tag))
@@ -286,7 +286,7 @@ def _load(path: Path) -> Engine:
 
 
 def _framework(job: Job, work: Path) -> None:
-    framework = job.record.settings["framework"]
+    framework = job.record.settings.framework
     if missing := [name for name in CONVERTERS[framework] if importlib.util.find_spec(name) is None]:
         raise InputError(
             f"an export from {framework} needs {' and '.join(missing)}; {how_to_install(framework, 'export')}"
@@ -305,17 +305,17 @@ def _framework(job: Job, work: Path) -> None:
 
 def _manifest(job: Job, parity: dict[str, Any]) -> Manifest:
     record, checkpoint = job.record, job.checkpoint
-    part = record.parsed_settings().split.selects_on
+    settings, part = record.settings, record.settings.split.selects_on
     return Manifest(
         contract=CONTRACT,
         digest=NO_DIGEST,
-        model=record.settings["model"],
+        model=settings.model,
         parameters=record.parameters,
         precision=job.precision,
-        framework=record.settings["framework"],
+        framework=settings.framework,
         versions=record.versions | {"onnx": onnx.__version__},
         labels=LABELS,
-        recipe=record.settings,
+        recipe=settings.record(),
         data=record.data,
         inherited=record.inherited,
         selection=Selection(part, checkpoint.epoch, checkpoint.accuracy, checkpoint.loss),

@@ -4,10 +4,10 @@ They are drawn on `Figure` objects and styled directly: pyplot and matplotlib's 
 which leaks figures in a long run and is not safe in the threads of a server.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -82,27 +82,38 @@ def draw_reliability(summary: Summary, path: Path, title: str) -> None:
         lower.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
 
 
-def draw_curves(history: Sequence[Mapping[str, Any]], path: Path, title: str = "Training") -> None:
-    """Draw loss and accuracy by epoch to a PNG, with the first epoch of the best validation accuracy marked.
+class Epoch(Protocol):
+    """What a curve is drawn from: an epoch's number, from 1, losses in nats, accuracies from 0 to 1."""
 
-    A record holds "epoch", "train_loss", "train_accuracy", "validation_loss" and "validation_accuracy";
-    accuracies are from 0 to 1.
-    """
-    best = max(history, key=lambda record: record["validation_accuracy"]) if history else None
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def train_loss(self) -> float: ...
+    @property
+    def train_accuracy(self) -> float: ...
+    @property
+    def validation_loss(self) -> float: ...
+    @property
+    def validation_accuracy(self) -> float: ...
+
+
+def draw_curves(history: Sequence[Epoch], path: Path, title: str = "Training") -> None:
+    """Draw loss and accuracy by epoch to a PNG, with the first epoch of the best validation accuracy marked."""
+    best = max(history, key=lambda epoch: epoch.validation_accuracy) if history else None
     with _figure(path, title, (9.6, 4.2)) as figure:
         for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
             _draw_history(_styled(axes), history, name)
             if best:
-                reached = best[f"validation_{name}"]
+                reached = getattr(best, f"validation_{name}")
                 value = percent(reached, 2) if name == "accuracy" else f"{reached:.4f}"
-                axes.axvline(best["epoch"], color=FAINT, linewidth=0.9, linestyle=":")
+                axes.axvline(best.epoch, color=FAINT, linewidth=0.9, linestyle=":")
                 axes.plot(
-                    best["epoch"],
+                    best.epoch,
                     reached,
                     "o",
                     color=INK,
                     markersize=5,
-                    label=f"epoch {best['epoch']}: {value}",
+                    label=f"epoch {best.epoch}: {value}",
                 )
             _legend(axes, "best" if name == "loss" else "lower right")
 
@@ -112,10 +123,10 @@ def percent(share: float, digits: int = 0) -> str:
     return f"{100 * share:.{digits}f} %"
 
 
-def _draw_history(axes: Axes, history: Sequence[Mapping[str, Any]], name: str) -> None:
-    epochs = [record["epoch"] for record in history]
+def _draw_history(axes: Axes, history: Sequence[Epoch], name: str) -> None:
+    epochs = [epoch.epoch for epoch in history]
     for part, colour in (("train", BLUE), ("validation", RED)):
-        values = [record[f"{part}_{name}"] for record in history]
+        values = [getattr(epoch, f"{part}_{name}") for epoch in history]
         axes.plot(epochs, values, color=colour, linewidth=1.8, marker="o", markersize=2.5, label=part)
     axes.set_xlabel("epoch")
     axes.set_title(name, fontsize=10.5, color=INK)

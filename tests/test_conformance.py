@@ -111,7 +111,7 @@ def test_a_run_that_is_taught_on_its_own_views_keeps_its_teachers_and_resumes(
     losses = [[line["train_loss"] for line in figures(folder)] for folder in (asked, whole)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
     assert figures(alone)[0]["train_loss"] != figures(whole)[0]["train_loss"]
-    assert [name.split()[0] for name in read_record(whole).settings["teachers"]] == ["teacher", "teacher"]
+    assert [name.split()[0] for name in read_record(whole).settings.teachers] == ["teacher", "teacher"]
 
 
 def test_a_run_out_of_time_stops_as_if_it_were_told_to_and_can_be_resumed(

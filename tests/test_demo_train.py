@@ -26,7 +26,8 @@ from demo.trainer import Current, Trainer
 from demo.training_view import layers, view
 from inference.faces import HaarFinder
 from inference.manifest import DataRecord
-from training.run import Checkpoint, RunRecord
+from training.loop import start_record
+from training.run import Checkpoint, Machine
 from training.specs import MODELS, model_spec
 from training.weights import parameter_count
 
@@ -262,11 +263,10 @@ def trained(folder: Path) -> Current:
     """A training in `folder` that has ended its first epoch."""
     settings = WISH.settings()
     data = DataRecord("drawn", "0", "1", "official", 0.2, 42, False, 5, None, {"train": 1, "validation": 1, "test": 1})
-    record = RunRecord(
-        1, "finished", settings.record(), 16135, {}, data, None, False, {}, None, "2026-11-25T22:29:23+00:00"
-    )
+    facts: dict[str, Any] = {"versions": {}, "data_path": None, "skip_bad_rows": False, "commit": None}
+    record = start_record(settings, parameters=16135, data=data, machine=Machine("a", 1), **facts)
     checkpoints = (Checkpoint(1, "weights-1", "0" * 64, 0.5, 1.5),)
-    return Current("finished", "MLP-1", folder, replace(record, checkpoints=checkpoints))
+    return Current("finished", "MLP-1", folder, replace(record, status="finished", checkpoints=checkpoints))
 
 
 def test_what_was_laid_out_in_english_follows_the_browser(tmp_path: Path) -> None:

@@ -362,9 +362,9 @@ def test_a_card_names_every_class_that_is_missed_more_often_than_found_and_what_
     record = read_record(trained)
     assert record.test is not None
     recalls = dict(zip(LABELS, (0.6, 0.31, 0.42, 0.9, None, 0.7, 0.65), strict=True))
-    classes = [one | {"recall": recalls[one["label"]]} for one in record.test["classes"]]
-    settings = record.settings | {"augmentation": "corruptions"}
-    record = replace(record, test=record.test | {"classes": classes}, settings=settings)
+    classes = tuple(replace(one, recall=recalls[one.label]) for one in record.test.classes)
+    settings = replace(record.settings, augmentation="corruptions")
+    record = replace(record, test=replace(record.test, classes=classes), settings=settings)
     manifest = publishing._manifest(publishing.read_job(trained, "fp32"), {"faces": 1, "near_ties": []})
     manifest = replace(manifest, parity=manifest.parity | {"largest_difference": 1e-6})
     spoiled = SpoiledFigures("validation", 200, 0.7, dict.fromkeys(KINDS, 0.5) | {"noise": 0.64})

@@ -26,7 +26,7 @@ from inference.engine import Engine
 from inference.manifest import data_record
 from training.loop import start_record
 from training.recipe import recipe
-from training.run import Checkpoint, read_record, write_record
+from training.run import Checkpoint, Machine, read_record, write_record
 
 
 def test_names_tell_apart_what_sweeps_vary() -> None:
@@ -61,7 +61,7 @@ def linear_run(
         data=data_record("fer2013.csv", faces.fingerprint, split(faces, settings.split)),
         data_path=str(tmp_path / "fer2013.csv"),
         skip_bad_rows=False,
-        machine={"device": "a processor", "threads": 1},
+        machine=Machine("a processor", 1),
         commit=None,
     )
     write_record(folder, record)
@@ -134,7 +134,7 @@ def test_a_run_that_cannot_be_used_does_not_keep_the_others_from_being_exported(
     other = tmp_path / "other"
     shutil.copytree(linear_run, other)
     record = read_record(other)
-    settings = record.settings | {"optimizer": "sgd"}
+    settings = replace(record.settings, optimizer="sgd")
     write_record(other, replace(record, settings=settings, data_path=str(tmp_path / "moved.csv")))
     unborn = tmp_path / "unborn"
     shutil.copytree(linear_run, unborn)

@@ -25,9 +25,10 @@ from inference.manifest import Manifest, Temperature
 from training.__main__ import parse, settings_from
 from training.average import STEPS_BETWEEN, AverageInNumPy, AverageSchedule, load_average, save_average
 from training.epoch import class_weights, plan_epoch
+from training.history import read_history
 from training.loop import Trainer
-from training.recipe import BEST_RATES, CHOICES, Settings, recipe, settings_from_record
-from training.run import Progress, prepare_resume, read_metrics, read_record, with_epochs, with_move
+from training.recipe import BEST_RATES, CHOICES, Settings, recipe
+from training.run import Machine, Progress, prepare_resume, read_record, with_epochs, with_move
 from training.specs import MODELS
 from training.teachers import KeptAnswers, LabelShares, ancestors_of, label_shares, teach
 from training.views import EpochLoader
@@ -125,9 +126,9 @@ def test_a_pickle_is_no_weight_file(tmp_path: Path) -> None:
 
 def test_sampling_balances_classes() -> None:
     labels = np.repeat(np.arange(7), [70, 7, 30, 90, 50, 40, 60]).astype(np.uint8)
-    base = recipe("published", "torch", "mlp_1").record()
+    base = recipe("published", "torch", "mlp_1")
     for balance, each in (("over-sampling", 90), ("under-sampling", 7)):
-        order = plan_epoch(settings_from_record(base | {"balance": balance}), labels, 1).order
+        order = plan_epoch(replace(base, balance=balance), labels, 1).order
         assert np.bincount(labels[order]).tolist() == [each] * 7
     assert np.isclose((class_weights("class-weights", labels)[labels]).sum(), len(labels))
 
@@ -144,9 +145,9 @@ def test_the_loss_of_unmixed_faces_is_pytorch_s_own(smoothing: float) -> None:
 
 def test_mixup_draws_shares_of_at_least_one_half_and_leaves_the_rest_of_the_plan_alone() -> None:
     labels = np.repeat(np.arange(7), 300).astype(np.uint8)
-    base = recipe("published", "torch", "mlp_1").record() | {"augmentation": "full"}
-    plain = plan_epoch(settings_from_record(base), labels, 1)
-    plan = plan_epoch(settings_from_record(base | {"mixup": 1.0}), labels, 1)
+    base = replace(recipe("published", "torch", "mlp_1"), augmentation="full")
+    plain = plan_epoch(base, labels, 1)
+    plan = plan_epoch(replace(base, mixup=1.0), labels, 1)
     assert plain.mix is None
     assert plan.mix is not None
     assert plan.mix.min() >= 0.5
@@ -280,7 +281,7 @@ def test_a_record_from_before_there_were_teachers_is_read_and_a_part_of_one_is_n
     assert read_record(folder) == record
     del content["progress"]
     file.write_text(json.dumps(content))
-    with pytest.raises(InputError, match="of another version"):
+    with pytest.raises(InputError, match="progress is missing"):
         read_record(folder)
 
 
@@ -305,9 +306,9 @@ def test_the_end_of_a_run_is_not_put_before_what_is_done_nor_where_its_learning_
     with pytest.raises(InputError, match=r"--epochs is 1, but \d+ are done already"):
         with_epochs(record, 1)
     with pytest.raises(InputError, match="follows a cosine"):
-        with_epochs(replace(record, settings=record.settings | {"schedule": "cosine"}), 100)
-    annealed = replace(record, settings=record.settings | {"schedule": "cosine"})
-    assert with_epochs(annealed, record.settings["epochs"]).parsed_settings() == annealed.parsed_settings()
+        with_epochs(replace(record, settings=replace(record.settings, schedule="cosine")), 100)
+    annealed = replace(record, settings=replace(record.settings, schedule="cosine"))
+    assert with_epochs(annealed, record.settings.epochs).settings == annealed.settings
     with pytest.raises(InputError, match="--epochs is 0, expected 1"):
         with_epochs(record, 0)
 
@@ -316,18 +317,18 @@ def test_a_run_that_goes_on_elsewhere_says_so_once(stopped: Path) -> None:
     record = read_record(stopped)
     here = (record.commit, record.versions, record.machine)
     assert with_move(record, *here) == record
-    elsewhere = ("other", record.versions, {"device": "another", "threads": 4})
+    elsewhere = ("other", record.versions, Machine("another", 4))
     moved = with_move(record, *elsewhere)
     assert with_move(moved, *elsewhere) == moved
-    assert [move["machine"] for move in with_move(moved, *here).moves] == [elsewhere[2], record.machine]
+    assert [move.machine for move in with_move(moved, *here).moves] == [elsewhere[2], record.machine]
     assert record.progress is not None
-    assert moved.moves[0]["epoch"] == record.progress.epoch
+    assert moved.moves[0].epoch == record.progress.epoch
 
 
 def test_another_end_outlives_a_kill_before_the_next_epoch_ends(stopped: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     shutil.copytree(stopped, folder)
-    end = len(read_metrics(folder)) + 5000
+    end = len(read_history(folder)) + 5000
     process = subprocess.Popen(
         command("--resume", folder, "--epochs", end), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
@@ -335,7 +336,7 @@ def test_another_end_outlives_a_kill_before_the_next_epoch_ends(stopped: Path, t
     assert any(line.startswith("run folder: ") for line in process.stderr)
     process.kill()
     process.communicate(timeout=100)
-    assert read_record(folder).parsed_settings().epochs == end
+    assert read_record(folder).settings.epochs == end
 
 
 def test_a_run_that_ends_while_its_figures_are_drawn_can_be_resumed(stopped: Path, tmp_path: Path) -> None:
@@ -343,7 +344,7 @@ def test_a_run_that_ends_while_its_figures_are_drawn_can_be_resumed(stopped: Pat
     shutil.copytree(stopped, folder)
     # A folder in the figure's place: drawing it fails.
     (folder / "roc.png").mkdir()
-    line = command("--resume", folder, "--epochs", len(read_metrics(folder)) + 1)
+    line = command("--resume", folder, "--epochs", len(read_history(folder)) + 1)
     broken = subprocess.run(line, capture_output=True, text=True, check=False)
     assert broken.returncode == 2
     assert "roc.png" in broken.stderr
@@ -364,7 +365,7 @@ def test_a_stopped_run_can_be_ended_where_it_stands(stopped: Path, tmp_path: Pat
     assert after.checkpoints == before.checkpoints
     assert after.settings == before.settings
     assert after.test is not None
-    assert after.test["epoch"] == (before.best and before.best.epoch)
+    assert after.test.epoch == (before.best and before.best.epoch)
 
 
 @pytest.mark.parametrize(
@@ -405,7 +406,7 @@ def test_a_signal_after_the_last_step_of_an_epoch_leaves_a_run_that_is_said_to_b
     folder = tmp_path / "run"
     shutil.copytree(stopped, folder)
     record = read_record(folder)
-    settings = record.parsed_settings()
+    settings = record.settings
     faces = load(None)
     division = split(faces, settings.split)
     records = faces.records[division.train]
@@ -466,7 +467,7 @@ def test_a_run_goes_on_where_there_is_no_gpu_and_says_where_its_faces_were(stopp
     subprocess.run(options, capture_output=True, text=True, check=True)
     record = read_record(folder)
     assert record.status == "finished"
-    assert (record.settings["device"], record.settings["precision"]) == ("cpu", "bf16")
+    assert (record.settings.device, record.settings.precision) == ("cpu", "bf16")
 
 
 def test_nesterov_s_form_of_no_momentum_is_none_at_all() -> None:
@@ -478,7 +479,7 @@ def test_nesterov_s_form_of_no_momentum_is_none_at_all() -> None:
 
 def test_a_run_with_another_end_comes_to_what_it_would_have_come_to(stopped: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(stopped, tmp_path / "run")
-    end = len(read_metrics(folder)) + 1
+    end = len(read_history(folder)) + 1
     subprocess.run(command("--resume", folder, "--epochs", end), capture_output=True, check=True)
     options = command("--model", "mlp_4", "--epochs", end, "--threads", 1, "--out", tmp_path)
     whole = Path(subprocess.run(options, capture_output=True, text=True, check=True).stdout.splitlines()[-1])

@@ -77,7 +77,7 @@ def settings_from(args: argparse.Namespace) -> Settings:
     if args.ask_ahead and args.teaching != "views":
         raise InputError(f"--ask-ahead is {args.ask_ahead}, but no teacher is asked about views; add --teaching views")
     if args.teaching and not args.teachers:
-        raise InputError(f"--teaching is {args.teaching}, expected --teachers MODEL.onnx beside it; name them")
+        raise InputError(f"--teaching is {args.teaching}, but there are no teachers; name them with --teachers")
     settings = replace(settings, **given, split=_split_plan(args))
     # Nesterov's form of no momentum is none at all, and PyTorch refuses it.
     return replace(settings, nesterov=settings.nesterov and settings.momentum > 0)
@@ -168,9 +168,9 @@ def _go_on(folder: Path, args: argparse.Namespace) -> int:
         record = with_epochs(record, args.epochs)
     # Where it goes on may have no GPU, or other processors.
     here = {name: value for name in ("device", "threads") if (value := getattr(args, name)) is not None}
-    settings = replace(record.parsed_settings(), **here)
+    settings = replace(record.settings, **here)
     if here:
-        record = replace(record, settings=settings.record())
+        record = replace(record, settings=settings)
     if args.framework not in (None, settings.framework):
         raise InputError(
             f"--framework is {args.framework}, but {folder} is trained in {settings.framework}; leave it out"
@@ -194,8 +194,10 @@ def _ends(args: argparse.Namespace) -> dict[str, Any]:
     return {"time_limit": args.time_limit, "ask_ahead": args.ask_ahead}
 
 
-def _machine(framework: Any, settings: Settings) -> dict[str, Any]:
-    return {"device": framework.device_name(settings), "threads": settings.thread_count}
+def _machine(framework: Any, settings: Settings) -> Any:
+    from training.run import Machine
+
+    return Machine(framework.device_name(settings), settings.thread_count)
 
 
 def _initial(settings: Settings, faces: Any, division: Any) -> tuple[list[Any], Any]:

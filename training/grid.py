@@ -5,7 +5,6 @@ What a job has reached is read from its own folder, never remembered elsewhere.
 
 import csv
 import io
-import json
 import statistics
 import sys
 from collections.abc import Sequence
@@ -15,8 +14,9 @@ from typing import Any
 
 from data.errors import InputError
 from data.files import write_text
+from training.history import read_history
 from training.recipe import CHOICES, FRAMEWORKS
-from training.run import RECORD_FILE, read_metrics
+from training.run import RECORD_FILE, read_record
 from training.specs import MODELS
 
 PUBLISHED = tuple(f"{kind}_{number}" for kind in ("mlp", "cnn") for number in range(1, 5))
@@ -99,14 +99,14 @@ def read_state(folder: Path) -> State:
     run = find_run(folder)
     if run is None:
         return State("failed" if note else "stopped" if folder.exists() else "waiting", note=note)
-    record = json.loads((run / RECORD_FILE).read_text())
-    if record["test"]:
-        test = record["test"]
-        return State("finished", test["epoch"], test["accuracy"], record["seconds"])
-    history = read_metrics(run)
-    last = history[-1] if history else {"epoch": 0, "validation_accuracy": None}
-    status = "failed" if note else "stopped"
-    return State(status, last["epoch"], last["validation_accuracy"], record["seconds"], note)
+    try:
+        record, history = read_record(run), read_history(run)
+    except InputError as error:
+        return State("failed", note=str(error))
+    if record.test:
+        return State("finished", record.test.epoch, record.test.accuracy, record.seconds)
+    status, last = "failed" if note else "stopped", history[-1] if history else None
+    return State(status, last.epoch if last else 0, last.validation_accuracy if last else None, record.seconds, note)
 
 
 def table(states: dict[Job, State]) -> str:

@@ -8,10 +8,10 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,19 +21,20 @@ from data.errors import InputError
 from data.faceset import FaceSet
 from data.files import sha256
 from data.splits import Split
-from inference.metrics import class_figures, confusion_matrix
+from inference.metrics import ClassFigures, class_figures, confusion_matrix
 from training.average import STEPS_BETWEEN, AverageSchedule, load_average, save_average
 from training.epoch import batches
+from training.history import EpochFigures, read_history, write_history
 from training.recipe import Settings, learning_rate
 from training.run import (
+    SCHEMA,
     Checkpoint,
     Progress,
     RunRecord,
+    TestFigures,
     check_file,
     now,
-    read_metrics,
     write_answers,
-    write_metrics,
     write_record,
 )
 from training.specs import model_spec
@@ -99,11 +100,11 @@ class Trainer:
         self.record = record
         self.learner = learner
         self.loader = loader
-        self.settings = record.parsed_settings()
+        self.settings = record.settings
         self.spec = model_spec(self.settings.model)
         self.validation = _part(faces, split.validation)
         self.test = _part(faces, split.test)
-        self.history = read_metrics(folder)
+        self.history = read_history(folder)
         self.average = AverageSchedule(self.settings.ema_decay) if self.settings.ema_decay else None
         if self.average and record.progress:
             weights, self.average.samples = load_average(folder / record.progress.average)
@@ -217,25 +218,25 @@ class Trainer:
         epoch = reached.epoch
         weights, logits = self._evaluated()
         figures = judge(logits, self.validation[1])
-        line = {
-            "epoch": epoch,
-            "learning_rate": rate,
-            "train_loss": reached.loss_sum / stop,
-            "train_accuracy": reached.correct / stop,
-            "validation_part": self.settings.split.selects_on,
-            "validation_loss": figures["loss"],
-            "validation_accuracy": figures["accuracy"],
-            "classes": figures["classes"],
-            "seconds": reached.seconds,
-            "images_per_second": stop / reached.seconds,
-        }
-        self.history = [past for past in self.history if past["epoch"] < epoch] + [line]
-        write_metrics(self.folder, self.history)
+        line = EpochFigures(
+            epoch=epoch,
+            learning_rate=rate,
+            train_loss=reached.loss_sum / stop,
+            train_accuracy=reached.correct / stop,
+            validation_part=self.settings.split.selects_on,
+            validation_loss=figures.loss,
+            validation_accuracy=figures.accuracy,
+            classes=figures.classes,
+            seconds=reached.seconds,
+            images_per_second=stop / reached.seconds,
+        )
+        self.history = [past for past in self.history if past.epoch < epoch] + [line]
+        write_history(self.folder, self.history)
         write_answers(self.folder, epoch, self.validation[1], softmax(logits))
         print(epoch_text(line), file=sys.stderr, flush=True)
         file = self.folder / f"weights-{epoch:04d}.npz"
         save_weights(weights, self.spec, file)
-        checkpoint = Checkpoint(epoch, file.name, sha256(file), figures["accuracy"], figures["loss"])
+        checkpoint = Checkpoint(epoch, file.name, sha256(file), figures.accuracy, figures.loss)
         self.record = replace(
             self.record,
             checkpoints=self._kept(checkpoint),
@@ -263,7 +264,7 @@ class Trainer:
             past = tuple(checkpoint for checkpoint in past if checkpoint == best)
         return (*past, newest)
 
-    def _commit(self, progress: Progress, status: str) -> None:
+    def _commit(self, progress: Progress, status: Literal["running", "stopped"]) -> None:
         place = f"{progress.epoch:04d}-{progress.step:06d}"
         state = self.folder / f"state-{place}{self.learner.state_suffix}"
         self.learner.save_state(state)
@@ -291,7 +292,14 @@ class Trainer:
         self.learner.set_weights(load_weights(check_file(self.folder, best.file, best.sha256), self.spec))
         logits = self.learner.logits(self.test[0])
         figures = judge(logits, self.test[1])
-        test = {"epoch": best.epoch, "faces": len(logits), **figures}
+        test = TestFigures(
+            epoch=best.epoch,
+            faces=len(logits),
+            loss=figures.loss,
+            accuracy=figures.accuracy,
+            correct=figures.correct,
+            classes=figures.classes,
+        )
         title = f"{self.settings.model} · {self.settings.framework} · test part, epoch {best.epoch}"
         draw_curves(
             self.history,
@@ -305,7 +313,7 @@ class Trainer:
         self.record = replace(self.record, status="finished", progress=None, test=test)
         write_record(self.folder, self.record)
         print(
-            f"best epoch {best.epoch}: accuracy {test['accuracy']:.2%} on the {len(logits):,} faces of the test part",
+            f"best epoch {best.epoch}: accuracy {test.accuracy:.2%} on the {len(logits):,} faces of the test part",
             file=sys.stderr,
         )
         return 0
@@ -318,41 +326,49 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 
 
-def judge(logits: NDArray[np.float32], labels: NDArray[np.uint8]) -> dict[str, Any]:
-    """Return loss (mean cross-entropy), accuracy, correct and per-class figures of logits [N, 7]."""
+@dataclass(frozen=True)
+class Judged:
+    """What logits are worth: mean cross-entropy in nats, accuracy from 0 to 1, correct faces, each class's figures."""
+
+    loss: float
+    accuracy: float
+    correct: int
+    classes: tuple[ClassFigures, ...]
+
+
+def judge(logits: NDArray[np.float32], labels: NDArray[np.uint8]) -> Judged:
+    """Judge logits [N, 7] by their labels [N]; an `InputError` where they are not finite."""
     if not np.isfinite(logits).all():
         raise InputError("the model answers with NaN or infinity; lower --learning-rate and train again")
     picked = softmax(logits)[np.arange(len(labels)), labels]
     predictions = logits.argmax(axis=1)
-    return {
-        "loss": float(-np.log(np.maximum(picked, 1e-300)).mean()),
-        "accuracy": float((predictions == labels).mean()),
-        "correct": int((predictions == labels).sum()),
-        "classes": [asdict(figures) for figures in class_figures(confusion_matrix(labels, predictions))],
-    }
+    return Judged(
+        loss=float(-np.log(np.maximum(picked, 1e-300)).mean()),
+        accuracy=float((predictions == labels).mean()),
+        correct=int((predictions == labels).sum()),
+        classes=class_figures(confusion_matrix(labels, predictions)),
+    )
 
 
-def epoch_text(line: dict[str, Any]) -> str:
+def epoch_text(line: EpochFigures) -> str:
     """Return an epoch's figures as text for a terminal."""
     head = (
-        f"epoch {line['epoch']}: loss {line['train_loss']:.4f}, training accuracy {line['train_accuracy']:.2%}, "
-        f"{line['validation_part']} loss {line['validation_loss']:.4f}, accuracy {line['validation_accuracy']:.2%}, "
-        f"{line['images_per_second']:.0f} images/s"
+        f"epoch {line.epoch}: loss {line.train_loss:.4f}, training accuracy {line.train_accuracy:.2%}, "
+        f"{line.validation_part} loss {line.validation_loss:.4f}, accuracy {line.validation_accuracy:.2%}, "
+        f"{line.images_per_second:.0f} images/s"
     )
     rows = [f"  {'':9}{'TP':>6}{'FP':>6}{'TN':>6}{'FN':>6}{'precision':>11}{'recall':>9}{'F1':>9}"]
-    for figures in line["classes"]:
-        shares = "".join(
-            f"{'-' if figures[name] is None else format(figures[name], '.4f'):>{width}}"
-            for name, width in (("precision", 11), ("recall", 9), ("f1", 9))
-        )
-        counts = "".join(f"{figures[name]:>6}" for name in ("tp", "fp", "tn", "fn"))
-        rows.append(f"  {figures['label']:9}{counts}{shares}")
+    for own in line.classes:
+        shares = ((own.precision, 11), (own.recall, 9), (own.f1, 9))
+        figures = "".join(f"{'-' if share is None else format(share, '.4f'):>{width}}" for share, width in shares)
+        rows.append(f"  {own.label:9}{own.tp:>6}{own.fp:>6}{own.tn:>6}{own.fn:>6}{figures}")
     return "\n".join([head, *rows])
 
 
 def start_record(settings: Settings, **facts: Any) -> RunRecord:
     """Return the record of a run that has not begun."""
-    return RunRecord(schema=1, status="running", settings=settings.record(), started=now(), **facts)
+    begun: dict[str, Any] = {"seconds": 0.0, "checkpoints": (), "progress": None, "test": None}
+    return RunRecord(schema=SCHEMA, status="running", settings=settings, started=now(), **begun, **facts)
 
 
 def _beginning(epoch: int) -> Progress:

@@ -113,15 +113,6 @@ class Settings:
         return own | {"split": {field.name: getattr(self.split, field.name) for field in fields(SplitPlan)}}
 
 
-def settings_from_record(record: dict[str, Any]) -> Settings:
-    """Rebuild settings from `Settings.record`; an `InputError` names what does not belong there."""
-    known = {field.name for field in fields(Settings)}
-    if unknown := set(record) - known:
-        raise InputError(f"the run's settings hold {sorted(unknown)}, which this version does not know; train again")
-    teachers = tuple(record.get("teachers", ()))
-    return Settings(**(record | {"split": SplitPlan(**record["split"]), "teachers": teachers}))
-
-
 def recipe(name: str, framework: str, model: str, optimizer: str | None = None) -> Settings:
     """Return a recipe's settings for a model, with the recipe's own optimiser where none is given.
 

@@ -17,7 +17,8 @@ from inference.report import REPORT_FILE
 from inference.report import VERSION as REPORT_VERSION
 from inference.results import RESULT_VERSION, RESULTS
 from inference.results import read as read_result
-from training.run import RunRecord, read_metrics, read_record
+from training.history import read_history
+from training.run import RunRecord, plain, read_record
 
 LEFT_OUT = ("data_path", "progress", "checkpoints")
 
@@ -49,8 +50,8 @@ def result(run: Path, report: Path) -> dict[str, Any]:
         raise InputError(f"{run} is {record.status}, expected a finished run; go on: python -m training --resume {run}")
     content = _read_report(report)
     _check(record, content, run, report)
-    kept = {name: value for name, value in asdict(record).items() if name not in LEFT_OUT}
-    epochs = [{name: value for name, value in line.items() if name != "classes"} for line in read_metrics(run)]
+    kept = {name: value for name, value in plain(record).items() if name not in LEFT_OUT}
+    epochs = [{name: value for name, value in asdict(line).items() if name != "classes"} for line in read_history(run)]
     return {
         "result": RESULT_VERSION,
         "run": kept | {"name": run.name, "best": asdict(record.best)},
@@ -91,8 +92,8 @@ def _check(record: RunRecord, content: dict[str, Any], run: Path, report: Path) 
     on, correct = content["evaluated_on"], content["figures"]["correct"]
     plain = manifest["precision"] == "fp32" and on["augmentation"] == "none" and on["part"] == "test"
     near_ties = len(manifest["parity"].get("near_ties", ()))
-    if record.test and plain and on["same_faces"] and abs(correct - record.test["correct"]) > near_ties:
+    if record.test and plain and on["same_faces"] and abs(correct - record.test.correct) > near_ties:
         raise InputError(
-            f"{report} counts {correct:,} correct faces, the run itself {record.test['correct']:,}; one of them is not "
+            f"{report} counts {correct:,} correct faces, the run itself {record.test.correct:,}; one of them is not "
             "of this model: evaluate it again"
         )

@@ -6,42 +6,42 @@ it was after its last commit.
 """
 
 import fcntl
-import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from data.documents import STRICT, Count, Number, Seconds, Share, parse_document, version_of
 from data.errors import InputError
 from data.faceset import FaceSet
-from data.files import remove_temporaries, sha256, write_json, write_text
+from data.files import remove_temporaries, sha256, write_json
 from data.load import load
 from data.splits import Split, split
 from inference.manifest import DataRecord
-from training.recipe import Settings, settings_from_record
+from inference.metrics import ClassFigures
+from training.history import read_history, write_history
+from training.recipe import Settings
 from training.weights import save_arrays
 
 SCHEMA = 1
-RECORD_FILE, METRICS_FILE, LOCK_FILE = "run.json", "metrics.jsonl", ".lock"
+RECORD_FILE, LOCK_FILE = "run.json", ".lock"
 ANSWERS_FILE = "answers.npz"
-# What records of the same schema do without if they were written before it came.
-LATER = {"teachings_sha256", "inherited", "moves", "classes", "left_out"}
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """Weights after an epoch, with their figures on the part that the best epoch is picked on."""
 
-    epoch: int
+    epoch: Number
     file: str
     sha256: str
-    accuracy: float
+    accuracy: Share
     loss: float
 
 
@@ -53,16 +53,46 @@ class Progress:
     optimiser and random generators; `average` that of the weights' moving average, empty where there is none.
     """
 
-    epoch: int
-    step: int
+    epoch: Number
+    step: Count
     loss_sum: float
-    correct: int
-    seen: int
-    seconds: float
+    correct: Count
+    seen: Count
+    seconds: Seconds
     state: str
     state_sha256: str
     average: str = ""
     average_sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What trains: the processor's or GPU's name, and how many processor threads compute."""
+
+    device: str
+    threads: Number
+
+
+@dataclass(frozen=True, kw_only=True)
+class Move:
+    """A run went on from `epoch` with another commit, other versions or on another machine than before."""
+
+    epoch: Number
+    commit: str | None
+    versions: dict[str, str]
+    machine: Machine
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestFigures:
+    """The best epoch's figures on the test part: `loss` is the mean cross-entropy in nats, `accuracy` from 0 to 1."""
+
+    epoch: Number
+    faces: Number
+    loss: float
+    accuracy: Share
+    correct: Count
+    classes: tuple[ClassFigures, ...]
 
 
 @dataclass(frozen=True)
@@ -72,27 +102,28 @@ class RunRecord:
     `seconds` is the time spent in epochs, all sessions together; `teachings_sha256` is of the file with what teachers
     said of the training faces, None where there are none; `inherited` is explained in `inference.manifest.Manifest`.
     `classes` says what folders of other names meant, `left_out` how many files were not taken, by reason.
-    `moves` says where it was resumed with another commit, versions or machine than before: the epoch, and these three.
     """
 
+    __pydantic_config__: ClassVar = STRICT
+
     schema: int
-    status: str
-    settings: dict[str, Any]
-    parameters: int
+    status: Literal["running", "stopped", "finished"]
+    settings: Settings
+    parameters: Count
     versions: dict[str, str]
     data: DataRecord
     data_path: str | None
     skip_bad_rows: bool
-    machine: dict[str, Any]
+    machine: Machine
     commit: str | None
     started: str
-    seconds: float = 0.0
-    checkpoints: tuple[Checkpoint, ...] = ()
-    progress: Progress | None = None
-    test: dict[str, Any] | None = None
+    seconds: Seconds
+    checkpoints: tuple[Checkpoint, ...]
+    progress: Progress | None
+    test: TestFigures | None
     teachings_sha256: str | None = None
     inherited: tuple[DataRecord, ...] = ()
-    moves: tuple[dict[str, Any], ...] = ()
+    moves: tuple[Move, ...] = ()
     classes: str = ""
     left_out: dict[str, int] = field(default_factory=dict)
 
@@ -100,10 +131,6 @@ class RunRecord:
     def best(self) -> Checkpoint | None:
         """The checkpoint with the highest accuracy, the earliest of equals."""
         return max(self.checkpoints, key=lambda checkpoint: (checkpoint.accuracy, -checkpoint.epoch), default=None)
-
-    def parsed_settings(self) -> Settings:
-        """Return the settings as they were validated."""
-        return settings_from_record(self.settings)
 
 
 def create_run(root: Path, settings: Settings) -> Path:
@@ -142,7 +169,7 @@ def take(file: IO[str] | int) -> bool:
 
 def write_record(folder: Path, record: RunRecord) -> None:
     """Commit `record`, then remove checkpoints and states that it does not refer to."""
-    write_json(folder / RECORD_FILE, asdict(record))
+    write_json(folder / RECORD_FILE, plain(record))
     kept = {checkpoint.file for checkpoint in record.checkpoints}
     if record.progress:
         kept |= {record.progress.state, record.progress.average}
@@ -151,29 +178,23 @@ def write_record(folder: Path, record: RunRecord) -> None:
             file.unlink()
 
 
+def plain(record: RunRecord) -> dict[str, Any]:
+    """Return a record as JSON-able values."""
+    return asdict(record) | {"settings": record.settings.record()}
+
+
 def read_record(folder: Path) -> RunRecord:
     """Read a run's record; an `InputError` says what is missing or not understood."""
     file = folder / RECORD_FILE
     try:
-        content = json.loads(file.read_text())
-    except (OSError, ValueError) as error:
+        content = file.read_bytes()
+    except OSError as error:
         raise InputError(
-            f"{folder} is no training run ({RECORD_FILE}: {error}); expected a folder that training made"
+            f"{folder} is no training run ({RECORD_FILE}: {error.strerror}); expected a folder that training made"
         ) from error
-    known = {field.name for field in fields(RunRecord)}
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA or not known - LATER <= set(content) <= known:
-        raise InputError(f"{file} is of another version; expected schema {SCHEMA}; train again")
-    record = RunRecord(**content)
-    progress = Progress(**content["progress"]) if content["progress"] else None
-    checkpoints = tuple(Checkpoint(**checkpoint) for checkpoint in content["checkpoints"])
-    return replace(
-        record,
-        data=DataRecord(**content["data"]),
-        checkpoints=checkpoints,
-        progress=progress,
-        inherited=tuple(DataRecord(**one) for one in content.get("inherited", ())),
-        moves=tuple(content.get("moves", ())),
-    )
+    if (found := version_of(content, "schema")) != SCHEMA:
+        raise InputError(f"{file} has the schema {found!r}, expected {SCHEMA}; train again")
+    return parse_document(RunRecord, content, str(file), "restore it or train again")
 
 
 def prepare_resume(folder: Path) -> RunRecord:
@@ -187,8 +208,7 @@ def prepare_resume(folder: Path) -> RunRecord:
         check_file(folder, record.progress.average, record.progress.average_sha256)
     if record.best:
         check_file(folder, record.best.file, record.best.sha256)
-    history = [line for line in read_metrics(folder) if line["epoch"] < record.progress.epoch]
-    write_metrics(folder, history)
+    write_history(folder, [line for line in read_history(folder) if line.epoch < record.progress.epoch])
     return record
 
 
@@ -199,7 +219,7 @@ def with_epochs(record: RunRecord, epochs: int) -> RunRecord:
         InputError: the number is out of range, the learning rate depends on it, or fewer epochs would leave out some
             that the best one may be among.
     """
-    before = record.parsed_settings()
+    before = record.settings
     settings = replace(before, epochs=epochs)
     if settings.schedule != "constant" and settings != before:
         raise InputError(
@@ -209,7 +229,7 @@ def with_epochs(record: RunRecord, epochs: int) -> RunRecord:
     done = max((checkpoint.epoch for checkpoint in record.checkpoints), default=0)
     if epochs < done:
         raise InputError(f"--epochs is {epochs}, but {done} are done already; expected at least that many")
-    return replace(record, settings=settings.record())
+    return replace(record, settings=settings)
 
 
 def run_faces(record: RunRecord, data: Path | None) -> tuple[FaceSet, Split]:
@@ -231,14 +251,13 @@ def run_faces(record: RunRecord, data: Path | None) -> tuple[FaceSet, Split]:
     return faces, division
 
 
-def with_move(record: RunRecord, commit: str | None, versions: dict[str, str], machine: dict[str, Any]) -> RunRecord:
+def with_move(record: RunRecord, commit: str | None, versions: dict[str, str], machine: Machine) -> RunRecord:
     """Return the record of a run that goes on here, which it says where that is not as it was before."""
-    here = {"commit": commit, "versions": versions, "machine": machine}
-    before = record.moves[-1] if record.moves else asdict(record)
-    if all(before[name] == value for name, value in here.items()):
+    before = record.moves[-1] if record.moves else record
+    if (before.commit, before.versions, before.machine) == (commit, versions, machine):
         return record
     epoch = record.progress.epoch if record.progress else 1
-    return replace(record, moves=(*record.moves, {"epoch": epoch, **here}))
+    return replace(record, moves=(*record.moves, Move(epoch=epoch, commit=commit, versions=versions, machine=machine)))
 
 
 def check_file(folder: Path, name: str, digest: str) -> Path:
@@ -251,17 +270,6 @@ def check_file(folder: Path, name: str, digest: str) -> Path:
             f"{path} is not the file that the run recorded (its sha256 differs); restore it or train again"
         )
     return path
-
-
-def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """Return the records of `metrics.jsonl`, one an epoch."""
-    file = folder / METRICS_FILE
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-
-
-def write_metrics(folder: Path, history: list[dict[str, Any]]) -> None:
-    """Write `metrics.jsonl` anew, whole or not at all."""
-    write_text(folder / METRICS_FILE, "".join(json.dumps(line, allow_nan=False) + "\n" for line in history))
 
 
 def write_answers(folder: Path, epoch: int, labels: NDArray[np.uint8], probabilities: NDArray[np.float64]) -> None:

@@ -21,7 +21,7 @@ from data.load import load
 from data.splits import split
 from training.grid import FAILURE_FILE, Job, State, find_run, grid, read_state, share, table, write_tables
 from training.recipe import CHOICES, FRAMEWORKS
-from training.run import LOCK_FILE, RECORD_FILE, take
+from training.run import LOCK_FILE, read_record, take
 
 PLAN_FILE, LOG_FILE = "sweep.json", "training.log"
 POLL_SECONDS = 1.0
@@ -141,7 +141,7 @@ def _train(job: Job, args: argparse.Namespace, common: list[str], jobs: list[Job
 
 def _options(job: Job, folder: Path, folds: int | None, common: list[str]) -> list[str]:
     run = find_run(folder)
-    if run is not None and json.loads((run / RECORD_FILE).read_text())["progress"] is not None:
+    if run is not None and read_record(run).progress is not None:
         return ["--resume", str(run)]
     return [*job.options(folds), *common, "--out", str(folder)]
 

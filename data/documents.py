@@ -1,0 +1,85 @@
+"""Reads documents that lie on disk: every kind of value is checked, and whatever is wrong is one sentence.
+
+Files are written by this system and by its older versions, cut off by full disks, edited by people and sent by
+strangers. What they hold is a dataclass; pydantic checks types, ranges that the dataclass states, missing and unknown
+fields, numbers that are none, and nesting so deep that Python's own reader would break off.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from annotated_types import Ge, Le
+
+from data.errors import InputError, printable
+
+Document = TypeVar("Document")
+# A dataclass that is a whole document has this as `__pydantic_config__`; those inside it follow.
+STRICT: Mapping[str, Any] = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
+LONGEST_VALUE = 60
+# Ranges that the reader holds documents to.
+Share = Annotated[float, Ge(0), Le(1)]
+Count = Annotated[int, Ge(0)]
+Number = Annotated[int, Ge(1)]
+Seconds = Annotated[float, Ge(0)]
+
+
+def read_document(kind: type[Document], path: Path, remedy: str) -> Document:
+    """Read a JSON file as `kind`, a dataclass.
+
+    Raises:
+        InputError: it cannot be read, or is not such a document; the sentence ends with the remedy.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{printable(str(path))} cannot be read ({error.strerror or error}); {remedy}") from error
+    return parse_document(kind, content, printable(path.name), remedy)
+
+
+def parse_document(kind: type[Document], content: str | bytes, name: str, remedy: str) -> Document:
+    """Read JSON as `kind`; see `read_document`. `name` is what messages call it."""
+    from pydantic import ValidationError
+
+    try:
+        document: Document = _adapter(kind).validate_json(content)  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise InputError(f"{name}: {_said(error)}; {remedy}") from None
+    except InputError as error:  # What a dataclass itself refuses.
+        raise InputError(f"{name}: {error}; {remedy}") from None
+    return document
+
+
+def version_of(content: str | bytes, field: str) -> Any:
+    """Return the version that a document states in `field`, None where it is no JSON object or has no such field."""
+    from pydantic_core import from_json
+
+    try:
+        found = from_json(content, allow_inf_nan=False)
+    except ValueError:
+        return None
+    return found.get(field) if isinstance(found, dict) else None
+
+
+@cache
+def _adapter(kind: Any) -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
+
+
+def _said(error: Any) -> str:
+    """Say what is wrong first, as where, what was found, what was expected."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    place = ".".join(map(str, first["loc"])) or "the document"
+    match first["type"]:
+        case "json_invalid":
+            return f"it is no JSON ({first['msg'].removeprefix('Invalid JSON: ')})"
+        case "missing":
+            return f"{place} is missing"
+        case "unexpected_keyword_argument" | "extra_forbidden":
+            return f"{place} is not known to this version"
+        case _:
+            value = printable(repr(first["input"]))[:LONGEST_VALUE]
+            return f"{place} is {value}, and {first['msg'][0].lower()}{first['msg'][1:]}"
