@@ -51,15 +51,15 @@ def parse_document(kind: type[Document], content: str | bytes, name: str, remedy
     return document
 
 
-def version_of(content: str | bytes, field: str) -> Any:
-    """Return the version that a document states in `field`, None where it is no JSON object or has no such field."""
+def top_level(content: str | bytes) -> dict[str, Any] | None:
+    """Return a JSON object by its first level's names, None where it is none; to tell a document's version."""
     from pydantic_core import from_json
 
     try:
         found = from_json(content, allow_inf_nan=False)
     except ValueError:
         return None
-    return found.get(field) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else None
 
 
 @cache

@@ -5,7 +5,6 @@ it was stopped for good. A training holds a lock on a file for as long as it liv
 that file, is never another's.
 """
 
-import json
 import os
 import signal
 import subprocess
@@ -14,11 +13,12 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
-from data.errors import InputError, said_in
+from data.documents import STRICT, parse_document
+from data.errors import InputError, printable, said_in
 from data.files import write_json
 from demo.locks import locked
 from training.run import RECORD_FILE, RunRecord, read_record
@@ -48,6 +48,17 @@ class Current:
         return self.status in ("starting", "running", "pausing")
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What `current.json` says: which training is shown, and whether it is to run, or was asked to pause or to stop."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    title: str
+    folder: str | None
+    wish: Literal["run", "pause", "stop"]
+
+
 class Trainer:
     """The training below a folder of runs. Safe to use from several threads."""
 
@@ -62,10 +73,13 @@ class Trainer:
     def current(self) -> Current:
         """Return how the training stands."""
         with self._own:
-            state = self._read()
-            if not state:
+            try:
+                state = self._read()
+            except InputError as error:
+                return Current("failed", reason=str(error))
+            if state is None:
                 return Current("none")
-            alive, title = False, str(state["title"])
+            alive, title = False, state.title
             try:
                 with _usable_system():
                     alive = self._process() is not None
@@ -73,7 +87,7 @@ class Trainer:
                     record = read_record(folder) if folder and (folder / RECORD_FILE).exists() else None
             except InputError as error:
                 return Current("starting" if alive else "failed", title, self._folder(state), reason=str(error))
-            status = _status(alive, record, str(state["wish"]))
+            status = _status(alive, record, state.wish)
             reason = self._reason() if status == "failed" else ""
             return Current(status, title, folder, record, reason)
 
@@ -84,7 +98,7 @@ class Trainer:
             InputError: another one runs, or the runs' folder or the system does not allow it.
         """
         with self._own, _usable_system():
-            self._launch(["--out", str(self.runs), *arguments], {"title": title, "folder": None, "wish": "run"})
+            self._launch(["--out", str(self.runs), *arguments], Shown(title, None, "run"))
 
     def resume(self) -> None:
         """Go on with the training that was paused; an `InputError` as for `start`, and where there is none."""
@@ -92,8 +106,7 @@ class Trainer:
             now = self.current()
             if now.status not in ("paused", "stopped", "failed") or now.folder is None or now.record is None:
                 raise InputError(f"the training is {now.status}: expected a paused one; start a new one")
-            state = {"title": now.title, "folder": str(now.folder), "wish": "run"}
-            self._launch(["--resume", str(now.folder)], state)
+            self._launch(["--resume", str(now.folder)], Shown(now.title, str(now.folder), "run"))
 
     def pause(self) -> None:
         """Ask the training to save its state and end; an `InputError` where there is none, or it cannot be asked."""
@@ -114,22 +127,22 @@ class Trainer:
                     )
                 time.sleep(0.1)
 
-    def _end(self, wish: str) -> None:
+    def _end(self, wish: Literal["pause", "stop"]) -> None:
         with self._own, _usable_system():
             state = self._read()
-            if not state:
+            if state is None:
                 raise InputError("there is no training: expected one to pause or stop; start one")
             process = self._process()
-            write_json(self._state, state | {"folder": _text(self._folder(state)), "wish": wish})
+            write_json(self._state, asdict(Shown(state.title, _text(self._folder(state)), wish)))
             # A second signal would end it at once, before its state is saved.
-            if process is not None and state["wish"] == "run":
+            if process is not None and state.wish == "run":
                 os.kill(process, signal.SIGTERM)
 
-    def _launch(self, arguments: Sequence[str], state: dict[str, Any]) -> None:
+    def _launch(self, arguments: Sequence[str], state: Shown) -> None:
         with self._locked() as handle:
             if handle is None:
                 raise InputError("a training is running already: expected none; pause or stop it first")
-            write_json(self._state, state)
+            write_json(self._state, asdict(state))
             command = [sys.executable, "-m", "training", *arguments]
             with self._log.open("wb") as log:
                 # The lock goes with the process; it is given back when that ends, however it ends.
@@ -146,23 +159,29 @@ class Trainer:
                 self._child.poll()
             if handle is not None:
                 return None
-            return int(self._lock.read_text() or 0) or None
+            # Empty while it is being started.
+            written = self._lock.read_text().strip() or "0"
+            if not written.isdecimal():
+                raise InputError(
+                    f"the training's lock holds {printable(written)[:20]!r}: expected a process id; end the training "
+                    "by hand, then start a new one"
+                )
+            return int(written) or None
 
     def _locked(self) -> AbstractContextManager[int | None]:
         """Hold the lock, by its file handle; None where a training does."""
         self._lock.parent.mkdir(parents=True, exist_ok=True)
         return locked(self._lock, os.O_RDWR | os.O_CREAT)
 
-    def _read(self) -> dict[str, Any]:
-        try:
-            content: dict[str, Any] = json.loads(self._state.read_text())
-        except (OSError, ValueError):
-            return {}
-        return content
+    def _read(self) -> Shown | None:
+        """Return which training is shown, None before the first; an `InputError` where that cannot be made out."""
+        if not self._state.exists():
+            return None
+        return parse_document(Shown, self._state.read_bytes(), self._state.name, "start a new training")
 
-    def _folder(self, state: dict[str, Any]) -> Path | None:
-        if state["folder"]:
-            return Path(state["folder"])
+    def _folder(self, state: Shown) -> Path | None:
+        if state.folder:
+            return Path(state.folder)
         for line in self._lines():
             if line.startswith(FOLDER_LINE):
                 return Path(line.removeprefix(FOLDER_LINE))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from data.errors import InputError
 from demo.cards import notice
 from demo.trainer import Current
 from demo.words import Language, emotion, say
@@ -55,7 +56,10 @@ def view(current: Current, lang: Language) -> str:
     """Return all that is shown of a training."""
     if current.status == "none":
         return notice(say(lang, "train_empty"), "empty")
-    history = read_history(current.folder) if current.folder and current.record else []
+    try:
+        history = read_history(current.folder) if current.folder and current.record else []
+    except InputError as error:
+        return _head(current, [], lang) + notice(str(error), "error")
     head = _head(current, history, lang)
     failed = notice(current.reason or say(lang, "killed"), "error") if current.status == "failed" else ""
     if not history or current.folder is None:

@@ -7,7 +7,7 @@ from inference.corruptions import Kind
 from inference.manifest import Manifest
 from inference.metrics import ClassFigures, wilson_interval
 from training.epoch import AUGMENTATIONS, CORRUPTED
-from training.run import RunRecord, TestFigures
+from training.run import FinalFigures, RunRecord
 
 USE = """## Use and misuse
 
@@ -50,7 +50,7 @@ def _head(manifest: Manifest) -> str:
 
 
 def _facts(manifest: Manifest, record: RunRecord) -> list[str]:
-    data, selection, proof = manifest.data, manifest.selection, manifest.parity.get("fp32", manifest.parity)
+    data, selection, proof = manifest.data, manifest.selection, manifest.parity.fp32 or manifest.parity
     settings = record.settings
     rows = {
         "parameters": f"{manifest.parameters:,} ({manifest.precision})",
@@ -69,8 +69,8 @@ def _facts(manifest: Manifest, record: RunRecord) -> list[str]:
     if record.test:
         rows["test part"] = _accuracy(record.test)
     rows["parity"] = (
-        f"{proof['faces']:,} faces, largest logit difference {proof['largest_difference']:.2g}, "
-        f"{len(proof['near_ties'])} near ties"
+        f"{proof.faces:,} faces, largest logit difference {proof.largest_difference:.2g}, "
+        f"{len(proof.near_ties)} near ties"
     )
     rows |= _cost(manifest)
     rows["temperature"] = _temperature(manifest)
@@ -82,10 +82,10 @@ def _cost(manifest: Manifest) -> dict[str, str]:
     """What a lower precision costs, by part, and the layers that int8 leaves alone."""
     rows = {
         f"{manifest.precision} on {part}": (
-            f"accuracy {cost['accuracy_fp32']:.2%} before, {cost['accuracy']:.2%} after; the same label on "
-            f"{cost['agreement']:.2%} of {cost['faces']:,} faces"
+            f"accuracy {cost.accuracy_fp32:.2%} before, {cost.accuracy:.2%} after; the same label on "
+            f"{cost.agreement:.2%} of {cost.faces:,} faces"
         )
-        for part, cost in manifest.parity.get("parts", {}).items()
+        for part, cost in manifest.parity.parts.items()
     }
     if manifest.float_layers:
         rows["layers in float32"] = ", ".join(manifest.float_layers)
@@ -102,12 +102,12 @@ def _temperature(manifest: Manifest) -> str:
     )
 
 
-def _accuracy(test: TestFigures) -> str:
+def _accuracy(test: FinalFigures) -> str:
     low, high = wilson_interval(test.correct, test.faces)
     return f"accuracy {test.accuracy:.2%} (95 % interval {low:.2%} to {high:.2%}) on {test.faces:,} faces"
 
 
-def _classes(test: TestFigures) -> list[str]:
+def _classes(test: FinalFigures) -> list[str]:
     """Each class's figures on the test part, as trained, the worst recall first; classes without a face last."""
     figures = sorted(test.classes, key=lambda one: 2 if one.recall is None else one.recall)
     rows = [

@@ -5,8 +5,7 @@ divergence, the share of equal labels, and the accuracy, which is refused only w
 difference itself would rest on the noise of a few dozen faces. It is never asked on a test part.
 """
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from data.faceset import FaceSet
 from data.splits import Split
 from inference.engine import Engine
+from inference.manifest import Fidelity, Parity
 from inference.paired import difference_interval
 
 # What the measured models leave room for, see docs/experiments.md.
@@ -22,89 +22,34 @@ LARGEST_DIVERGENCE, LEAST_AGREEMENT, LARGEST_DROP = 0.02, 0.95, 0.005
 FACES = 3589
 
 
-@dataclass(frozen=True)
-class Fidelity:
-    """A lower precision beside float32 on some faces.
-
-    Attributes:
-        part: of the division that the faces are from.
-        faces: how many.
-        accuracy_fp32: from 0 to 1, as are the next two.
-        accuracy: of the lower precision.
-        agreement: the share of faces with the same label.
-        divergence: the mean Kullback-Leibler divergence, in nats, of its probabilities from float32's, both at
-            temperature 1.
-        interval: the paired 95 % bootstrap interval of `accuracy` - `accuracy_fp32`.
-    """
-
-    part: str
-    faces: int
-    accuracy_fp32: float
-    accuracy: float
-    agreement: float
-    divergence: float
-    interval: tuple[float, float]
-
-    @property
-    def reason(self) -> str:
-        """Why it is refused, one sentence; empty where it is not."""
-        where = f"on {self.faces:,} faces of the {self.part} part"
-        if not self.divergence <= LARGEST_DIVERGENCE:
-            return f"{where} its answers diverge by {self.divergence:.3g} nats, over {LARGEST_DIVERGENCE:g}"
-        if self.agreement < LEAST_AGREEMENT:
-            return f"{where} it gives {self.agreement:.2%} of the faces the same label, under {LEAST_AGREEMENT:.0%}"
-        if self.interval[1] < -LARGEST_DROP:
-            return (
-                f"{where} accuracy falls from {self.accuracy_fp32:.2%} to {self.accuracy:.2%}, surely (95 %) by more "
-                f"than {100 * LARGEST_DROP:g} points"
-            )
-        return ""
+def refusal(found: Fidelity) -> str:
+    """Say why what was found is too little, in one sentence; empty where it is enough."""
+    where = f"on {found.faces:,} faces of the {found.part} part"
+    if found.divergence is None or not found.divergence <= LARGEST_DIVERGENCE:
+        return f"{where} its answers diverge by {found.divergence:.3g} nats, over {LARGEST_DIVERGENCE:g}"
+    if found.agreement < LEAST_AGREEMENT:
+        return f"{where} it gives {found.agreement:.2%} of the faces the same label, under {LEAST_AGREEMENT:.0%}"
+    if found.interval is None or found.interval[1] < -LARGEST_DROP:
+        return (
+            f"{where} accuracy falls from {found.accuracy_fp32:.2%} to {found.accuracy:.2%}, surely (95 %) by more "
+            f"than {100 * LARGEST_DROP:g} points"
+        )
+    return ""
 
 
-@dataclass(frozen=True)
-class FidelityVerdict:
-    """What the gate found.
-
-    Attributes:
-        judged: on the part that decides.
-        reported: on the test part, which decides nothing.
-        float_layers: the layers left in float32.
-        spared: those of them that were left so since the gate refused the model without; with each layer's divergence
-            where it alone computes in int8, the largest first.
-    """
-
-    judged: Fidelity
-    reported: Fidelity
-    float_layers: tuple[str, ...] = ()
-    spared: tuple[tuple[str, float], ...] = ()
-
-    @property
-    def reason(self) -> str:
-        """Why the artifact is refused; empty where it passes."""
-        return self.judged.reason
-
-    @property
-    def passed(self) -> bool:
-        """Whether the artifact may be published."""
-        return not self.reason
-
-    def record(self) -> dict[str, Any]:
-        """Return the verdict as JSON-able values."""
-        return {
-            "passed": self.passed,
-            "reason": self.reason,
-            "judged_on": self.judged.part,
-            "limits": {
-                "divergence": LARGEST_DIVERGENCE,
-                "agreement": LEAST_AGREEMENT,
-                "accuracy_drop": LARGEST_DROP,
-            },
-            "parts": {found.part: asdict(found) for found in (self.judged, self.reported)},
-            "spared": dict(self.spared),
-        }
+def verdict(judged: Fidelity, reported: Fidelity) -> Parity:
+    """Return the gate's verdict over what was found on the part that decides; the test part's decides nothing."""
+    reason = refusal(judged)
+    return Parity(
+        passed=not reason,
+        reason=reason,
+        judged_on="validation" if judged.part == "validation" else "train",
+        limits={"divergence": LARGEST_DIVERGENCE, "agreement": LEAST_AGREEMENT, "accuracy_drop": LARGEST_DROP},
+        parts={found.part: found for found in (judged, reported)},
+    )
 
 
-def judged_part(split: Split) -> str:
+def judged_part(split: Split) -> Literal["train", "validation"]:
     """The part that the gate asks about: validation, or training faces where a protocol has no validation part."""
     return "validation" if split.plan.selects_on == "validation" else "train"
 
@@ -117,20 +62,26 @@ def judged_faces(split: Split) -> NDArray[np.int64]:
     return np.sort(np.random.default_rng(0).permutation(places)[:FACES])
 
 
-def compare(before: Engine, after: Engine, faces: FaceSet, part: str, places: NDArray[np.int64]) -> Fidelity:
+def compare(
+    before: Engine,
+    after: Engine,
+    faces: FaceSet,
+    part: Literal["train", "validation", "test"],
+    places: NDArray[np.int64],
+) -> Fidelity:
     """Compare a lower precision with float32 on the faces at `places`, which are of `part`."""
     records = faces.records[places]
     pixels, labels = np.ascontiguousarray(records["pixels"]), records["label"]
     full, lowered = (engine.run(pixels)[0] for engine in (before, after))
     first, second = (logits.argmax(axis=1) == labels for logits in (full, lowered))
     return Fidelity(
-        part,
-        len(labels),
-        float(first.mean()),
-        float(second.mean()),
-        float((full.argmax(axis=1) == lowered.argmax(axis=1)).mean()),
-        divergence(full, lowered),
-        difference_interval(second, first),
+        part=part,
+        faces=len(labels),
+        accuracy_fp32=float(first.mean()),
+        accuracy=float(second.mean()),
+        agreement=float((full.argmax(axis=1) == lowered.argmax(axis=1)).mean()),
+        divergence=divergence(full, lowered),
+        interval=difference_interval(second, first),
     )
 
 

@@ -3,14 +3,16 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
+import numpy as np
 import onnx
 
 from data.faceset import FaceSet
 from data.splits import Split
 from export.contract import wrap
-from export.fidelity import FidelityVerdict, compare, judged_faces, judged_part
+from export.fidelity import compare, divergence, judged_faces, judged_part, verdict
 from export.quantize import Quantizer, calibration_faces, half
 from inference.engine import Engine
+from inference.manifest import Parity
 
 
 @dataclass(frozen=True)
@@ -28,21 +30,22 @@ class Judge:
         engine, part = self.load(graph), judged_part(self.division)
         judged = compare(self.proven, engine, self.faces, part, judged_faces(self.division))
         reported = compare(self.proven, engine, self.faces, "test", self.division.test)
-        return Lowered(graph, engine, FidelityVerdict(judged, reported))
+        return Lowered(graph, engine, verdict(judged, reported))
 
     def divergence(self, graph: onnx.ModelProto) -> float:
         """Return the mean divergence from float32 on the part that decides, in nats."""
-        part = judged_part(self.division)
-        return compare(self.proven, self.load(graph), self.faces, part, judged_faces(self.division)).divergence
+        pixels = np.ascontiguousarray(self.faces.records[judged_faces(self.division)]["pixels"])
+        return divergence(self.proven.run(pixels)[0], self.load(graph).run(pixels)[0])
 
 
 @dataclass(frozen=True)
 class Lowered:
-    """A wrapped graph of a lower precision, an engine that runs it, and what the gate found."""
+    """A wrapped graph of a lower precision, an engine that runs it, what the gate found, and which layers stayed."""
 
     graph: onnx.ModelProto
     engine: Engine
-    verdict: FidelityVerdict
+    verdict: Parity
+    float_layers: tuple[str, ...] = ()
 
 
 def lower(network: onnx.ModelProto, precision: str, judge: Judge) -> Lowered:
@@ -71,8 +74,8 @@ def lower(network: onnx.ModelProto, precision: str, judge: Judge) -> Lowered:
 
 def _spared(quantizer: Quantizer, judge: Judge, spared: dict[str, float]) -> Lowered:
     found = judge.lowered(quantizer.quantized(spared))
-    verdict = replace(found.verdict, float_layers=quantizer.float_layers(spared), spared=tuple(spared.items()))
-    return replace(found, verdict=verdict)
+    judged = replace(found.verdict, spared=spared)
+    return replace(found, verdict=judged, float_layers=quantizer.float_layers(spared))
 
 
 def _by_cost(quantizer: Quantizer, judge: Judge) -> dict[str, float]:

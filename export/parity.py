@@ -6,55 +6,18 @@ such near ties are counted and listed.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data.faceset import SIDE
+from inference.manifest import NearTie, Parity
 
 TOLERANCE = 1e-5
 BATCHES = (1, 2, 7, 64)
 LEAST_CLASSES = 3
 Logits = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class NearTie:
-    """A face whose label differs although its logits agree: `margin` is the reference's lead of first over second."""
-
-    index: int
-    margin: float
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the gate found.
-
-    Attributes:
-        reason: empty where passed, else one sentence.
-        faces: faces of the run's test part among the probes.
-        largest_difference: the largest |logit difference| over all probes and batch sizes.
-        smallest_tolerance: the smallest relative tolerance that would pass.
-        near_ties: faces that get another label.
-        classes: how many different labels the reference gives to real faces.
-    """
-
-    passed: bool
-    reason: str
-    faces: int
-    probes: int
-    tolerance: float
-    largest_difference: float | None
-    smallest_tolerance: float | None
-    near_ties: tuple[NearTie, ...]
-    classes: int
-
-    def record(self) -> dict[str, Any]:
-        """Return the verdict as JSON-able values."""
-        return asdict(self)
 
 
 def probes(faces: Pixels) -> Pixels:
@@ -79,7 +42,7 @@ def answers_in_batches(answer: Callable[[Pixels], Logits], pixels: Pixels) -> li
     return [(start, answer(pixels[start:stop])) for start, stop in parts]
 
 
-def judge(reference: Logits, answered: list[tuple[int, Logits]], faces: int) -> Verdict:
+def judge(reference: Logits, answered: list[tuple[int, Logits]], faces: int) -> Parity:
     """Compare the answers with `reference` float32[probes, 7], of which the first `faces` are of real faces."""
     classes = len(np.unique(reference[:faces].argmax(axis=1)))
     finite = np.isfinite(reference).all() and all(np.isfinite(logits).all() for _, logits in answered)
@@ -101,16 +64,16 @@ def judge(reference: Logits, answered: list[tuple[int, Logits]], faces: int) -> 
         reason = (
             f"the reference gives real faces {classes} different labels; agreement proves nothing below {LEAST_CLASSES}"
         )
-    return Verdict(
-        not reason,
-        reason,
-        faces,
-        len(reference),
-        TOLERANCE,
-        float(difference.max()),
-        smallest,
-        _near_ties(reference, answered),
-        classes,
+    return Parity(
+        passed=not reason,
+        reason=reason,
+        faces=faces,
+        probes=len(reference),
+        tolerance=TOLERANCE,
+        largest_difference=float(difference.max()),
+        smallest_tolerance=smallest,
+        near_ties=_near_ties(reference, answered),
+        classes=classes,
     )
 
 
@@ -126,5 +89,5 @@ def _near_ties(reference: Logits, answered: list[tuple[int, Logits]]) -> tuple[N
     return tuple(NearTie(index, float(margins[index])) for index in sorted(differing))
 
 
-def _failed(reason: str, reference: Logits, faces: int, classes: int) -> Verdict:
-    return Verdict(False, reason, faces, len(reference), TOLERANCE, None, None, (), classes)
+def _failed(reason: str, reference: Logits, faces: int, classes: int) -> Parity:
+    return Parity(passed=False, reason=reason, faces=faces, probes=len(reference), tolerance=TOLERANCE, classes=classes)

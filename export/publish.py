@@ -11,9 +11,8 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -26,13 +25,12 @@ from data.splits import Split
 from export.canonical import canonical
 from export.card import SpoiledFigures, model_card
 from export.contract import check_finite, network_bytes, seal, wrap
-from export.fidelity import FidelityVerdict
 from export.lowering import Judge, Lowered, lower
-from export.parity import Verdict, answers_in_batches, judge, probes
+from export.parity import answers_in_batches, judge, probes
 from export.temperature import fitted_temperature
 from inference import robustness
 from inference.engine import Engine
-from inference.manifest import CONTRACT, NO_DIGEST, Manifest, Selection
+from inference.manifest import CONTRACT, NO_DIGEST, Manifest, Parity, Selection
 from training.recipe import Settings, recipe
 from training.run import Checkpoint, RunRecord, check_file, now, read_record, run_faces
 
@@ -48,7 +46,7 @@ PROBABILITY_TOLERANCE = 1e-6
 class ExportError(Exception):
     """A stage of an export failed; nothing was published."""
 
-    def __init__(self, stage: str, reason: str, verdict: Verdict | FidelityVerdict | None = None) -> None:
+    def __init__(self, stage: str, reason: str, verdict: Parity | None = None) -> None:
         super().__init__(f"{stage}: {reason}")
         self.stage, self.reason, self.verdict = stage, reason, verdict
 
@@ -101,13 +99,13 @@ def publish(
         faces, division = run_faces(job.record, data)
         failure = out / f"{job.stem}.failed.parity.json"
         try:
-            content, record = _proven(job, work, faces, division)
+            content, proof = _proven(job, work, faces, division)
         except ExportError as error:
-            refusal = error.verdict.record() if error.verdict else {"passed": False, "reason": error.reason}
-            write_json(failure, {"stage": error.stage, **refusal})
+            refusal = error.verdict or Parity(passed=False, reason=error.reason)
+            write_json(failure, {"stage": error.stage, **asdict(refusal)})
             raise
     path = out / f"{job.stem}.onnx"
-    write_json(out / f"{job.stem}.parity.json", {"stage": "passed", **record})
+    write_json(out / f"{job.stem}.parity.json", {"stage": "passed", **asdict(proof)})
     write_bytes(path, content)
     engine = Engine.load(path, provider="cpu")
     figures = spoiled_figures(engine, faces, division) if spoiled else None
@@ -200,24 +198,23 @@ def refuse_taken_names(jobs: Sequence[Job], out: Path, *, replace: bool) -> None
             )
 
 
-def _proven(job: Job, work: Path, faces: FaceSet, division: Split) -> tuple[bytes, dict[str, Any]]:
+def _proven(job: Job, work: Path, faces: FaceSet, division: Split) -> tuple[bytes, Parity]:
     """Return the artifact's bytes, sealed with the record of every gate that it passed."""
     network = _converted(job, work, faces, division)
-    graph, engine, verdict = _parity(job, work, network, len(division.test))
-    record = verdict.record()
+    graph, engine, proof = _parity(job, work, network, len(division.test))
     float_layers: tuple[str, ...] = ()
     if job.precision != "fp32":
         lowered = _lowered(job, work, network, engine, faces, division)
-        graph, engine, float_layers = lowered.graph, lowered.engine, lowered.verdict.float_layers
-        record = lowered.verdict.record() | {"fp32": record}
+        graph, engine, float_layers = lowered.graph, lowered.engine, lowered.float_layers
+        proof = replace(lowered.verdict, fp32=proof)
     temperature = fitted_temperature(engine, faces, division)
-    manifest = replace(_manifest(job, record), temperature=temperature, float_layers=float_layers)
+    manifest = replace(_manifest(job, proof), temperature=temperature, float_layers=float_layers)
     content = seal(graph, manifest)
     if network_bytes(content) != network_bytes(engine.path.read_bytes()):
         raise ExportError("seal", "the sealed file's network is not the one that was judged")
     (work / "finished.onnx").write_bytes(content)
     _check_probabilities(_load(work / "finished.onnx"), np.load(work / "pixels.npy"))
-    return content, record
+    return content, proof
 
 
 def _check_probabilities(engine: Engine, pixels: NDArray[np.uint8]) -> None:
@@ -240,7 +237,7 @@ def _converted(job: Job, work: Path, faces: FaceSet, division: Split) -> onnx.Mo
         return network
 
 
-def _parity(job: Job, work: Path, network: onnx.ModelProto, faces: int) -> tuple[onnx.ModelProto, Engine, Verdict]:
+def _parity(job: Job, work: Path, network: onnx.ModelProto, faces: int) -> tuple[onnx.ModelProto, Engine, Parity]:
     with _stage("contract"):
         graph = wrap(network)
     engine = _draft(job, graph, work / "draft.onnx")
@@ -276,7 +273,7 @@ def _lowered(
 
 
 def _draft(job: Job, graph: onnx.ModelProto, path: Path) -> Engine:
-    path.write_bytes(seal(graph, _manifest(job, {})))
+    path.write_bytes(seal(graph, _manifest(job, Parity(passed=False))))
     return _load(path)
 
 
@@ -303,7 +300,7 @@ def _framework(job: Job, work: Path) -> None:
         raise ExportError("convert", lines[-1])
 
 
-def _manifest(job: Job, parity: dict[str, Any]) -> Manifest:
+def _manifest(job: Job, parity: Parity) -> Manifest:
     record, checkpoint = job.record, job.checkpoint
     settings, part = record.settings, record.settings.split.selects_on
     return Manifest(

@@ -131,8 +131,8 @@ def _validated(one: Contender) -> float | None:
         return None
     if manifest.precision == "fp32":
         return selection.accuracy
-    cost = manifest.parity.get("parts", {}).get("validation")
-    return None if cost is None else float(cost["accuracy"])
+    cost = manifest.parity.parts.get("validation")
+    return None if cost is None else cost.accuracy
 
 
 def _pair(names: Sequence[str], pair: Pair) -> dict[str, Any]:

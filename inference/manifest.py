@@ -4,10 +4,13 @@
 """
 
 import json
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, ClassVar, Literal
 
-from data.errors import InputError
+from annotated_types import Gt
+
+from data.documents import STRICT, Count, Number, Share, parse_document, top_level
+from data.errors import InputError, printable
 from data.faceset import LABELS
 from data.splits import Split, SplitPlan
 
@@ -16,8 +19,10 @@ CONTRACT = 2
 READABLE = (1, 2)
 METADATA_KEY = "ferox.manifest"
 NO_DIGEST = "0" * 64
+FRAMEWORKS = ("torch", "tensorflow", "paddle")
 PRECISIONS = ("fp32", "fp16", "int8")
-ORIGINS = ("trained",)
+PARTS = {"train", "validation", "test"}
+Setting = str | int | float | bool | None
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,12 @@ class DataRecord:
     drop_duplicates: bool
     folds: int
     fold: int | None
-    counts: dict[str, int]
+    counts: dict[str, Count]
+
+    def __post_init__(self) -> None:
+        if set(self.counts) != PARTS:
+            raise InputError(f"the counts are of {printable(', '.join(self.counts))}, expected {', '.join(PARTS)}")
+        self.plan()
 
     def plan(self) -> SplitPlan:
         """Return the plan that divides the same faces in the same way."""
@@ -67,9 +77,9 @@ class Selection:
     `part` is `validation`, or `test` where the protocol has no validation part; accuracy is a share, 0 to 1.
     """
 
-    part: str
-    epoch: int
-    accuracy: float
+    part: Literal["validation", "test"]
+    epoch: Count
+    accuracy: Share
     loss: float
 
 
@@ -82,10 +92,76 @@ class Temperature:
     `log_loss_before` to `log_loss`; it is 1, and these are None, where there is no validation part to fit it on.
     """
 
-    value: float = 1.0
-    faces: int | None = None
+    value: Annotated[float, Gt(0)] = 1.0
+    faces: Number | None = None
     log_loss_before: float | None = None
     log_loss: float | None = None
+
+
+@dataclass(frozen=True)
+class NearTie:
+    """A face whose label differs although its logits agree: `margin` is the reference's lead of first over second."""
+
+    index: Count
+    margin: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fidelity:
+    """A lower precision beside float32 on some faces.
+
+    Attributes:
+        part: of the division that the faces are from.
+        faces: how many.
+        accuracy_fp32: from 0 to 1, as are the next two.
+        accuracy: of the lower precision.
+        agreement: the share of faces with the same label.
+        divergence: the mean Kullback-Leibler divergence, in nats, of its probabilities from float32's, both at
+            temperature 1; None in files of contract 1.
+        interval: the paired 95 % bootstrap interval of `accuracy` - `accuracy_fp32`; None in files of contract 1.
+    """
+
+    part: Literal["train", "validation", "test"]
+    faces: Number
+    accuracy_fp32: Share
+    accuracy: Share
+    agreement: Share
+    divergence: float | None = None
+    interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parity:
+    """How an artifact was proven, or why it was not; None is what its gate does not ask about.
+
+    Attributes:
+        reason: empty where passed, else one sentence.
+        faces: of the run's test part among the `probes`, which float32 was compared with the framework on.
+        tolerance: the relative one of each face's logits, and the `smallest_tolerance` that would pass.
+        largest_difference: the largest |logit difference| over all probes and batch sizes.
+        near_ties: faces that get another label.
+        classes: how many different labels the reference gives to real faces.
+        judged_on: the part that a lower precision was judged on, within `limits`; `parts` has what was found there and
+            on the test part, by part. `spared` are the layers that were left in float32 since int8 was refused with
+            them, and the divergence of each alone. `accuracy_drop` is what files of contract 1 say instead.
+        fp32: of a lower precision, how the float32 artifact that it was made from was proven.
+    """
+
+    passed: bool
+    reason: str = ""
+    faces: Count | None = None
+    probes: Count | None = None
+    tolerance: float | None = None
+    largest_difference: float | None = None
+    smallest_tolerance: float | None = None
+    near_ties: tuple[NearTie, ...] = ()
+    classes: Count | None = None
+    judged_on: Literal["train", "validation"] | None = None
+    limits: dict[str, float] = field(default_factory=dict)
+    parts: dict[str, Fidelity] = field(default_factory=dict)
+    spared: dict[str, float] = field(default_factory=dict)
+    accuracy_drop: float | None = None
+    fp32: "Parity | None" = None
 
 
 @dataclass(frozen=True)
@@ -99,24 +175,31 @@ class Manifest:
     float32, by the names of their nodes.
     """
 
+    __pydantic_config__: ClassVar = STRICT
+
     contract: int
     digest: str
     model: str
-    parameters: int
+    parameters: Count
     precision: str
     framework: str
     versions: dict[str, str]
     labels: tuple[str, ...]
-    recipe: dict[str, Any]
+    recipe: dict[str, Setting | tuple[Setting, ...] | dict[str, Setting]]
     data: DataRecord
     selection: Selection
     checkpoint_sha256: str
-    parity: dict[str, Any]
+    parity: Parity
     created: str
     inherited: tuple[DataRecord, ...] = ()
-    origin: str = "trained"
+    origin: Literal["trained"] = "trained"
     temperature: Temperature = Temperature()
     float_layers: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, known in (("precision", PRECISIONS), ("framework", FRAMEWORKS)):
+            if (value := getattr(self, name)) not in known:
+                raise InputError(f"{name} is {printable(value)[:40]!r}, expected one of {', '.join(known)}")
 
     @property
     def learned(self) -> tuple[DataRecord, ...]:
@@ -129,7 +212,7 @@ class Manifest:
 
 
 # What a manifest of contract 1 does not say.
-LATER: dict[str, Any] = {"origin": "trained", "temperature": asdict(Temperature()), "float_layers": []}
+LATER = ("inherited", "origin", "temperature", "float_layers")
 
 
 def parse_manifest(text: str, name: str) -> Manifest:
@@ -143,69 +226,18 @@ def parse_manifest(text: str, name: str) -> Manifest:
         InputError: it is of another contract version, or not a manifest of this version.
     """
     remedy = "export the run again with this version: python -m export RUN"
-    try:
-        content = json.loads(text)
-    except ValueError:
-        raise InputError(f"{name}: its {METADATA_KEY} is not JSON; {remedy}") from None
-    version = content.get("contract") if isinstance(content, dict) else None
-    if version not in READABLE:
+    found = top_level(text)
+    if found is None:
+        raise InputError(f"{name}: its {METADATA_KEY} is not a JSON object; {remedy}")
+    version = found.get("contract")
+    if version not in READABLE or isinstance(version, bool):
         known = " and ".join(map(str, READABLE))
-        raise InputError(f"{name} follows contract version {version!r}, this engine reads {known}; {remedy}")
-    try:
-        manifest = _build(content)
-    except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
-        raise InputError(
-            f"{name}: its manifest does not follow contract version {version} ({error}); {remedy}"
-        ) from error
+        raise InputError(f"{name} follows contract version {version!r:.40}, this engine reads {known}; {remedy}")
+    where = f"{name}: its manifest does not follow contract version {version}"
+    if version == CONTRACT and (missing := [field for field in LATER if field not in found]):
+        raise InputError(f"{where}: {', '.join(missing)} is missing; {remedy}")
+    manifest = parse_document(Manifest, text, where, remedy)
     if manifest.labels != LABELS:
-        raise InputError(f"{name}: its labels are {', '.join(manifest.labels)}; expected {', '.join(LABELS)}; {remedy}")
+        labels = printable(", ".join(manifest.labels))[:100]
+        raise InputError(f"{name}: its labels are {labels}; expected {', '.join(LABELS)}; {remedy}")
     return manifest
-
-
-def _build(content: dict[str, Any]) -> Manifest:
-    if content["contract"] == 1:
-        # Those from before there was fine-tuning do without `inherited`, too.
-        content = {"inherited": [], **LATER} | content
-    _check_fields(Manifest, content)
-    selection = content["selection"]
-    _check_fields(Selection, selection)
-    record, *inherited = [_data(one) for one in (content["data"], *content["inherited"])]
-    for name in ("model", "precision", "framework", "digest", "checkpoint_sha256", "created"):
-        if not isinstance(content[name], str):
-            raise TypeError(f"{name} is {content[name]!r}, expected text")
-    if content["origin"] not in ORIGINS:
-        raise ValueError(f"origin is {content['origin']!r}, expected {' or '.join(ORIGINS)}")
-    for name in ("versions", "recipe", "parity"):
-        if not isinstance(content[name], dict):
-            raise TypeError(f"{name} is {content[name]!r}, expected an object")
-    labels = tuple(str(label) for label in content["labels"])
-    parts = {
-        "data": record,
-        "inherited": tuple(inherited),
-        "selection": Selection(**selection),
-        "labels": labels,
-        "temperature": _temperature(content["temperature"]),
-        "float_layers": tuple(str(layer) for layer in content["float_layers"]),
-    }
-    return Manifest(**(content | parts))
-
-
-def _temperature(content: dict[str, Any]) -> Temperature:
-    _check_fields(Temperature, content)
-    value = content["value"]
-    if not isinstance(value, int | float) or not 0 < value < float("inf"):
-        raise ValueError(f"temperature is {value!r}, expected a number above 0")
-    return Temperature(**content)
-
-
-def _data(content: dict[str, Any]) -> DataRecord:
-    _check_fields(DataRecord, content)
-    record = DataRecord(**content)
-    record.plan()
-    return record
-
-
-def _check_fields(kind: type, content: dict[str, Any]) -> None:
-    wanted = {field.name for field in fields(kind)}
-    if set(content) != wanted:
-        raise ValueError(f"{kind.__name__} has the fields {sorted(content)}, expected {sorted(wanted)}")

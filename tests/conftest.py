@@ -22,7 +22,7 @@ from export.contract import seal, wrap
 from inference.compare import Options, compare
 from inference.engine import Engine
 from inference.evaluate import assign
-from inference.manifest import CONTRACT, NO_DIGEST, Manifest, Selection, data_record
+from inference.manifest import CONTRACT, NO_DIGEST, Manifest, Parity, Selection, data_record
 
 # Hundreds of child processes import a framework each, which takes two to three times as long from source.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -109,7 +109,7 @@ def tiny_manifest(drawn: FaceSet) -> Manifest:
         data=data_record(drawn.source, drawn.fingerprint, split(drawn, SplitPlan())),
         selection=Selection("validation", 1, 0.5, 1.5),
         checkpoint_sha256="1" * 64,
-        parity={"passed": True, "faces": 30, "largest_difference": 1e-6},
+        parity=Parity(passed=True, faces=30, largest_difference=1e-6),
         created="2026-01-01T00:00:00+00:00",
     )
 

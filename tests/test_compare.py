@@ -25,6 +25,7 @@ from inference.comparison import summary_table
 from inference.contenders import contender, decisive_settings, tables, twins
 from inference.engine import Engine
 from inference.evaluate import assign, measure
+from inference.manifest import Fidelity, Parity
 from inference.progress import Meter
 from inference.robustness import CONDITIONS
 from inference.selection import with_ensembles
@@ -248,12 +249,12 @@ def test_the_pick_is_the_best_on_the_validation_part(content: Content) -> None:
 def test_a_lower_precision_is_picked_by_what_its_export_measured(
     portraits: FaceSet, artifacts: dict[str, Path], tmp_path: Path
 ) -> None:
-    cost = {"part": "validation", "faces": 70, "accuracy_fp32": 0.2, "accuracy": 0.999, "agreement": 0.9}
+    cost = Fidelity(part="validation", faces=70, accuracy_fp32=0.2, accuracy=0.999, agreement=0.9)
     first, second = (
         Engine.load(artifacts[f"{model}.torch.published-official"], provider="cpu", threads=1)
         for model in ("cnn_1", "mlp_1")
     )
-    parity = {"passed": True, "parts": {"validation": cost}}
+    parity = Parity(passed=True, parts={"validation": cost})
     second = replace(second, manifest=replace(second.manifest, precision="int8", parity=parity))
     options = Options(robustness=False, latency=False)
     tasks = [assign(engine, portraits) for engine in (first, second)]

@@ -13,15 +13,16 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from data.documents import parse_document
 from data.draw import write_csv
 from data.faceset import FaceSet
 from export import publish as publishing
 from export.card import model_card
 from inference.engine import Engine
+from inference.manifest import Parity
 from training.recipe import FRAMEWORKS
 from training.run import read_record
 
@@ -210,7 +211,13 @@ def test_a_finished_run_has_its_record_and_pictures(framework: str, uninterrupte
     assert not [*uninterrupted.glob("state-*"), *uninterrupted.glob("average-*")]
 
 
-def card(folder: Path, proof: dict[str, Any]) -> str:
+def proof_of(model: Path) -> tuple[str, Parity]:
+    """The stage and the verdict that stand beside an artifact."""
+    content = json.loads(model.with_suffix(".parity.json").read_text())
+    return content.pop("stage"), parse_document(Parity, json.dumps(content), "parity.json", "")
+
+
+def card(folder: Path, proof: Parity) -> str:
     """The model card that an export of a run writes, were this its proof."""
     job = publishing.read_job(folder, "fp32")
     return model_card(publishing._manifest(job, proof), job.record)
@@ -223,8 +230,8 @@ def test_a_trained_run_is_published_evaluates_to_the_run_s_own_accuracy_can_teac
     folder = last_line(run("training", *common, "--out", tmp_path / "runs"))
     model = last_line(run("export", folder, "--out", tmp_path / "models"))
     assert model.name == f"mlp_1.{framework}.published-official.onnx"
-    proof = json.loads(model.with_suffix(".parity.json").read_text())
-    assert proof["passed"] is True
+    stage, proof = proof_of(model)
+    assert (stage, proof.passed) == ("passed", True)
     manifest = Engine.load(model, provider="cpu", threads=1).manifest
     assert manifest.temperature.faces == manifest.data.counts["validation"]
     assert model.with_suffix(".md").read_text() == model_card(manifest, read_record(folder))

@@ -1,6 +1,7 @@
 """The training behind the page: one at a time, in a process that outlives whoever started it."""
 
 import errno
+import json
 import os
 import re
 import signal
@@ -27,7 +28,7 @@ from demo.training_view import layers, view
 from inference.faces import HaarFinder
 from inference.manifest import DataRecord
 from training.loop import start_record
-from training.run import Checkpoint, Machine
+from training.run import Checkpoint, Machine, write_record
 from training.specs import MODELS, model_spec
 from training.weights import parameter_count
 
@@ -335,3 +336,48 @@ def test_layers_are_listed_with_all_of_their_parameters(name: str) -> None:
     html = layers(model_spec(name), "en")
     counts = [int(text.replace(",", "")) for text in re.findall(r"<td>([\d,]+)</td></tr>", html)]
     assert sum(counts) == parameter_count(model_spec(name))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "{",
+        '{"title": "MLP-1", "folder": null}',
+        '{"title": 3, "folder": null, "wish": "run"}',
+        '{"title": "MLP-1", "folder": "x", "wish": "fly"}',
+        '{"title": "a", "folder": {}, "wish": "run"}',
+        "[" * 50_000,
+    ],
+    ids=range(8),
+)
+def test_a_state_that_cannot_be_made_out_is_said_and_a_new_training_takes_its_place(
+    tmp_path: Path, content: str
+) -> None:
+    trainer = Trainer(tmp_path)
+    (tmp_path / ".demo").mkdir()
+    (tmp_path / ".demo" / "current.json").write_text(content)
+    current = trainer.current()
+    assert current.status == "failed"
+    assert "start a new training" in current.reason
+    assert "current.json" in view(current, "en")
+    with pytest.raises(InputError, match=r"current\.json"):
+        trainer.stop()
+    trainer.start("MLP-1", ["--model", "mlp_1", "--epochs", "0"])
+    trainer.wait(60)
+    assert trainer.current().title == "MLP-1"
+
+
+@pytest.mark.parametrize("wrong", ["run.json", "metrics.jsonl"])
+def test_a_run_whose_files_were_damaged_does_not_take_the_tab_down(tmp_path: Path, wrong: str) -> None:
+    current = trained(tmp_path)
+    assert current.record is not None
+    write_record(tmp_path, current.record)
+    (tmp_path / wrong).write_text('{"epoch": []}')
+    runs = tmp_path / "runs"
+    (runs / ".demo").mkdir(parents=True)
+    state = {"title": "MLP-1", "folder": str(tmp_path), "wish": "run"}
+    (runs / ".demo" / "current.json").write_text(json.dumps(state))
+    html = view(Trainer(runs).current(), "en")
+    assert wrong in html

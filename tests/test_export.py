@@ -30,7 +30,7 @@ from export.quantize import half
 from inference import manifest as manifest_module
 from inference.corruptions import KINDS
 from inference.engine import Engine
-from inference.manifest import Manifest, Temperature, parse_manifest
+from inference.manifest import Manifest, Parity, Temperature, parse_manifest
 from training.run import read_record
 
 
@@ -109,16 +109,16 @@ def test_a_lower_precision_is_published_with_its_cost_or_not_at_all(
     engines = [Engine.load(path, provider="cpu", threads=1) for path in (full, low)]
     manifest = engines[1].manifest
     assert manifest.precision == precision
-    assert manifest.parity["fp32"]["passed"] is True
+    assert manifest.parity.fp32.passed is True
     faces = load(trained.parents[3] / "fer2013.csv")
     for part in ("validation", "test"):
         places = split(faces, SplitPlan()).part(part)
         logits = [engine.run(np.ascontiguousarray(faces.pixels[places]))[0] for engine in engines]
         assert 0 < np.abs(logits[1] - logits[0]).max() < 0.1 * np.abs(logits[0]).max()
         right = [float((answer.argmax(axis=1) == faces.labels[places]).mean()) for answer in logits]
-        cost = manifest.parity["parts"][part]
-        assert [cost["accuracy_fp32"], cost["accuracy"]] == right
-        assert cost["agreement"] == (logits[0].argmax(axis=1) == logits[1].argmax(axis=1)).mean()
+        cost = manifest.parity.parts[part]
+        assert [cost.accuracy_fp32, cost.accuracy] == right
+        assert cost.agreement == (logits[0].argmax(axis=1) == logits[1].argmax(axis=1)).mean()
     if precision == "int8":
         assert 60 < largest_weight(low) <= 64
     card = low.with_suffix(".md").read_text()
@@ -365,8 +365,9 @@ def test_a_card_names_every_class_that_is_missed_more_often_than_found_and_what_
     classes = tuple(replace(one, recall=recalls[one.label]) for one in record.test.classes)
     settings = replace(record.settings, augmentation="corruptions")
     record = replace(record, test=replace(record.test, classes=classes), settings=settings)
-    manifest = publishing._manifest(publishing.read_job(trained, "fp32"), {"faces": 1, "near_ties": []})
-    manifest = replace(manifest, parity=manifest.parity | {"largest_difference": 1e-6})
+    manifest = publishing._manifest(
+        publishing.read_job(trained, "fp32"), Parity(passed=True, faces=1, largest_difference=1e-6)
+    )
     spoiled = SpoiledFigures("validation", 200, 0.7, dict.fromkeys(KINDS, 0.5) | {"noise": 0.64})
     card = model_card(manifest, record, spoiled)
     assert (

@@ -23,7 +23,7 @@ from data.splits import SplitPlan, split
 from export.contract import seal, wrap
 from inference.engine import Engine
 from inference.evaluate import assign, measure
-from inference.manifest import CONTRACT, NO_DIGEST, DataRecord, Manifest, Selection, Temperature, data_record
+from inference.manifest import CONTRACT, NO_DIGEST, DataRecord, Manifest, Parity, Selection, Temperature, data_record
 from inference.report import document
 from inference.results import read
 
@@ -69,7 +69,7 @@ def manifest(data: DataRecord) -> Manifest:
         data=data,
         selection=Selection("validation", 1, 0.5, 1.5),
         checkpoint_sha256="1" * 64,
-        parity={"passed": True, "faces": 30, "largest_difference": 1e-6},
+        parity=Parity(passed=True, faces=30, largest_difference=1e-6),
         created="2026-01-01T00:00:00+00:00",
         temperature=Temperature(1.25, 30, 1.6, 1.5),
     )

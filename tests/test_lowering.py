@@ -13,11 +13,11 @@ from data.faceset import FaceSet
 from data.splits import SplitPlan, split
 from export import fidelity
 from export.contract import seal, wrap
-from export.fidelity import Fidelity, divergence, judged_faces, judged_part
+from export.fidelity import divergence, judged_faces, judged_part, refusal
 from export.lowering import Judge, lower
 from export.temperature import HIGHEST, LOWEST, fit, fitted_temperature, log_loss
 from inference.engine import Engine
-from inference.manifest import Manifest, Temperature
+from inference.manifest import Fidelity, Manifest, Temperature
 
 SEEDED = np.random.default_rng(0)
 
@@ -77,12 +77,13 @@ def test_divergence_is_zero_for_the_same_answers_and_grows_with_the_difference()
 
 
 def test_accuracy_is_refused_for_what_is_sure_and_not_for_noise() -> None:
-    same = Fidelity("validation", 3589, 0.70, 0.69, 0.98, 0.001, (-0.015, -0.006))
-    assert "surely (95 %) by more than 0.5 points" in same.reason
-    assert not replace(same, interval=(-0.015, -0.004)).reason
-    assert "diverge" in replace(same, divergence=0.021).reason
-    assert "diverge" in replace(same, divergence=float("nan")).reason
-    assert "94.00% of the faces the same label, under 95%" in replace(same, agreement=0.94).reason
+    found = {"accuracy_fp32": 0.70, "accuracy": 0.69, "agreement": 0.98, "divergence": 0.001}
+    same = Fidelity(part="validation", faces=3589, interval=(-0.015, -0.006), **found)
+    assert "surely (95 %) by more than 0.5 points" in refusal(same)
+    assert not refusal(replace(same, interval=(-0.015, -0.004)))
+    assert "diverge" in refusal(replace(same, divergence=0.021))
+    assert "diverge" in refusal(replace(same, divergence=float("nan")))
+    assert "94.00% of the faces the same label, under 95%" in refusal(replace(same, agreement=0.94))
 
 
 def test_no_lower_precision_is_judged_on_a_test_part(drawn: FaceSet, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,15 +143,14 @@ def test_the_layer_that_int8_spoils_is_left_in_float32_and_named(
 ) -> None:
     found = lower(uneven_network, "int8", judge(uneven_network, tiny_manifest, drawn, tmp_path))
     assert found.verdict.passed
-    assert found.verdict.float_layers == ("second", "third")
-    ((name, cost),) = found.verdict.spared
+    assert found.float_layers == ("second", "third")
+    ((name, cost),) = found.verdict.spared.items()
     assert name == "second"
     assert cost > fidelity.LARGEST_DIVERGENCE
     stored = {tensor.name: tensor.data_type for tensor in found.graph.graph.initializer}
     assert (stored["second"], stored["first_quantized"]) == (TensorProto.FLOAT, TensorProto.INT8)
-    record = found.verdict.record()
-    assert record["judged_on"] == "validation"
-    assert list(record["parts"]) == ["validation", "test"]
+    assert found.verdict.judged_on == "validation"
+    assert list(found.verdict.parts) == ["validation", "test"]
 
 
 def test_int8_that_loses_nothing_spares_no_layer_but_the_last(
@@ -161,7 +161,7 @@ def test_int8_that_loses_nothing_spares_no_layer_but_the_last(
     for node in named.graph.node:
         node.name = node.op_type.lower()
     found = lower(named, "int8", judge(named, tiny_manifest, drawn, tmp_path))
-    assert (found.verdict.passed, found.verdict.float_layers, found.verdict.spared) == (True, ("gemm",), ())
+    assert (found.verdict.passed, found.float_layers, found.verdict.spared) == (True, ("gemm",), {})
 
 
 def test_int8_that_no_layer_saves_is_refused(
@@ -176,4 +176,4 @@ def test_int8_that_no_layer_saves_is_refused(
     assert not found.verdict.passed
     assert "the same label" in found.verdict.reason
     # With the first one, too, it would be float32 by another name.
-    assert found.verdict.float_layers == ("second", "third")
+    assert found.float_layers == ("second", "third")

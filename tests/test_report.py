@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from data.splits import SplitPlan, split
 from inference.comparison import summary_table
 from inference.exposure import exposure, refuse_seen
 from inference.figures import draw_confusion, draw_curves, draw_reliability, draw_roc, percent
-from inference.manifest import CONTRACT, Manifest, Selection, data_record
+from inference.manifest import CONTRACT, Fidelity, Manifest, Parity, Selection, data_record
 from inference.metrics import summarise
 from inference.page import parity_verdict
 from inference.report import Evaluation, Speed, document, worst_of, write_report
@@ -52,7 +53,7 @@ def manifest_for(faces: FaceSet, plan: SplitPlan = OFFICIAL, **changes: Any) -> 
         data=data_record(faces.source, faces.fingerprint, division),
         selection=Selection(plan.selects_on, 7, 0.5, 1.25),
         checkpoint_sha256="1" * 64,
-        parity={"passed": True},
+        parity=Parity(passed=True),
         created="2026-01-02T03:04:05+00:00",
     )
     return replace(manifest, **changes)
@@ -178,9 +179,7 @@ def test_page_is_well_formed_and_needs_nothing_else(tmp_path: Path) -> None:
 def test_page_escapes_what_others_wrote(tmp_path: Path) -> None:
     evil = "<script>alert('1')</script>&"
     faces = replace(noise(), source=evil)
-    manifest = manifest_for(
-        faces, model=evil, framework=evil, versions={evil: evil}, recipe={"recipe": evil, evil: evil}
-    )
+    manifest = manifest_for(faces, model=evil, versions={evil: evil}, recipe={"recipe": evil, evil: evil})
     text = (write_report(evaluation(tmp_path, faces, manifest=manifest), tmp_path) / "report.html").read_text()
     assert "script" not in Page(text).tags
     assert "<script" not in text
@@ -260,8 +259,8 @@ def test_the_proof_is_worded_without_what_is_empty_and_without_digits_that_say_n
 
 def test_report_says_what_a_lower_precision_cost(tmp_path: Path) -> None:
     faces = noise()
-    cost = {"accuracy_fp32": 0.62, "accuracy": 0.618, "agreement": 0.987}
-    manifest = manifest_for(faces, precision="int8", parity={"passed": True, "parts": {"test": cost}})
+    cost = Fidelity(part="test", faces=100, accuracy_fp32=0.62, accuracy=0.618, agreement=0.987)
+    manifest = manifest_for(faces, precision="int8", parity=Parity(passed=True, parts={"test": cost}))
     content = document(evaluation(tmp_path, faces, manifest=manifest))
     assert "int8 changed its answer on 1.30 % of the test part's faces: accuracy 61.80 %, against 62.00 %" in " ".join(
         content["notes"]
@@ -348,16 +347,8 @@ def test_figures_are_drawn_even_where_everything_is_undefined(tmp_path: Path) ->
 
 @pytest.mark.parametrize("epochs", [0, 1, 5])
 def test_curves_are_drawn_for_any_number_of_epochs(tmp_path: Path, epochs: int) -> None:
-    history = [
-        {
-            "epoch": epoch,
-            "train_loss": 1 / epoch,
-            "train_accuracy": 0.5,
-            "validation_loss": 1.0,
-            "validation_accuracy": 0.4,
-        }
-        for epoch in range(1, epochs + 1)
-    ]
+    same = {"train_accuracy": 0.5, "validation_loss": 1.0, "validation_accuracy": 0.4}
+    history = [SimpleNamespace(epoch=epoch, train_loss=1 / epoch, **same) for epoch in range(1, epochs + 1)]
     draw_curves(history, tmp_path / "curves.png")
     with Image.open(tmp_path / "curves.png") as picture:
         assert picture.format == "PNG"

@@ -29,9 +29,9 @@ from training.recipe import Settings, learning_rate
 from training.run import (
     SCHEMA,
     Checkpoint,
+    FinalFigures,
     Progress,
     RunRecord,
-    TestFigures,
     check_file,
     now,
     write_answers,
@@ -292,7 +292,7 @@ class Trainer:
         self.learner.set_weights(load_weights(check_file(self.folder, best.file, best.sha256), self.spec))
         logits = self.learner.logits(self.test[0])
         figures = judge(logits, self.test[1])
-        test = TestFigures(
+        test = FinalFigures(
             epoch=best.epoch,
             faces=len(logits),
             loss=figures.loss,

@@ -5,9 +5,9 @@ from typing import Any
 
 from data.errors import InputError
 from data.splits import SplitPlan
+from inference.manifest import FRAMEWORKS as FRAMEWORKS
 from training.specs import model_spec
 
-FRAMEWORKS = ("torch", "tensorflow", "paddle")
 RECIPES = ("published", "best")
 CHOICES: dict[str, tuple[str, ...]] = {
     "framework": FRAMEWORKS,

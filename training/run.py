@@ -17,7 +17,7 @@ from typing import IO, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from data.documents import STRICT, Count, Number, Seconds, Share, parse_document, version_of
+from data.documents import STRICT, Count, Number, Seconds, Share, parse_document, top_level
 from data.errors import InputError
 from data.faceset import FaceSet
 from data.files import remove_temporaries, sha256, write_json
@@ -84,7 +84,7 @@ class Move:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TestFigures:
+class FinalFigures:
     """The best epoch's figures on the test part: `loss` is the mean cross-entropy in nats, `accuracy` from 0 to 1."""
 
     epoch: Number
@@ -120,7 +120,7 @@ class RunRecord:
     seconds: Seconds
     checkpoints: tuple[Checkpoint, ...]
     progress: Progress | None
-    test: TestFigures | None
+    test: FinalFigures | None
     teachings_sha256: str | None = None
     inherited: tuple[DataRecord, ...] = ()
     moves: tuple[Move, ...] = ()
@@ -192,8 +192,8 @@ def read_record(folder: Path) -> RunRecord:
         raise InputError(
             f"{folder} is no training run ({RECORD_FILE}: {error.strerror}); expected a folder that training made"
         ) from error
-    if (found := version_of(content, "schema")) != SCHEMA:
-        raise InputError(f"{file} has the schema {found!r}, expected {SCHEMA}; train again")
+    if (found := (top_level(content) or {}).get("schema")) != SCHEMA:
+        raise InputError(f"{file} is of another version: its schema is {found!r:.40}, expected {SCHEMA}; train again")
     return parse_document(RunRecord, content, str(file), "restore it or train again")
 
 
