@@ -10,10 +10,9 @@ from data.errors import InputError
 from demo import reports
 from demo.cards import notice
 from demo.page import Page, browser_language
-from demo.reports import Report
+from demo.reports import Shown
 from demo.shelf import title
 from demo.words import Language, say
-from inference.comparison import model_name, table_heading
 from inference.figures import percent
 from inference.markup import or_dash
 from inference.page import image_address
@@ -55,7 +54,7 @@ def side_by_side(page: Page, names: Sequence[str], lang: Language) -> str:
     """Return tables of the chosen reports, one for what may be compared, with their confusion and ROC pictures."""
     if not reports.names(page.report_roots):
         return notice(say(lang, "no_report", folder=page.reports.name), "empty")
-    found: list[Report] = []
+    found: list[Shown] = []
     refused: list[str] = []
     for name in names[:MOST]:
         try:
@@ -80,40 +79,38 @@ def framed(page: Page, name: str | None) -> str:
     )
 
 
-def _table(group: Sequence[Report], lang: Language) -> str:
+def _table(group: Sequence[Shown], lang: Language) -> str:
     head = "".join(f"<th scope='col'>{say(lang, f'column_{name}')}</th>" for name in COLUMNS)
     rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in _cells(each))}</tr>" for each in group)
     notes = "".join(
         f"<li>{escape(f'{title(each.name)}: ' if len(group) > 1 else '')}{escape(note)}</li>"
         for each in group
-        for note in each.content["notes"]
+        for note in each.report.notes
     )
     return (
-        f"<h3 class='fx-title'>{escape(table_heading(group[0].content))}</h3>"
+        f"<h3 class='fx-title'>{escape(group[0].report.heading)}</h3>"
         f"<div class='fx-table fx-numbers'><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
         f"{f'<ul class=fx-notes>{notes}</ul>' if notes else ''}"
     )
 
 
-def _cells(report: Report) -> tuple[str, ...]:
-    content = report.content
-    manifest, figures = content["manifest"], content["figures"]
-    low, high = figures["interval"]
+def _cells(shown: Shown) -> tuple[str, ...]:
+    report, figures = shown.report, shown.report.figures
     return (
-        model_name(content),
-        manifest["framework"],
-        percent(figures["accuracy"], 2),
-        f"{100 * low:.2f}–{100 * high:.2f}",
-        or_dash(figures["macro"]["f1"]["value"], ".4f"),
-        or_dash(figures["macro_roc"]["auc"], ".4f"),
-        f"{figures['log_loss']:.4f}",
-        f"{figures['calibration_error']:.4f}",
-        f"{content['model']['bytes'] / 1e6:.1f}",
-        f"{content['engine']['images_per_second']:,.0f}",
+        report.label,
+        report.manifest.framework,
+        percent(figures.accuracy, 2),
+        report.interval,
+        or_dash(figures.macro.f1.value, ".4f"),
+        or_dash(figures.macro_roc.auc, ".4f"),
+        f"{figures.log_loss:.4f}",
+        f"{figures.calibration_error:.4f}",
+        f"{report.megabytes:.1f}",
+        f"{report.engine.images_per_second:,.0f}",
     )
 
 
-def _pictures(group: Sequence[Report], lang: Language) -> str:
+def _pictures(group: Sequence[Shown], lang: Language) -> str:
     shown = []
     for report in group:
         pictures = "".join(_picture(report, name, lang) for name in ("confusion", "roc"))
@@ -121,7 +118,7 @@ def _pictures(group: Sequence[Report], lang: Language) -> str:
     return "".join(shown)
 
 
-def _picture(report: Report, name: str, lang: Language) -> str:
+def _picture(report: Shown, name: str, lang: Language) -> str:
     content = report.picture(name)
     if content is None:
         return ""

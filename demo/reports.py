@@ -1,24 +1,23 @@
 """The evaluations on disk: what `python -m inference evaluate` and `compare` wrote, and what came with the models."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from data.errors import InputError
-from inference.comparison import model_name, table_key
-from inference.report import PAGE_FILE, REPORT_FILE, VERSION
+from inference.comparison import grouped
+from inference.report import PAGE_FILE
+from inference.report_document import REPORT_FILE, Report, read_report
 
 COMPARISON_PAGE = "compare.html"
 
 
 @dataclass(frozen=True)
-class Report:
-    """One model's evaluation: its folder and the content of its `report.json`."""
+class Shown:
+    """One model's evaluation: its folder and its report."""
 
     folder: Path
-    content: Mapping[str, Any]
+    report: Report
 
     @property
     def name(self) -> str:
@@ -49,28 +48,21 @@ def page(roots: Sequence[Path], name: str) -> str:
     raise _unknown(name, pages(roots))
 
 
-def report(roots: Sequence[Path], name: str) -> Report:
-    """Read a report; an `InputError` where there is none of that name, or it is of another version."""
+def report(roots: Sequence[Path], name: str) -> Shown:
+    """Read a report; an `InputError` where there is none of that name, or it cannot be used."""
     folder = _found(roots, REPORT_FILE).get(name)
     if folder is None:
         raise _unknown(name, names(roots))
-    content = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
     try:
-        # Written before test-time augmentation was: whatever needs it would fail later.
-        model_name(content)
-    except KeyError as missing:
-        raise InputError(f"{name} has no {missing}: it was written by an older version; evaluate again") from missing
-    if content["report"] != VERSION:
-        raise InputError(f"{name} is of report version {content['report']!r}, expected {VERSION}; evaluate again")
-    return Report(folder, content)
+        return Shown(folder, read_report(folder))
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
 
 
-def tables(reports: list[Report]) -> list[list[Report]]:
+def tables(reports: Sequence[Shown]) -> list[list[Shown]]:
     """Divide reports into those whose figures may stand in one table, each by falling accuracy."""
-    groups: dict[tuple[str, ...], list[Report]] = {}
-    for each in reports:
-        groups.setdefault(table_key(each.content), []).append(each)
-    return [sorted(group, key=lambda each: -each.content["figures"]["accuracy"]) for group in groups.values()]
+    shown = {id(each.report): each for each in reports}
+    return [[shown[id(found)] for found in group] for group in grouped([each.report for each in reports])]
 
 
 def _found(roots: Sequence[Path], file: str) -> dict[str, Path]:
@@ -78,19 +70,9 @@ def _found(roots: Sequence[Path], file: str) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for root in roots:
         for path in sorted(root.glob(f"*/{file}")):
-            if file != REPORT_FILE or _version(path) is not None:
-                found.setdefault(path.parent.name, path.parent)
+            found.setdefault(path.parent.name, path.parent)
     return found
 
 
 def _unknown(name: str, known: Sequence[str]) -> InputError:
     return InputError(f"there is no report {name[:100]!r}; expected one of {', '.join(known) or 'none yet'}")
-
-
-def _version(path: Path) -> int | None:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    version = content.get("report") if isinstance(content, dict) else None
-    return version if isinstance(version, int) else None

@@ -10,14 +10,14 @@ from typing import Any
 
 from data.faceset import LABELS
 from data.files import remove_temporaries, write_json, write_text
-from inference.comparison import model_name
 from inference.comparison_row import row
 from inference.contenders import Contender, Table, twins
 from inference.corruptions import STRENGTHS, UNITS
 from inference.machine import available_cpus, processor_name
 from inference.measurements import Measured
 from inference.paired import Pair, pairs
-from inference.report import PREDICTIONS_FILE, REPORT_FILE, document, predictions_table
+from inference.report import PREDICTIONS_FILE, document, predictions_table
+from inference.report_document import REPORT_FILE
 from inference.robustness import CONDITIONS, SEED
 
 VERSION = 1
@@ -26,16 +26,16 @@ PAGE_FILE = "compare.html"
 
 def comparison(tables: Sequence[Table], measured: Measured) -> dict[str, Any]:
     """The content of a comparison's `report.json`."""
-    first = document(tables[0].contenders[0].members[0])["engine"]
+    first = tables[0].contenders[0].members[0].speed
     return {
         "comparison": VERSION,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": {
             "processor": processor_name(),
             "processors": available_cpus(),
-            "threads": first["threads"],
-            "providers": first["providers"],
-            "onnxruntime": first["onnxruntime"],
+            "threads": first.threads,
+            "providers": list(first.providers),
+            "onnxruntime": first.onnxruntime,
             "load": measured.load,
         },
         "seconds": {"evaluation": measured.evaluation_seconds, "engines": measured.engine_seconds},
@@ -73,18 +73,18 @@ def disagreements_table(table: Table, group: Sequence[int]) -> str:
 
 def _table(table: Table, measured: Measured, number: int) -> dict[str, Any]:
     first = document(table.contenders[0].members[0])
-    on, own = first["evaluated_on"], first["manifest"]["data"]
+    on, own = first.evaluated_on, first.manifest.data
     compared = pairs(table.labels, table.predictions)
     names = [one.name for one in table.contenders]
     return {
         "heading": table.heading,
-        "protocol": on["protocol"],
-        "part": on["part"],
-        "source": on["source"],
-        "faces": on["count"],
-        "fingerprint": on["fingerprint"],
-        "trained_protocol": own["protocol"],
-        "trained_fingerprint": own["fingerprint"],
+        "protocol": on.protocol,
+        "part": on.part,
+        "source": on.source,
+        "faces": on.count,
+        "fingerprint": on.fingerprint,
+        "trained_protocol": own.protocol,
+        "trained_fingerprint": own.fingerprint,
         "notes": list(table.notes),
         "pick": pick(table, compared),
         "rows": [row(one, measured) for one in table.contenders],
@@ -153,7 +153,7 @@ def _twins(table: Table, group: Sequence[int], compared: Sequence[Pair], file: s
     names = [one.name for one in table.contenders]
     predictions = table.predictions[list(group)]
     return {
-        "model": model_name(document(table.contenders[group[0]].members[0])),
+        "model": document(table.contenders[group[0]].members[0]).label,
         "members": [names[place] for place in group],
         "frameworks": [table.contenders[place].members[0].manifest.framework for place in group],
         "pairs": [

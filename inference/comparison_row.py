@@ -1,14 +1,14 @@
 """One contender as a record: what a row of a comparison's table is made from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from inference.comparison import model_name
 from inference.contenders import Contender
 from inference.curves import coverage, without_points
 from inference.measurements import Measured
 from inference.report import PREDICTIONS_FILE, document, notes
+from inference.report_document import Report
 
 
 def row(one: Contender, measured: Measured) -> dict[str, Any]:
@@ -33,27 +33,27 @@ def row(one: Contender, measured: Measured) -> dict[str, Any]:
     }
 
 
-def _label(one: Contender, reports: Sequence[Mapping[str, Any]]) -> str:
+def _label(one: Contender, reports: Sequence[Report]) -> str:
     if not one.is_ensemble:
-        return model_name(reports[0])
+        return reports[0].label
     picked = "" if one.choice is None else ", picked"
     return f"ensemble of {len(one.members)}{picked}"
 
 
-def _manifests(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    manifests = [report["manifest"] for report in reports]
+def _manifests(reports: Sequence[Report]) -> dict[str, Any]:
+    manifests = [report.manifest for report in reports]
     together = {
-        "framework": [manifest["framework"] for manifest in manifests],
-        "model": [manifest["model"] for manifest in manifests],
-        "recipe": [str(manifest["recipe"].get("recipe", "-")) for manifest in manifests],
-        "precision": [manifest["precision"] for manifest in manifests],
-        "protocol": [manifest["data"]["protocol"] for manifest in manifests],
-        "augmentation": [report["evaluated_on"]["augmentation"] for report in reports],
+        "framework": [manifest.framework for manifest in manifests],
+        "model": [manifest.model for manifest in manifests],
+        "recipe": [report.recipe for report in reports],
+        "precision": [manifest.precision for manifest in manifests],
+        "protocol": [manifest.data.protocol for manifest in manifests],
+        "augmentation": [report.evaluated_on.augmentation for report in reports],
     }
     return {name: " + ".join(dict.fromkeys(values)) for name, values in together.items()} | {
-        "parameters": sum(manifest["parameters"] for manifest in manifests),
-        "bytes": sum(report["model"]["bytes"] for report in reports),
-        "parity": "passed" if all(manifest["parity"].get("passed") is True for manifest in manifests) else "not proven",
+        "parameters": sum(manifest.parameters for manifest in manifests),
+        "bytes": sum(report.model.bytes for report in reports),
+        "parity": "passed" if all(manifest.parity.passed for manifest in manifests) else "not proven",
     }
 
 
@@ -67,10 +67,9 @@ def _selection(one: Contender) -> dict[str, Any]:
     return {"how": "picked greedily", "part": "validation", "epoch": None, "accuracy": accuracy, "loss": None}
 
 
-def _notes(one: Contender, reports: Sequence[Mapping[str, Any]]) -> list[str]:
+def _notes(one: Contender, reports: Sequence[Report]) -> list[str]:
     """What qualifies the figures of a model, or of an ensemble by its own figures and what is true of all members."""
     if not one.is_ensemble:
-        return list(reports[0]["notes"])
-    figures = one.summary.to_dict()
-    first, *others = (notes({**report, "figures": figures}) for report in reports)
+        return list(reports[0].notes)
+    first, *others = (notes(report.manifest, report.evaluated_on, one.summary) for report in reports)
     return [note for note in first if all(note in other for other in others)]

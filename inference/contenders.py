@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.comparison import model_name, table_heading, table_key
 from inference.ensemble import Choice, Ensemble, mean_probabilities
 from inference.metrics import Summary, summarise
 from inference.report import Answers, Evaluation, document
@@ -17,7 +16,7 @@ from inference.testtime import Predictor
 
 # Settings that twins need not share, see `decisive_settings`. Patience ends a run and changes no epoch of it.
 ASIDE = {"framework", "device", "threads", "keep", "split", "patience"}
-OFF: tuple[Any, ...] = (None, False, 0, "none", [])
+OFF: tuple[Any, ...] = (None, False, 0, "none", ())
 
 
 @dataclass(frozen=True)
@@ -94,9 +93,9 @@ def tables(contenders: Sequence[Contender]) -> list[Table]:
     """Put together what may be compared, the official protocol before others, and each table's best first."""
     groups: dict[tuple[str, ...], list[Contender]] = {}
     for one in contenders:
-        groups.setdefault(table_key(document(one.members[0])), []).append(one)
+        groups.setdefault(document(one.members[0]).table_key, []).append(one)
     official_first = sorted(groups.values(), key=lambda group: group[0].members[0].split.plan.protocol != "official")
-    return [Table(table_heading(document(group[0].members[0])), ranked(group)) for group in official_first]
+    return [Table(document(group[0].members[0]).heading, ranked(group)) for group in official_first]
 
 
 def ranked(contenders: Sequence[Contender]) -> tuple[Contender, ...]:
@@ -109,9 +108,8 @@ def twins(table: Table) -> list[list[int]]:
     groups: dict[tuple[str, str], dict[str, int]] = {}
     for place, one in enumerate(table.contenders):
         if not one.is_ensemble:
-            report: Mapping[str, Any] = document(one.members[0])
             manifest = one.members[0].manifest
-            group = groups.setdefault((model_name(report), decisive_settings(manifest.recipe)), {})
+            group = groups.setdefault((document(one.members[0]).label, decisive_settings(manifest.recipe)), {})
             group.setdefault(manifest.framework, place)
     return [sorted(group.values()) for group in groups.values() if len(group) > 1]
 

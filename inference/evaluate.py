@@ -1,14 +1,12 @@
 """Measures models on faces they may be judged by: `python -m inference evaluate MODEL... --data PATH`."""
 
 import argparse
-import json
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +16,12 @@ from data.errors import InputError
 from data.faceset import FaceSet
 from data.load import load
 from data.splits import Split, SplitPlan, split
-from inference.comparison import scope, summary_table
+from inference.comparison import summary_table
 from inference.engine import BATCH, Engine
 from inference.exposure import Exposure, exposure, refuse_seen
 from inference.metrics import summarise
-from inference.report import REPORT_FILE, Evaluation, Speed, report_name, write_report
+from inference.report import Evaluation, report_name, write_report
+from inference.report_document import Speed, read_report, scope
 from inference.testtime import Augmentation, Augmented
 
 OUT = Path("artifacts/reports")
@@ -117,7 +116,7 @@ def assign(
     indices = division.part(name)
     seen = exposure(manifest, faces, indices)
     if not allow_seen and name != "train":
-        words = scope({"protocol": division.plan.protocol, "part": name})
+        words = scope(division.plan.protocol, name)
         refuse_seen(engine.path.name, manifest, seen, words, len(indices))
     return Assignment(engine, faces, division, name, seen, augmentation)
 
@@ -176,12 +175,6 @@ def measure(
             seconds += time.perf_counter() - began
             (advance or progress.update)(len(batch))
     return np.concatenate(answers), seconds
-
-
-def read_report(folder: Path) -> dict[str, Any]:
-    """The content of a report's `report.json`."""
-    content: dict[str, Any] = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
-    return content
 
 
 def _speed(engine: Engine, count: int, seconds: float) -> Speed:

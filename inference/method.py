@@ -24,8 +24,8 @@ def method(content: Mapping[str, Any]) -> list[tuple[str, str]]:
         (
             "Selection",
             "of epochs and ensembles never looks at the test part, but where a protocol has no other: the last column "
-            "says on what a model's epoch, or an ensemble's members, were selected. The gate for int8 and fp16 looks "
-            "at both. Ensembles are means of probabilities.",
+            "says on what a model's epoch, or an ensemble's members, were selected. Ensembles are means of "
+            "probabilities.",
         ),
     ]
     first, seconds = content["tables"][0], content["seconds"]

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from html import escape
 from pathlib import Path
 from string import Template
@@ -13,45 +14,49 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from inference.comparison import model_name, scope
+from inference.curves import RocCurve
 from inference.figures import percent
+from inference.manifest import Parity
+from inference.metrics import Averages, ClassFigures, Mean, Summary
+from inference.report_document import Report
 
 TEMPLATE, STYLE = (Path(__file__).with_name(name) for name in ("report.html", "page.css"))
 Mistake = tuple[NDArray[np.uint8], str, str, float]
 
 
-def render_page(content: Mapping[str, Any], pictures: Mapping[str, bytes], mistakes: Sequence[Mistake]) -> str:
+def render_page(report: Report, pictures: Mapping[str, bytes], mistakes: Sequence[Mistake]) -> str:
     """Fill the page.
 
     Args:
-        content: the content of `report.json`.
+        report: the evaluation.
         pictures: PNGs called `confusion`, `roc` and `reliability`.
         mistakes: face uint8[48, 48], truth, prediction and confidence (0 to 1) of each mistake to show.
     """
-    manifest, on, figures = content["manifest"], content["evaluated_on"], content["figures"]
-    low, high = figures["interval"]
+    figures = report.figures
+    low, high = figures.interval
     images = {name: image_address(png) for name, png in pictures.items()}
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         images,
         style=style(),
-        title=escape(f"{model_name(content)} · {scope(on)}"),
-        model=escape(manifest["model"]),
-        chips=list_items(_chips(content)),
-        accuracy=percent(figures["accuracy"], 2),
+        title=escape(f"{report.label} · {report.evaluated_on.scope}"),
+        model=escape(report.manifest.model),
+        chips=list_items(_chips(report)),
+        accuracy=percent(figures.accuracy, 2),
         low=f"{100 * low:.2f}",
         high=f"{100 * high:.2f}",
         span=f"{100 * (high - low):.3f}",
-        point=f"{100 * figures['accuracy']:.3f}",
-        sentence=escape(_sentence(content)),
-        tiles="".join(f"<div><dt>{escape(name)}</dt><dd>{value}</dd></div>" for name, value in _tiles(content)),
-        notes=note_list(content["notes"]),
-        class_rows="".join(_class_row(c, r) for c, r in zip(figures["classes"], figures["roc"], strict=True)),
-        average_rows="".join(_average_row(kind, figures) for kind in ("macro", "weighted")),
+        point=f"{100 * figures.accuracy:.3f}",
+        sentence=escape(_sentence(report)),
+        tiles="".join(f"<div><dt>{escape(name)}</dt><dd>{value}</dd></div>" for name, value in _tiles(report)),
+        notes=note_list(report.notes),
+        class_rows="".join(_class_row(c, r) for c, r in zip(figures.classes, figures.roc, strict=True)),
+        average_rows=_average_row("macro", figures.macro, figures)
+        + _average_row("weighted", figures.weighted, figures),
         mistakes=mistake_figures(mistakes),
-        facts="".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in _facts(content)),
-        settings=_settings(manifest["recipe"]),
-        manifest=escape(json.dumps(manifest, indent=2, ensure_ascii=False)),
-        created=escape(content["created"]),
+        facts="".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in _facts(report)),
+        settings=_settings(report.manifest.recipe),
+        manifest=escape(json.dumps(asdict(report.manifest), indent=2, ensure_ascii=False)),
+        created=escape(report.created),
     )
 
 
@@ -60,47 +65,45 @@ def style() -> str:
     return STYLE.read_text(encoding="utf-8")
 
 
-def _chips(content: Mapping[str, Any]) -> list[str]:
-    manifest = content["manifest"]
-    recipe = f"{manifest['recipe'].get('recipe', 'own')} recipe"
-    augmentation = content["evaluated_on"]["augmentation"]
+def _chips(report: Report) -> list[str]:
+    manifest, augmentation = report.manifest, report.evaluated_on.augmentation
+    recipe = f"{manifest.recipe.get('recipe', 'own')} recipe"
     marked = [] if augmentation == "none" else [f"{augmentation} test-time augmentation"]
-    return [manifest["framework"], recipe, manifest["precision"], f"{manifest['parameters']:,} parameters", *marked]
+    return [manifest.framework, recipe, manifest.precision, f"{manifest.parameters:,} parameters", *marked]
 
 
-def _sentence(content: Mapping[str, Any]) -> str:
-    on, figures = content["evaluated_on"], content["figures"]
+def _sentence(report: Report) -> str:
+    on, figures = report.evaluated_on, report.figures
     return (
-        f"{figures['correct']:,} of {figures['faces']:,} faces right on the {scope(on)} of {on['source']}. "
-        f"Trained under the {content['manifest']['data']['protocol']} protocol."
+        f"{figures.correct:,} of {figures.faces:,} faces right on the {on.scope} of {on.source}. "
+        f"Trained under the {report.manifest.data.protocol} protocol."
     )
 
 
-def _tiles(content: Mapping[str, Any]) -> list[tuple[str, str]]:
-    figures = content["figures"]
+def _tiles(report: Report) -> list[tuple[str, str]]:
+    figures = report.figures
     return [
-        ("macro F1", _mean(figures["macro"]["f1"])),
-        ("macro AUC", _figure(figures["macro_roc"]["auc"])),
-        ("log loss", _figure(figures["log_loss"])),
-        ("calibration error", _figure(figures["calibration_error"])),
-        ("images a second", f"{content['engine']['images_per_second']:,.0f}"),
-        ("file size", f"{content['model']['bytes'] / 1e6:.2f} MB"),
+        ("macro F1", _mean(figures.macro.f1)),
+        ("macro AUC", _figure(figures.macro_roc.auc)),
+        ("log loss", _figure(figures.log_loss)),
+        ("calibration error", _figure(figures.calibration_error)),
+        ("images a second", f"{report.engine.images_per_second:,.0f}"),
+        ("file size", f"{report.megabytes:.2f} MB"),
     ]
 
 
-def _class_row(figures: Mapping[str, Any], curve: Mapping[str, Any]) -> str:
-    counts = "".join(f"<td>{figures[name]:,}</td>" for name in ("support", "tp", "fp", "tn", "fn"))
-    names = ("accuracy", "precision", "recall", "specificity", "f1")
-    shares = "".join(f"<td>{_figure(figures[name])}</td>" for name in names)
-    return f"<tr><th scope='row'>{figures['label']}</th>{counts}{shares}<td>{_figure(curve['auc'])}</td></tr>"
+def _class_row(own: ClassFigures, curve: RocCurve) -> str:
+    counts = "".join(f"<td>{count:,}</td>" for count in (own.support, own.tp, own.fp, own.tn, own.fn))
+    shares = (own.accuracy, own.precision, own.recall, own.specificity, own.f1, curve.auc)
+    cells = "".join(f"<td>{_figure(share)}</td>" for share in shares)
+    return f"<tr><th scope='row'>{escape(own.label)}</th>{counts}{cells}</tr>"
 
 
-def _average_row(kind: str, figures: Mapping[str, Any]) -> str:
-    means = figures[kind]
-    precision, recall, f1 = (f"<td>{_mean(means[name])}</td>" for name in ("precision", "recall", "f1"))
-    area = _figure(figures["macro_roc"]["auc"]) if kind == "macro" else ""
+def _average_row(kind: str, means: Averages, figures: Summary) -> str:
+    precision, recall, f1 = (f"<td>{_mean(mean)}</td>" for mean in (means.precision, means.recall, means.f1))
+    area = _figure(figures.macro_roc.auc) if kind == "macro" else ""
     return (
-        f"<tr><th scope='row'>{kind} average</th><td>{figures['faces']:,}</td>{'<td></td>' * 5}"
+        f"<tr><th scope='row'>{kind} average</th><td>{figures.faces:,}</td>{'<td></td>' * 5}"
         f"{precision}{recall}<td></td>{f1}<td>{area}</td></tr>"
     )
 
@@ -123,43 +126,36 @@ def face_image(face: NDArray[np.uint8], truth: str) -> str:
     return f"<img src='{image_address(png.getvalue())}' width='48' height='48' alt='{escape(truth)} face'>"
 
 
-def _facts(content: Mapping[str, Any]) -> list[tuple[str, str]]:
-    manifest, on, engine = content["manifest"], content["evaluated_on"], content["engine"]
-    own, selection = manifest["data"], manifest["selection"]
-    threads = "its own choice of threads" if engine["threads"] is None else f"{engine['threads']} threads"
-    counts = ", ".join(f"{name} {count:,}" for name, count in own["counts"].items())
+def _facts(report: Report) -> list[tuple[str, str]]:
+    manifest, on, engine = report.manifest, report.evaluated_on, report.engine
+    own, selection = manifest.data, manifest.selection
+    threads = "its own choice of threads" if engine.threads is None else f"{engine.threads} threads"
+    counts = ", ".join(f"{name} {count:,}" for name, count in own.counts.items())
     return [
-        ("file", f"{content['model']['file']}, {content['model']['bytes'] / 1e6:.2f} MB"),
-        ("digest", manifest["digest"]),
-        ("made with", ", ".join(f"{name} {version}" for name, version in manifest["versions"].items())),
-        (
-            "trained on",
-            f"{own['source']}, {own['protocol']} protocol ({counts}), split {own['fingerprint'][:16]}",
-        ),
+        ("file", f"{report.model.file}, {report.megabytes:.2f} MB"),
+        ("digest", manifest.digest),
+        ("made with", ", ".join(f"{name} {version}" for name, version in manifest.versions.items())),
+        ("trained on", f"{own.source}, {own.protocol} protocol ({counts}), split {own.fingerprint[:16]}"),
         (
             "selected on",
-            f"{selection['part']} part: epoch {selection['epoch']}, accuracy "
-            f"{percent(selection['accuracy'], 2)}, loss {selection['loss']:.4f}",
+            f"{selection.part} part: epoch {selection.epoch}, accuracy {percent(selection.accuracy, 2)}, "
+            f"loss {selection.loss:.4f}",
         ),
-        (
-            "evaluated on",
-            f"{on['source']}, {scope(on)}, {on['count']:,} faces, split {on['fingerprint'][:16]}",
-        ),
-        ("parity", parity_verdict(manifest["parity"])),
-        ("checkpoint", manifest["checkpoint_sha256"]),
-        ("exported", manifest["created"]),
-        ("engine", f"onnxruntime {engine['onnxruntime']}, {', '.join(engine['providers'])}, {threads}"),
+        ("evaluated on", f"{on.source}, {on.scope}, {on.count:,} faces, split {on.fingerprint[:16]}"),
+        ("parity", parity_verdict(manifest.parity)),
+        ("temperature", f"{manifest.temperature.value:g}"),
+        ("checkpoint", manifest.checkpoint_sha256),
+        ("exported", manifest.created),
+        ("engine", f"onnxruntime {engine.onnxruntime}, {', '.join(engine.providers)}, {threads}"),
     ]
 
 
-def parity_verdict(parity: Mapping[str, Any]) -> str:
+def parity_verdict(parity: Parity) -> str:
     """The proof that the artifact equals what was trained, in words."""
-    verdict = "passed" if parity.get("passed") is True else "not proven"
-    plain = {name: value for name, value in parity.items() if type(value) in (int, float, str) and value != ""}
+    plain = {name: value for name, value in vars(parity).items() if type(value) in (int, float, str) and value != ""}
     figures = (f"{value:.3g}" if isinstance(value, float) else str(value) for value in plain.values())
-    return ", ".join(
-        [verdict, *(f"{name.replace('_', ' ')} {text}" for name, text in zip(plain, figures, strict=True))]
-    )
+    said = (f"{name.replace('_', ' ')} {text}" for name, text in zip(plain, figures, strict=True))
+    return ", ".join(["passed" if parity.passed else "not proven", *said])
 
 
 def _settings(recipe: Mapping[str, Any]) -> str:
@@ -185,9 +181,9 @@ def _figure(value: float | None) -> str:
     return "<span class='none'>undefined</span>" if value is None else f"{value:.4f}"
 
 
-def _mean(mean: Mapping[str, Any]) -> str:
-    partial = "" if mean["classes"] in (0, 7) else f" <small>of {mean['classes']} classes</small>"
-    return _figure(mean["value"]) + partial
+def _mean(mean: Mean) -> str:
+    partial = "" if mean.classes in (0, 7) else f" <small>of {mean.classes} classes</small>"
+    return _figure(mean.value) + partial
 
 
 def image_address(png: bytes) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from inference.report_document import EvaluatedOn
+
 # Test accuracies, 0 to 1, by model, optimiser and balance; of two SGD runs of CNN_2, the one at `SGD_RATE`.
 SGD_RATE = 0.01
 PUBLISHED = {
@@ -56,15 +58,14 @@ FER2013_COUNTS = {
 }
 
 
-def is_fer2013_test(evaluated_on: Mapping[str, Any], protocol: str) -> bool:
+def is_fer2013_test(on: EvaluatedOn, protocol: str) -> bool:
     """Whether a report is of all of FER2013's test faces under that protocol, which others' figures are of."""
-    expected = {"protocol": protocol, "part": "test", "counts": FER2013_COUNTS[protocol]}
-    return all(evaluated_on[name] == value for name, value in expected.items())
+    return (on.protocol, on.part, on.counts) == (protocol, "test", FER2013_COUNTS[protocol])
 
 
-def published_accuracy(settings: Mapping[str, Any], evaluated_on: Mapping[str, Any]) -> float | None:
+def published_accuracy(settings: Mapping[str, Any], on: EvaluatedOn) -> float | None:
     """Return the published accuracy that a training with these settings repeats, None where none was published."""
-    if not is_fer2013_test(evaluated_on, "random") or settings["recipe"] != "published":
+    if not is_fer2013_test(on, "random") or settings["recipe"] != "published":
         return None
     # The published ResNet-18 began with ImageNet's weights, all others with new ones, and none was taught.
     begun = "imagenet" if settings["model"] == "resnet_18" else "none"

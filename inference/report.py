@@ -1,25 +1,12 @@
 """What an evaluation leaves behind: one folder that a person can read and a program can recompute.
 
-`report.json` is written last and removed first, so that a folder which holds one is whole. Version 1 of it, which
-`report.schema.json` beside this module describes as a JSON Schema:
-
-- `report`: 1; `created`: UTC time; `name`: the folder's; `notes`: sentences that qualify the figures
-- `model`: `file` (its name), `bytes`
-- `manifest`: all that the artifact says of itself, see `inference.manifest.Manifest`
-- `evaluated_on`: `source`, `faces` and `fingerprint`, the protocol's settings and the `counts` of its parts,
-  as in the manifest's `data`; `part`, `count`, `skipped_rows`, `left_out` (what else of the data was not read, by
-  reason); `same_faces`: whether these are the faces that the model's own parts were taken from; how many of them it
-  was `trained_on`, was `selected_on`, or knows as `copies` of a training face, and the `accuracy_without_copies`; null
-  where that cannot be known; `augmentation`: the test-time augmentation, `none`, `flip` or `ten-crop`
-- `figures`: see `inference.metrics.Summary`
-- `engine`: `onnxruntime` (version), `providers`, `threads` (null: onnxruntime's own choice), `seconds`,
-  `images_per_second`
+`report.json`, whose content is `inference.report_document.Report`, is written last and removed first, so that a folder
+which holds one is whole.
 """
 
 import csv
 import io
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,27 +17,24 @@ from numpy.typing import NDArray
 from data.faceset import LABELS, NO_USAGE, USAGES, FaceSet
 from data.files import remove_temporaries, write_json, write_text
 from data.splits import Split
-from inference.comparison import model_name, scope
 from inference.exposure import Exposure
 from inference.figures import draw_confusion, draw_reliability, draw_roc, percent
 from inference.manifest import Manifest, data_record
 from inference.metrics import Summary
 from inference.page import Mistake, render_page
+from inference.report_document import (
+    REPORT_FILE,
+    VERSION,
+    EvaluatedOn,
+    LeftOutFiles,
+    ModelFile,
+    Report,
+    Speed,
+    percent_or_undefined,
+)
 from inference.testtime import Augmentation
 
-VERSION = 1
-REPORT_FILE, PREDICTIONS_FILE, PAGE_FILE = "report.json", "predictions.csv", "report.html"
-
-
-@dataclass(frozen=True)
-class Speed:
-    """How the engine ran: its version, where, and for how long over all faces (wall time, warmed up)."""
-
-    onnxruntime: str
-    providers: tuple[str, ...]
-    threads: int | None
-    seconds: float
-    images_per_second: float
+PREDICTIONS_FILE, PAGE_FILE = "predictions.csv", "report.html"
 
 
 @dataclass(frozen=True)
@@ -111,30 +95,29 @@ class Answers:
 class Draft:
     """All that a report is written from, small enough to hand to another process."""
 
-    content: dict[str, Any]
-    summary: Summary
+    report: Report
     answers: Answers
 
     def write(self, out: Path) -> Path:
         """Write the report's folder into `out`, in place of an older one of the same name, and return it."""
-        folder = out / str(self.content["name"])
+        folder, figures = out / self.report.name, self.report.figures
         folder.mkdir(parents=True, exist_ok=True)
         remove_temporaries(folder)
         (folder / REPORT_FILE).unlink(missing_ok=True)
-        title = f"{model_name(self.content)}, {scope(self.content['evaluated_on'])}"
-        draw_confusion(self.summary.confusion, folder / "confusion.png", f"Confusion: {title}")
-        draw_roc(self.summary, folder / "roc.png", f"ROC, one against the rest: {title}")
-        draw_reliability(self.summary, folder / "reliability.png", f"Reliability: {title}")
+        title = f"{self.report.label}, {self.report.evaluated_on.scope}"
+        draw_confusion(figures.confusion, folder / "confusion.png", f"Confusion: {title}")
+        draw_roc(figures, folder / "roc.png", f"ROC, one against the rest: {title}")
+        draw_reliability(figures, folder / "reliability.png", f"Reliability: {title}")
         write_text(folder / PREDICTIONS_FILE, predictions_table(self.answers))
         pictures = {name: (folder / f"{name}.png").read_bytes() for name in ("confusion", "roc", "reliability")}
-        write_text(folder / PAGE_FILE, render_page(self.content, pictures, worst_of(self.answers)))
-        write_json(folder / REPORT_FILE, self.content)
+        write_text(folder / PAGE_FILE, render_page(self.report, pictures, worst_of(self.answers)))
+        write_json(folder / REPORT_FILE, self.report.to_dict())
         return folder
 
 
 def draft(evaluation: Evaluation) -> Draft:
     """What the report of an evaluation is written from."""
-    return Draft(document(evaluation), evaluation.summary, evaluation.answers)
+    return Draft(document(evaluation), evaluation.answers)
 
 
 def write_report(evaluation: Evaluation, out: Path) -> Path:
@@ -142,67 +125,66 @@ def write_report(evaluation: Evaluation, out: Path) -> Path:
     return draft(evaluation).write(out)
 
 
-def document(evaluation: Evaluation) -> dict[str, Any]:
-    """The content of `report.json`."""
-    content: dict[str, Any] = {
-        "report": VERSION,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "name": evaluation.name,
-        "model": {"file": evaluation.file.name, "bytes": evaluation.file.stat().st_size},
-        "manifest": asdict(evaluation.manifest),
-        "evaluated_on": _evaluated_on(evaluation),
-        "figures": evaluation.summary.to_dict(),
-        "engine": asdict(evaluation.speed),
-    }
-    return content | {"notes": notes(content)}
+def document(evaluation: Evaluation) -> Report:
+    """The report of an evaluation."""
+    manifest, on, figures = evaluation.manifest, _evaluated_on(evaluation), evaluation.summary
+    return Report(
+        report=VERSION,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        name=evaluation.name,
+        model=ModelFile(evaluation.file.name, evaluation.file.stat().st_size),
+        manifest=manifest,
+        evaluated_on=on,
+        figures=figures,
+        engine=evaluation.speed,
+        notes=tuple(notes(manifest, on, figures)),
+    )
 
 
-def notes(content: Mapping[str, Any]) -> list[str]:
+def notes(manifest: Manifest, on: EvaluatedOn, figures: Summary) -> list[str]:
     """What a reader must know before believing the figures, one sentence each."""
-    on, figures = content["evaluated_on"], content["figures"]
     found = []
-    if not on["same_faces"]:
+    if not on.same_faces:
         found.append(
             "This is not the data it was trained on: its fingerprint is another, and whether the model has "
             "seen any of these faces is unknown."
         )
-    elif on["trained_on"] is None:
+    elif on.trained_on is None:
         found.append("Which of these faces it was trained on cannot be told from this form of the data.")
-    if on["same_faces"] and (others := _other_sources(content["manifest"], on["faces"])):
+    if on.same_faces and (others := _other_sources(manifest, on.faces)):
         found.append(
             f"It, or a model that it began with or was taught by, also learned from other data ({', '.join(others)}): "
             "whether any of these faces are among that is unknown."
         )
-    if on["trained_on"]:
+    if on.trained_on:
         found.append(
-            f"It was trained on {on['trained_on']:,} of these {on['count']:,} faces: the figures say what it "
+            f"It was trained on {on.trained_on:,} of these {on.count:,} faces: the figures say what it "
             "remembers, not what it can do with a new face."
         )
-    if on["selected_on"]:
-        found.append(f"Its best epoch was picked on {on['selected_on']:,} of these faces, which flatters its figures.")
-    if on["copies"]:
+    if on.selected_on:
+        found.append(f"Its best epoch was picked on {on.selected_on:,} of these faces, which flatters its figures.")
+    if on.copies:
         found.append(
-            f"{on['copies']:,} of these faces are exact copies of faces that it was trained on; without them "
-            f"its accuracy is {_percent_or_dash(on['accuracy_without_copies'])}."
+            f"{on.copies:,} of these faces are exact copies of faces that it was trained on; without them "
+            f"its accuracy is {percent_or_undefined(on.accuracy_without_copies)}."
         )
-    precision = content["manifest"]["precision"]
-    for part, cost in content["manifest"]["parity"].get("parts", {}).items():
+    for part, cost in manifest.parity.parts.items():
         changed, before, after = (
-            percent(share, 2) for share in (1 - cost["agreement"], cost["accuracy_fp32"], cost["accuracy"])
+            percent(share, 2) for share in (1 - cost.agreement, cost.accuracy_fp32, cost.accuracy)
         )
         found.append(
-            f"{precision} changed its answer on {changed} of the {part} part's faces: accuracy {after}, against "
-            f"{before} in float32."
+            f"{manifest.precision} changed its answer on {changed} of the {part} part's faces: accuracy {after}, "
+            f"against {before} in float32."
         )
-    if on["skipped_rows"]:
-        found.append(f"{on['skipped_rows']:,} bad rows of the data were left out on request.")
-    if left_out := on.get("left_out"):
-        parts = ", ".join(f"{one['count']:,} {one['reason']}" for one in left_out)
+    if on.skipped_rows:
+        found.append(f"{on.skipped_rows:,} bad rows of the data were left out on request.")
+    if on.left_out:
+        parts = ", ".join(f"{one.count:,} {one.reason}" for one in on.left_out)
         found.append(f"Of the data's files some were not read: {parts}.")
-    classes = figures["classes"]
-    if absent := [c["label"] for c in classes if not c["support"]]:
+    classes = figures.classes
+    if absent := [own.label for own in classes if not own.support]:
         found.append(f"There is no {', no '.join(absent)} face here: what needs one is undefined.")
-    if unsaid := [c["label"] for c in classes if c["support"] and c["precision"] is None]:
+    if unsaid := [own.label for own in classes if own.support and own.precision is None]:
         found.append(f"It never answered {', nor '.join(unsaid)}: that precision and F1 are undefined, not 0.")
     return found
 
@@ -236,28 +218,24 @@ def worst_of(answers: Answers, count: int = 18) -> list[Mistake]:
     ]
 
 
-def _evaluated_on(evaluation: Evaluation) -> dict[str, Any]:
+def _evaluated_on(evaluation: Evaluation) -> EvaluatedOn:
     faces, seen = evaluation.faces, evaluation.seen
     copies = None if seen.copies is None else int(seen.copies.sum())
     rest = None if seen.copies is None else evaluation.correct[~seen.copies]
-    return asdict(data_record(faces.source, faces.fingerprint, evaluation.split)) | {
-        "part": evaluation.part,
-        "count": len(evaluation.indices),
-        "skipped_rows": faces.skipped,
-        "left_out": [{"reason": one.reason, "count": one.count} for one in faces.left_out],
-        "same_faces": seen.same_faces,
-        "trained_on": seen.trained_on,
-        "selected_on": seen.selected_on,
-        "copies": copies,
-        "accuracy_without_copies": float(rest.mean()) if rest is not None and len(rest) else None,
-        "augmentation": evaluation.augmentation,
-    }
+    return EvaluatedOn(
+        **vars(data_record(faces.source, faces.fingerprint, evaluation.split)),
+        part=evaluation.part,
+        count=len(evaluation.indices),
+        skipped_rows=faces.skipped,
+        same_faces=seen.same_faces,
+        trained_on=seen.trained_on,
+        selected_on=seen.selected_on,
+        copies=copies,
+        accuracy_without_copies=float(rest.mean()) if rest is not None and len(rest) else None,
+        augmentation=evaluation.augmentation,
+        left_out=tuple(LeftOutFiles(one.reason, one.count) for one in faces.left_out),
+    )
 
 
-def _other_sources(manifest: Mapping[str, Any], faces: str) -> list[str]:
-    learned = (manifest["data"], *manifest["inherited"])
-    return sorted({record["source"] for record in learned if record["faces"] != faces})
-
-
-def _percent_or_dash(share: float | None) -> str:
-    return "undefined" if share is None else percent(share, 2)
+def _other_sources(manifest: Manifest, faces: str) -> list[str]:
+    return sorted({record.source for record in manifest.learned if record.faces != faces})

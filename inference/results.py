@@ -7,16 +7,17 @@ A table that is generated cannot disagree with what it is of: results, which joi
 import argparse
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from data.documents import parse_document
 from data.errors import InputError
 from data.files import write_text
-from inference.comparison import model_name, table_heading, table_key
 from inference.comparison_record import VERSION
 from inference.markup import or_dash, selected_on, threads
 from inference.published import OTHERS, is_fer2013_test, published_accuracy
-from inference.report import REPORT_FILE
+from inference.report_document import REPORT_FILE, Report
 
 RESULTS, RESULT_VERSION = Path("docs/results"), 1
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
@@ -75,7 +76,7 @@ def result_tables(results: Sequence[tuple[Path, Record]]) -> list[str]:
     """A table for each set of faces, the official protocol first and the best model first."""
     groups: dict[tuple[str, ...], list[tuple[Path, Record]]] = {}
     for path, result in results:
-        groups.setdefault(table_key(result["report"]), []).append((path, result))
+        groups.setdefault(_report(result).table_key, []).append((path, result))
     official_first = sorted(groups.values(), key=lambda group: not _is_official(group[0][1]))
     return [_result_table(group) for group in official_first]
 
@@ -101,32 +102,36 @@ def put_between_markers(text: str, results: str, name: str) -> str:
     return f"{text[: text.index(BEGIN)]}{BEGIN}\n{results}\n{text[text.index(END) :]}"
 
 
+def _report(result: Record) -> Report:
+    return parse_document(Report, json.dumps(result["report"]), "a result's report", "make the result anew")
+
+
 def _is_official(result: Record) -> bool:
-    return str(result["report"]["evaluated_on"]["protocol"]) == "official"
+    return _report(result).evaluated_on.protocol == "official"
 
 
 def _result_table(group: Sequence[tuple[Path, Record]]) -> str:
     first = group[0][1]
-    ranked = sorted(group, key=lambda one: -one[1]["report"]["figures"]["accuracy"])
+    ranked = sorted(group, key=lambda one: -_report(one[1]).figures.accuracy)
     rows = [_result_row(path, result) for path, result in ranked]
-    if is_fer2013_test(first["report"]["evaluated_on"], "official"):
+    if is_fer2013_test(_report(first).evaluated_on, "official"):
         rows += [_other_row(other.name, other.accuracy, other.remark) for other in OTHERS]
-    return _table(table_heading(first["report"]), RESULT_COLUMNS, rows)
+    return _table(_report(first).heading, RESULT_COLUMNS, rows)
 
 
 def _result_row(path: Path, result: Record) -> list[str]:
-    report, run = result["report"], result["run"]
-    figures, manifest = report["figures"], report["manifest"]
-    published = published_accuracy(run["settings"], report["evaluated_on"])
+    report, run = _report(result), result["run"]
+    figures = report.figures
+    published = published_accuracy(run["settings"], report.evaluated_on)
     return [
-        model_name(report),
-        manifest["framework"],
+        report.label,
+        report.manifest.framework,
         _recipe(run),
-        f"{100 * figures['accuracy']:.2f}",
-        _interval(figures),
+        f"{100 * figures.accuracy:.2f}",
+        report.interval,
         or_dash(None if published is None else 100 * published, ".2f"),
-        or_dash(figures["macro"]["f1"]["value"], ".4f"),
-        selected_on({"selection": {"how": "best epoch"} | manifest["selection"]}),
+        or_dash(figures.macro.f1.value, ".4f"),
+        selected_on({"selection": {"how": "best epoch"} | asdict(report.manifest.selection)}),
         _trained(run, len(result["epochs"])),
         f"[record]({path.as_posix()})",
     ]
@@ -170,10 +175,6 @@ def _speed_row(row: Record) -> list[str]:
         or_dash(single and single["p50"], ".3g"),
         or_dash(batch and batch["images_per_second"], ",.0f"),
     ]
-
-
-def _interval(figures: Record) -> str:
-    return "–".join(f"{100 * bound:.2f}" for bound in figures["interval"])
 
 
 def _table(heading: str, columns: Mapping[str, str], rows: Sequence[Sequence[str]]) -> str:

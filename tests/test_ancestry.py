@@ -15,7 +15,7 @@ from data.splits import SplitPlan, split
 from inference.evaluate import assign
 from inference.exposure import exposure, refuse_seen
 from inference.manifest import DataRecord, Manifest, data_record, parse_manifest
-from inference.report import notes
+from inference.report_document import Report
 from inference.results import result_tables
 from training.ancestry import Ancestor, ancestor, inherited, overlaps
 
@@ -78,15 +78,14 @@ def test_faces_that_an_ancestor_learned_are_counted_and_refused(tuned: Manifest,
 
 
 def test_reports_say_that_an_ancestor_learned_from_other_data(
-    tuned: Manifest, own: FaceSet, tmp_path: Path, report_of: Callable[[Manifest, FaceSet], dict]
+    tuned: Manifest, own: FaceSet, tmp_path: Path, report_of: Callable[[Manifest, FaceSet], Report]
 ) -> None:
-    content = report_of(tuned, own)
-    assert "also learned from other data (drawn.csv)" in " ".join(notes(content))
-    assert "other data" not in " ".join(notes(report_of(replace(tuned, inherited=()), own)))
+    assert "also learned from other data (drawn.csv)" in " ".join(report_of(tuned, own).notes)
+    assert "other data" not in " ".join(report_of(replace(tuned, inherited=()), own).notes)
 
 
 @pytest.fixture
-def report_of(tiny_model: Path) -> Callable[[Manifest, FaceSet], dict]:
+def report_of(tiny_model: Path) -> Callable[[Manifest, FaceSet], Report]:
     """Makes the report of a model with another manifest on the test part of faces."""
     from inference.engine import Engine
     from inference.evaluate import measure
@@ -94,7 +93,7 @@ def report_of(tiny_model: Path) -> Callable[[Manifest, FaceSet], dict]:
 
     engine = Engine.load(tiny_model, provider="cpu", threads=1)
 
-    def made(manifest: Manifest, faces: FaceSet) -> dict:
+    def made(manifest: Manifest, faces: FaceSet) -> Report:
         task = assign(replace(engine, manifest=manifest), faces)
         return document(task.conclude(*measure(task.predictor, faces.pixels, task.indices, lambda count: None)))
 
@@ -111,9 +110,9 @@ def test_manifests_from_before_there_was_fine_tuning_are_read(tuned: Manifest, t
 
 
 def test_tables_name_what_else_a_model_learned_from(
-    tuned: Manifest, own: FaceSet, report_of: Callable[[Manifest, FaceSet], dict]
+    tuned: Manifest, own: FaceSet, report_of: Callable[[Manifest, FaceSet], Report]
 ) -> None:
-    report = report_of(tuned, own)
+    report = report_of(tuned, own).to_dict()
     run = {
         "settings": {"recipe": "best", "optimizer": "adamw", "balance": "none", "weights": "base 123", "epochs": 1}
         | {"precision": "fp32", "model": "mlp_1", "learning_rate": 0.1},

@@ -27,6 +27,7 @@ from inference.engine import Engine
 from inference.evaluate import assign, measure
 from inference.manifest import Fidelity, Parity
 from inference.progress import Meter
+from inference.report_document import read_report
 from inference.robustness import CONDITIONS
 from inference.selection import with_ensembles
 from inference.testtime import Augmented
@@ -365,8 +366,8 @@ def test_test_time_augmentation_is_marked_everywhere(compared: Path, content: Co
     row = next(row for row in rows(content) if row["augmentation"] == "flip")
     assert row["name"] == "mlp_1.torch.published-official+flip"
     assert row["label"] == "mlp_1 + flip"
-    report = json.loads((compared.parent / row["name"] / "report.json").read_text())
-    assert report["evaluated_on"]["augmentation"] == "flip"
+    report = read_report(compared.parent / row["name"])
+    assert report.evaluated_on.augmentation == "flip"
     assert "mlp_1 + flip" in summary_table([report])
     assert "flip test-time augmentation" in (compared.parent / row["name"] / "report.html").read_text()
 

@@ -137,7 +137,7 @@ def test_faces_and_splits_have_the_same_fingerprints(faces: FaceSet, golden: Any
 def test_a_report_of_fixed_answers_is_the_same_document(faces: FaceSet, model: Path, golden: Any) -> None:
     task = assign(Engine.load(model, provider="cpu", threads=1), faces)
     content = document(task.conclude(*measure(task.predictor, faces.pixels, task.indices, lambda _: None)))
-    golden("report.json", {name: value for name, value in content.items() if name not in VOLATILE})
+    golden("report.json", {name: value for name, value in content.to_dict().items() if name not in VOLATILE})
 
 
 def test_predict_s_json_is_the_same_document(model: Path, tmp_path: Path, golden: Any) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -20,8 +21,10 @@ from data.images import read_folder, read_zip
 from data.leftout import LeftOut, Tally, sentence
 from data.load import load
 from data.walk import files_below
+from inference.manifest import Parity
 from inference.predict import picture_files
 from inference.report import notes
+from inference.report_document import LeftOutFiles
 
 THREE = dict(zip(USAGES, ("train", "validation", "test"), strict=True))
 
@@ -232,8 +235,10 @@ def test_control_characters_of_names_do_not_reach_the_terminal() -> None:
 
 
 def test_a_report_says_what_of_the_data_was_not_read() -> None:
-    on = {"left_out": [{"reason": "hidden", "count": 1200}, {"reason": "ending in .txt", "count": 1}]}
-    said = {"same_faces": True, "trained_on": 0, "selected_on": 0, "copies": 0, "skipped_rows": 0, "faces": "a"}
-    manifest = {"precision": "fp32", "parity": {}, "data": {"faces": "a", "source": "set"}, "inherited": []}
-    content = {"evaluated_on": said | on, "manifest": manifest, "figures": {"classes": []}}
-    assert notes(content) == ["Of the data's files some were not read: 1,200 hidden, 1 ending in .txt."]
+    on = SimpleNamespace(
+        **{"same_faces": True, "trained_on": 0, "selected_on": 0, "copies": 0, "skipped_rows": 0, "faces": "a"},
+        left_out=(LeftOutFiles("hidden", 1200), LeftOutFiles("ending in .txt", 1)),
+    )
+    manifest = SimpleNamespace(parity=Parity(passed=True), learned=(), precision="fp32")
+    said = notes(manifest, on, SimpleNamespace(classes=()))
+    assert said == ["Of the data's files some were not read: 1,200 hidden, 1 ending in .txt."]

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -188,14 +189,14 @@ def test_published_figures_are_those_of_the_published_counts() -> None:
     for (model, optimizer, balance), accuracy in best.items():
         settings: dict[str, Any] = {"recipe": "published", "model": model, "optimizer": optimizer, "balance": balance}
         settings |= {"learning_rate": 0.01, "teachers": [], "weights": "imagenet" if model == "resnet_18" else "none"}
-        random = {"protocol": "random", "part": "test", "counts": FER2013_COUNTS["random"]}
+        random = SimpleNamespace(protocol="random", part="test", counts=FER2013_COUNTS["random"])
         assert published_accuracy(settings, random) == pytest.approx(accuracy / 100, abs=5e-7)
         for others in (
             {"protocol": "official", "counts": FER2013_COUNTS["official"]},
             {"part": "train"},
             {"counts": {"train": 17_943, "validation": 17_944, "test": 17_944}},
         ):
-            assert published_accuracy(settings, random | others) is None
+            assert published_accuracy(settings, SimpleNamespace(**vars(random) | others)) is None
         for change in ({"recipe": "best"}, {"teachers": ["a.onnx"]}, {"weights": "a.onnx"}):
             assert published_accuracy(settings | change, random) is None
         if optimizer == "sgd":

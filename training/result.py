@@ -5,7 +5,6 @@ together; `python -m inference results` makes tables of results. Each file writt
 """
 
 import argparse
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,7 @@ from typing import Any
 from data.errors import InputError
 from data.files import write_json
 from inference.curves import without_points
-from inference.report import REPORT_FILE
-from inference.report import VERSION as REPORT_VERSION
+from inference.report_document import Report, read_report
 from inference.results import RESULT_VERSION, RESULTS
 from inference.results import read as read_result
 from training.history import read_history
@@ -48,15 +46,15 @@ def result(run: Path, report: Path) -> dict[str, Any]:
     record = read_record(run)
     if record.status != "finished" or record.best is None:
         raise InputError(f"{run} is {record.status}, expected a finished run; go on: python -m training --resume {run}")
-    content = _read_report(report)
-    _check(record, content, run, report)
+    evaluated = read_report(report)
+    _check(record, evaluated, run, report)
     kept = {name: value for name, value in plain(record).items() if name not in LEFT_OUT}
     epochs = [{name: value for name, value in asdict(line).items() if name != "classes"} for line in read_history(run)]
     return {
         "result": RESULT_VERSION,
         "run": kept | {"name": run.name, "best": asdict(record.best)},
         "epochs": epochs,
-        "report": content | {"figures": without_points(content["figures"])},
+        "report": evaluated.to_dict() | {"figures": without_points(evaluated.figures.to_dict())},
     }
 
 
@@ -71,28 +69,17 @@ def _refuse_other(path: Path, content: dict[str, Any]) -> None:
         )
 
 
-def _read_report(folder: Path) -> dict[str, Any]:
-    file = folder / REPORT_FILE
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{folder} is no report ({error}); make one: python -m inference evaluate MODEL") from error
-    if not isinstance(content, dict) or content.get("report") != REPORT_VERSION:
-        raise InputError(f"{file} is not a report of version {REPORT_VERSION}; evaluate the model again")
-    return content
-
-
-def _check(record: RunRecord, content: dict[str, Any], run: Path, report: Path) -> None:
-    manifest = content["manifest"]
-    if record.best is None or manifest["checkpoint_sha256"] != record.best.sha256:
+def _check(record: RunRecord, evaluated: Report, run: Path, report: Path) -> None:
+    manifest = evaluated.manifest
+    if record.best is None or manifest.checkpoint_sha256 != record.best.sha256:
         raise InputError(
-            f"{report} is of a model with the checkpoint {manifest['checkpoint_sha256'][:12]}, which is not the best "
+            f"{report} is of a model with the checkpoint {manifest.checkpoint_sha256[:12]}, which is not the best "
             f"of {run}; export that run, and evaluate what comes of it"
         )
-    on, correct = content["evaluated_on"], content["figures"]["correct"]
-    plain = manifest["precision"] == "fp32" and on["augmentation"] == "none" and on["part"] == "test"
-    near_ties = len(manifest["parity"].get("near_ties", ()))
-    if record.test and plain and on["same_faces"] and abs(correct - record.test.correct) > near_ties:
+    on, correct = evaluated.evaluated_on, evaluated.figures.correct
+    plain = manifest.precision == "fp32" and on.augmentation == "none" and on.part == "test"
+    near_ties = len(manifest.parity.near_ties)
+    if record.test and plain and on.same_faces and abs(correct - record.test.correct) > near_ties:
         raise InputError(
             f"{report} counts {correct:,} correct faces, the run itself {record.test.correct:,}; one of them is not "
             "of this model: evaluate it again"

@@ -1,0 +1,157 @@
+"""What an evaluation says: the content of `report.json`, and what tables and headings take from it.
+
+Version 1, which `report.schema.json` beside this module describes as a JSON Schema.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from data.documents import STRICT, Count, Number, Seconds, Share, read_document
+from data.errors import InputError, printable
+from inference.figures import percent
+from inference.manifest import DataRecord, Manifest
+from inference.metrics import Summary
+
+VERSION = 1
+REPORT_FILE = "report.json"
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """The artifact that was evaluated: its name and its size."""
+
+    file: str
+    bytes: Number
+
+
+@dataclass(frozen=True)
+class LeftOutFiles:
+    """How many files of the data were not read, for one reason."""
+
+    reason: str
+    count: Number
+
+
+@dataclass(frozen=True)
+class EvaluatedOn(DataRecord):
+    """The faces: a division, as in the manifest's `data`, and one part of it, `count` faces.
+
+    `skipped_rows` and `left_out` count what of the data was not read. `same_faces`: whether these are the faces that
+    the model's own parts were taken from; how many of them it was `trained_on`, was `selected_on`, or knows as `copies`
+    of a training face, None where that cannot be known. `augmentation` is the test-time augmentation.
+    """
+
+    part: str
+    count: Number
+    skipped_rows: Count
+    same_faces: bool
+    trained_on: Count | None
+    selected_on: Count | None
+    copies: Count | None
+    accuracy_without_copies: Share | None
+    augmentation: str
+    left_out: tuple[LeftOutFiles, ...] = ()
+
+    @property
+    def scope(self) -> str:
+        """The faces in words: `official test part`."""
+        return scope(self.protocol, self.part)
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How the engine ran: its version, where, and for how long over all faces (wall time, warmed up)."""
+
+    onnxruntime: str
+    providers: tuple[str, ...]
+    threads: Number | None
+    seconds: Seconds
+    images_per_second: Seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """An evaluation: of what, what the artifact says of itself, its figures, and sentences that qualify them."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    report: int
+    created: str
+    name: str
+    model: ModelFile
+    manifest: Manifest
+    evaluated_on: EvaluatedOn
+    figures: Summary
+    engine: Speed
+    notes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.report != VERSION:
+            raise InputError(f"it is report version {self.report}, expected {VERSION}")
+
+    @property
+    def label(self) -> str:
+        """The model with what sets it apart from its like: `cnn_1 int8 + flip`."""
+        precision = "" if self.manifest.precision == "fp32" else f" {self.manifest.precision}"
+        augmentation = self.evaluated_on.augmentation
+        return self.manifest.model + precision + ("" if augmentation == "none" else f" + {augmentation}")
+
+    @property
+    def recipe(self) -> str:
+        """The name of the recipe that the model was trained by, a dash where it has none."""
+        return str(self.manifest.recipe.get("recipe", "-"))
+
+    @property
+    def table_key(self) -> tuple[str, ...]:
+        """What reports must share to stand in one table.
+
+        Models stand in one table only if they were trained under the same protocol on the same data, and evaluated on
+        the same part of the same faces: other figures say nothing about each other.
+        """
+        return self.manifest.data.fingerprint, self.evaluated_on.fingerprint, self.evaluated_on.part
+
+    @property
+    def heading(self) -> str:
+        """The faces of a table in words, and the models' own where these are others."""
+        own, on = self.manifest.data, self.evaluated_on
+        heading = f"{on.scope}, {on.count:,} faces of {on.source} (split {on.fingerprint[:8]})"
+        if own.fingerprint != on.fingerprint:
+            heading += f"; models of the {own.protocol} protocol on {own.source} ({own.fingerprint[:8]})"
+        return heading
+
+    @property
+    def megabytes(self) -> float:
+        """The artifact's size in units of a million bytes."""
+        return self.model.bytes / 1e6
+
+    @property
+    def interval(self) -> str:
+        """The 95 % interval of the accuracy in per cent: `67.57-70.59`, with an en dash."""
+        low, high = self.figures.interval
+        return f"{100 * low:.2f}–{100 * high:.2f}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain values that strict JSON can hold."""
+        return asdict(self)
+
+
+def scope(protocol: str, part: str) -> str:
+    """Faces in words: `official test part`."""
+    return f"{protocol} {part} part"
+
+
+def read_report(folder: Path) -> Report:
+    """Read a report's folder; an `InputError` where it holds none, or what is in it is wrong."""
+    file = folder / REPORT_FILE
+    if not file.is_file():
+        raise InputError(
+            f"{printable(str(folder))} is no report: it has no {REPORT_FILE}; make one: python -m inference evaluate "
+            "MODEL"
+        )
+    return read_document(Report, file, "evaluate the model again")
+
+
+def percent_or_undefined(share: float | None) -> str:
+    """A share from 0 to 1 in per cent with two digits, or that it is undefined."""
+    return "undefined" if share is None else percent(share, 2)
