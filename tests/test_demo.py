@@ -627,3 +627,23 @@ def test_reports_that_came_with_the_models_are_compared_until_there_are_own_ones
     assert reports.report(page.report_roots, stem).folder == own / stem
     with pytest.raises(InputError, match="there is no report 'another'; expected one of cnn_1"):
         reports.report(page.report_roots, "another")
+
+
+def test_a_report_that_is_wrong_is_named_and_takes_no_other_down(compared: Path, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from demo import reports
+    from demo.compare import side_by_side
+
+    stem, other = "cnn_1.torch.published-official", "mlp_1.torch.published-official"
+    for name in (stem, other):
+        shutil.copytree(compared.parent / name, tmp_path / name)
+    content = json.loads((tmp_path / other / "report.json").read_text())
+    content["figures"]["classes"][2]["recall"] = "most"
+    (tmp_path / other / "report.json").write_text(json.dumps(content))
+    page = replace(page_with(tmp_path / "models"), reports=tmp_path)
+    names = reports.names(page.report_roots)
+    assert names == [stem, other]
+    html = side_by_side(page, names, "en")
+    assert "official test part" in html
+    assert f"{other}: report.json: figures.classes.2.recall is &#x27;most&#x27;" in html

@@ -15,6 +15,7 @@ from data.documents import parse_document, read_document
 from data.errors import InputError
 from inference.manifest import Manifest, Parity, parse_manifest
 from inference.metrics import class_figures
+from inference.report_document import read_report
 from training.history import METRICS_FILE, EpochFigures, read_history, write_history
 from training.loop import start_record
 from training.recipe import recipe
@@ -89,6 +90,13 @@ def epoch() -> EpochFigures:
     )
 
 
+def report() -> dict[str, Any]:
+    """The golden report, with what differs between machines filled in."""
+    content = json.loads((Path(__file__).parent / "golden" / "report.json").read_text())
+    engine = {"onnxruntime": "1.32.0", "providers": ["CPUExecutionProvider"], "threads": 1, "seconds": 0.5}
+    return content | {"created": "2026-01-01T00:00:00+00:00", "engine": engine | {"images_per_second": 140.0}}
+
+
 @pytest.fixture(scope="module")
 def kinds(
     record: RunRecord, epoch: EpochFigures, tiny_manifest: Manifest, tmp_path_factory: pytest.TempPathFactory
@@ -106,6 +114,7 @@ def kinds(
     return {
         "run.json": Kind(plain(record), through("run.json", read_record)),
         "metrics.jsonl": Kind(asdict(epoch), through(METRICS_FILE, read_history)),
+        "report.json": Kind(report(), through("report.json", read_report)),
         "manifest": Kind(json.loads(tiny_manifest.to_json()), lambda text: parse_manifest(text, "model.onnx")),
     }
 
@@ -136,8 +145,8 @@ def changed(document: Any, place: tuple[Any, ...], value: Any, remove: bool) -> 
     return found
 
 
-@pytest.mark.parametrize("name", ["run.json", "metrics.jsonl", "manifest"])
-@settings(max_examples=700, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.parametrize("name", ["run.json", "metrics.jsonl", "manifest", "report.json"])
+@settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_document_with_anything_wrong_is_read_or_refused_in_a_sentence(
     name: str, kinds: dict[str, Kind], data: st.DataObject
@@ -156,7 +165,7 @@ def test_a_document_with_anything_wrong_is_read_or_refused_in_a_sentence(
         assert len(sentence) < 600
 
 
-@pytest.mark.parametrize("name", ["run.json", "metrics.jsonl", "manifest"])
+@pytest.mark.parametrize("name", ["run.json", "metrics.jsonl", "manifest", "report.json"])
 def test_a_document_nested_without_end_is_refused(name: str, kinds: dict[str, Kind]) -> None:
     for text in (DEEP, '{"schema": 1, "contract": 2, "epoch": ' + DEEP + "}"):
         with pytest.raises(InputError):
