@@ -7,9 +7,10 @@ import numpy as np
 
 from data.faceset import LABELS
 from inference.charts import reliability_chart, roc_chart, roc_path, series
+from inference.comparison_document import Group, Row
 from inference.contenders import Contender, Table
 from inference.figures import percent
-from inference.markup import Record, card, full_name, heads, legend, or_dash, selected_on, swatch, table
+from inference.markup import card, heads, legend, or_dash, swatch, table
 from inference.page import face_image, mistake_figures
 from inference.report import worst_of
 
@@ -18,7 +19,7 @@ HARD_FACES, MISTAKES = 18, 12
 STEP = 2
 
 
-def curves_by_class(number: int, record: Record, compared: Table) -> str:
+def curves_by_class(number: int, record: Group, compared: Table) -> str:
     """All models' ROC curves of each class, and the paths that the models' own figures use again."""
     paths, charts = [], []
     for label, curves in enumerate(zip(*(one.summary.roc for one in compared.contenders), strict=True)):
@@ -27,7 +28,7 @@ def curves_by_class(number: int, record: Record, compared: Table) -> str:
             if curve.auc is not None:
                 identity = _identity(number, place, label)
                 paths.append(roc_path([*curve.points[:-1:STEP], curve.points[-1]], identity))
-                words = f"{full_name(record['rows'][place])}: {curve.auc:.4f}"
+                words = f"{record.rows[place].full_name}: {curve.auc:.4f}"
                 lines.append((identity, series(place), words))
         areas = [curve.auc for curve in curves if curve.auc is not None]
         bounds = dict.fromkeys(f"{area:.3f}" for area in (min(areas), max(areas))) if areas else {}
@@ -38,13 +39,13 @@ def curves_by_class(number: int, record: Record, compared: Table) -> str:
     return shared + card(
         "ROC curves by class",
         "Each class against the rest, all models on one figure.",
-        f"<div class='many'>{''.join(charts)}</div>{legend(record['rows'])}",
+        f"<div class='many'>{''.join(charts)}</div>{legend(record.rows)}",
     )
 
 
-def models(number: int, record: Record, compared: Table) -> str:
+def models(number: int, record: Group, compared: Table) -> str:
     """Each model by itself: confusion, ROC curves, reliability, and its most confident mistakes."""
-    rows = zip(record["rows"], compared.contenders, strict=True)
+    rows = zip(record.rows, compared.contenders, strict=True)
     return card(
         "Model by model",
         "What each confuses, its curves, how far its confidence can be trusted, and the mistakes it was surest of.",
@@ -53,13 +54,13 @@ def models(number: int, record: Record, compared: Table) -> str:
     )
 
 
-def _model(number: int, place: int, row: Record, one: Contender) -> str:
+def _model(number: int, place: int, row: Row, one: Contender) -> str:
     summary = one.summary
-    facts = f"{row['framework']} · {percent(summary.accuracy, 2)} · selected on {selected_on(row)}"
-    reliability = reliability_chart(summary.calibration, summary.faces, f"reliability of {full_name(row)}")
+    facts = f"{row.framework} · {percent(summary.accuracy, 2)} · selected on {row.selection.words}"
+    reliability = reliability_chart(summary.calibration, summary.faces, f"reliability of {row.full_name}")
     return (
         f"<details id='model-{number}-{place}'{' open' if place == 0 else ''}><summary>{swatch(series(place))}"
-        f"{escape(row['label'])}<small>{escape(facts)}</small></summary><div class='three'>"
+        f"{escape(row.label)}<small>{escape(facts)}</small></summary><div class='three'>"
         f"<div><h3>Confusion</h3>{_confusion(summary.confusion)}</div>{_own_curves(number, place, row, one)}"
         f"<figure><h3>Reliability <small>calibration error {summary.calibration_error:.4f}</small></h3>{reliability}"
         f"<p class='hint'>The darker a bar, the more faces.</p></figure></div><h3>Most confident mistakes</h3>"
@@ -67,7 +68,7 @@ def _model(number: int, place: int, row: Record, one: Contender) -> str:
     )
 
 
-def _own_curves(number: int, place: int, row: Record, one: Contender) -> str:
+def _own_curves(number: int, place: int, row: Row, one: Contender) -> str:
     lines = [f"class='line s{label}'" for label in range(len(LABELS))]
     curves = [
         (_identity(number, place, label), lines[label], f"{curve.name}: {curve.auc:.4f}")
@@ -78,7 +79,7 @@ def _own_curves(number: int, place: int, row: Record, one: Contender) -> str:
         f"<li>{swatch(attributes)}{curve.name} <small>{or_dash(curve.auc, '.3f')}</small></li>"
         for attributes, curve in zip(lines, one.summary.roc, strict=True)
     )
-    chart = roc_chart(curves, f"ROC curves of {full_name(row)}")
+    chart = roc_chart(curves, f"ROC curves of {row.full_name}")
     return f"<figure><h3>ROC curves <small>with their areas</small></h3>{chart}<ul class='legend'>{items}</ul></figure>"
 
 
@@ -97,9 +98,9 @@ def _confusion_cell(count: int, share: float) -> str:
     return f"<td{high} style='--share:{100 * share:.0f}'>{100 * share:.0f}<small>{count:,}</small></td>"
 
 
-def hardest_faces(record: Record, compared: Table) -> str:
+def hardest_faces(record: Group, compared: Table) -> str:
     """The faces to whose truth the models together gave least, with what each of them said."""
-    rows = zip(record["rows"], compared.contenders, strict=True)
+    rows = zip(record.rows, compared.contenders, strict=True)
     singles = [(row, one) for row, one in rows if not one.is_ensemble]
     truth = np.arange(len(compared.labels)), compared.labels
     believed = np.mean([one.probabilities[truth] for _, one in singles], axis=0)
@@ -115,14 +116,14 @@ def hardest_faces(record: Record, compared: Table) -> str:
     )
 
 
-def _hard_face(compared: Table, face: int, singles: Sequence[tuple[Record, Contender]]) -> str:
+def _hard_face(compared: Table, face: int, singles: Sequence[tuple[Row, Contender]]) -> str:
     records = compared.answers.records
     truth = LABELS[records["label"][face]]
     guesses = [LABELS[one.predictions[face]] for _, one in singles]
     counts = {guess: guesses.count(guess) for guess in sorted(set(guesses), key=guesses.count, reverse=True)}
     said = "".join(f"<b>{guess}{f' × {count}' if len(singles) > 1 else ''}</b>" for guess, count in counts.items())
     each = "".join(
-        f"<li>{escape(full_name(row))}: {guess}, {percent(float(one.probabilities[face].max()))}</li>"
+        f"<li>{escape(row.full_name)}: {guess}, {percent(float(one.probabilities[face].max()))}</li>"
         for (row, one), guess in zip(singles, guesses, strict=True)
     )
     return (

@@ -6,9 +6,10 @@ from html import escape
 import numpy as np
 
 from data.faceset import LABELS
+from inference.comparison_document import Group, PairRow, TwinPair, Twins
 from inference.contenders import Table, twins
 from inference.figures import percent
-from inference.markup import Record, card, heads, or_dash, table, who
+from inference.markup import card, heads, or_dash, table, who
 from inference.page import face_image
 
 TWIN_FACES = 12
@@ -18,17 +19,17 @@ PAIR_COLUMNS = (
 )
 
 
-def pairs_card(record: Record) -> str:
+def pairs_card(record: Group) -> str:
     """The matrix of differences, and the list of all pairs."""
-    rows, pairs = record["rows"], record["pairs"]
+    rows, pairs = record.rows, record.pairs
     if not pairs:
         return ""
-    place = {row["name"]: place for place, row in enumerate(rows)}
+    place = {row.name: place for place, row in enumerate(rows)}
     cells = {}
     for pair in pairs:
-        first, second = place[pair["first"]], place[pair["second"]]
-        cells[first, second] = _cell(pair, pair["difference"])
-        cells[second, first] = _cell(pair, -pair["difference"])
+        first, second = place[pair.first], place[pair.second]
+        cells[first, second] = _cell(pair, pair.difference)
+        cells[second, first] = _cell(pair, -pair.difference)
     body = "".join(
         f"<tr><th scope='row'>{row_place + 1} {who(row_place, row)}</th>"
         + "".join(cells.get((row_place, column), "<td class='self'></td>") for column in range(len(rows)))
@@ -46,11 +47,11 @@ def pairs_card(record: Record) -> str:
     )
 
 
-def _cell(pair: Record, difference: float) -> str:
-    kind = "" if not pair["differs"] else " class='ahead'" if difference > 0 else " class='behind'"
+def _cell(pair: PairRow, difference: float) -> str:
+    kind = "" if not pair.differs else " class='ahead'" if difference > 0 else " class='behind'"
     title = (
-        f"corrected p {p_value(pair['holm'])}; only {pair['first']} right: {pair['only_first']:,}, "
-        f"only {pair['second']} right: {pair['only_second']:,}"
+        f"corrected p {p_value(pair.holm)}; only {pair.first} right: {pair.only_first:,}, "
+        f"only {pair.second} right: {pair.only_second:,}"
     )
     return f"<td{kind} title='{escape(title)}'>{_points(difference)}</td>"
 
@@ -65,26 +66,24 @@ def p_value(p: float) -> str:
     return "< 0.0001" if p < 0.0001 else f"{p:.4f}"
 
 
-def _pair_row(pair: Record) -> str:
-    low, high = (100 * bound for bound in pair["interval"])
+def _pair_row(pair: PairRow) -> str:
+    low, high = (100 * bound for bound in pair.interval)
     cells = (
-        f"{100 * pair['difference']:+.2f}",
+        f"{100 * pair.difference:+.2f}",
         f"{low:+.2f} to {high:+.2f}",
-        f"{pair['only_first']:,}",
-        f"{pair['only_second']:,}",
-        *(p_value(pair[name]) for name in ("exact", "mid_p", "holm")),
-        percent(pair["agreement"], 1),
-        or_dash(pair["kappa"], ".3f"),
+        f"{pair.only_first:,}",
+        f"{pair.only_second:,}",
+        *(p_value(p) for p in (pair.exact, pair.mid_p, pair.holm)),
+        percent(pair.agreement, 1),
+        or_dash(pair.kappa, ".3f"),
     )
     figures = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
-    return (
-        f"<tr><th scope='row'>{escape(pair['first'])}</th><td class='text'>{escape(pair['second'])}</td>{figures}</tr>"
-    )
+    return f"<tr><th scope='row'>{escape(pair.first)}</th><td class='text'>{escape(pair.second)}</td>{figures}</tr>"
 
 
-def twins_card(record: Record, compared: Table) -> str:
+def twins_card(record: Group, compared: Table) -> str:
     """How far one model's twins from several frameworks agree, and the faces on which they do not."""
-    groups = zip(record["twins"], twins(compared), strict=True)
+    groups = zip(record.twins, twins(compared), strict=True)
     body = "".join(_group(found, compared, group) for found, group in groups)
     return body and card(
         "Twins from several frameworks",
@@ -94,19 +93,19 @@ def twins_card(record: Record, compared: Table) -> str:
     )
 
 
-def _group(found: Record, compared: Table, group: Sequence[int]) -> str:
-    framework = dict(zip(found["members"], found["frameworks"], strict=True))
-    said = [_agreement(pair, framework) for pair in found["pairs"]]
-    said.append(f"{found['disagreements']:,} faces on which they disagree, all listed in {found['file']}")
+def _group(found: Twins, compared: Table, group: Sequence[int]) -> str:
+    framework = dict(zip(found.members, found.frameworks, strict=True))
+    said = [_agreement(pair, framework) for pair in found.pairs]
+    said.append(f"{found.disagreements:,} faces on which they disagree, all listed in {found.file}")
     chips = "".join(f"<li>{escape(text)}</li>" for text in said)
-    return f"<h3>{escape(found['model'])}</h3><ul class='chips'>{chips}</ul>{_disagreements(compared, group)}"
+    return f"<h3>{escape(found.model)}</h3><ul class='chips'>{chips}</ul>{_disagreements(compared, group)}"
 
 
-def _agreement(pair: Record, framework: Mapping[str, str]) -> str:
-    both = f"{framework[pair['first']]} and {framework[pair['second']]}"
-    if pair["identical"]:
+def _agreement(pair: TwinPair, framework: Mapping[str, str]) -> str:
+    both = f"{framework[pair.first]} and {framework[pair.second]}"
+    if pair.identical:
         return f"{both}: identical to the last bit"
-    return f"{both}: kappa {or_dash(pair['kappa'], '.3f')}, agree on {percent(pair['agreement'], 1)}"
+    return f"{both}: kappa {or_dash(pair.kappa, '.3f')}, agree on {percent(pair.agreement, 1)}"
 
 
 def _disagreements(compared: Table, group: Sequence[int]) -> str:

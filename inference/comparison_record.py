@@ -2,14 +2,25 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from data.faceset import LABELS
 from data.files import remove_temporaries, write_json, write_text
+from inference.comparison_document import (
+    VERSION,
+    Comparison,
+    ComparisonMachine,
+    ComparisonSeconds,
+    Condition,
+    Group,
+    PairRow,
+    Pick,
+    Spoiling,
+    TwinPair,
+    Twins,
+)
 from inference.comparison_row import row
 from inference.contenders import Contender, Table, twins
 from inference.corruptions import STRENGTHS, UNITS
@@ -20,41 +31,40 @@ from inference.report import PREDICTIONS_FILE, document, predictions_table
 from inference.report_document import REPORT_FILE
 from inference.robustness import CONDITIONS, SEED
 
-VERSION = 1
 PAGE_FILE = "compare.html"
 
 
-def comparison(tables: Sequence[Table], measured: Measured) -> dict[str, Any]:
-    """The content of a comparison's `report.json`."""
+def comparison(tables: Sequence[Table], measured: Measured) -> Comparison:
+    """What a comparison of `tables` says."""
     first = tables[0].contenders[0].members[0].speed
-    return {
-        "comparison": VERSION,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {
-            "processor": processor_name(),
-            "processors": available_cpus(),
-            "threads": first.threads,
-            "providers": list(first.providers),
-            "onnxruntime": first.onnxruntime,
-            "load": measured.load,
-        },
-        "seconds": {"evaluation": measured.evaluation_seconds, "engines": measured.engine_seconds},
-        "tables": [_table(table, measured, number) for number, table in enumerate(tables, 1)],
-    }
+    return Comparison(
+        comparison=VERSION,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        machine=ComparisonMachine(
+            processor=processor_name(),
+            processors=available_cpus(),
+            threads=first.threads,
+            providers=first.providers,
+            onnxruntime=first.onnxruntime,
+            load=measured.load,
+        ),
+        seconds=ComparisonSeconds(measured.evaluation_seconds, measured.engine_seconds),
+        tables=tuple(_group(table, measured, number) for number, table in enumerate(tables, 1)),
+    )
 
 
-def write_comparison(content: Mapping[str, Any], tables: Sequence[Table], page: str, folder: Path) -> Path:
+def write_comparison(content: Comparison, tables: Sequence[Table], page: str, folder: Path) -> Path:
     """Write a comparison's folder, its `report.json` last, and return it."""
     folder.mkdir(parents=True, exist_ok=True)
     remove_temporaries(folder)
     (folder / REPORT_FILE).unlink(missing_ok=True)
-    for table, record in zip(tables, content["tables"], strict=True):
+    for table, record in zip(tables, content.tables, strict=True):
         for one in (one for one in table.contenders if one.is_ensemble):
             write_text(folder / one.name / PREDICTIONS_FILE, predictions_table(one.answers))
-        for group, found in zip(twins(table), record["twins"], strict=True):
-            write_text(folder / found["file"], disagreements_table(table, group))
+        for group, found in zip(twins(table), record.twins, strict=True):
+            write_text(folder / found.file, disagreements_table(table, group))
     write_text(folder / PAGE_FILE, page)
-    write_json(folder / REPORT_FILE, content)
+    write_json(folder / REPORT_FILE, content.to_dict())
     return folder
 
 
@@ -71,33 +81,33 @@ def disagreements_table(table: Table, group: Sequence[int]) -> str:
     return text.getvalue()
 
 
-def _table(table: Table, measured: Measured, number: int) -> dict[str, Any]:
+def _group(table: Table, measured: Measured, number: int) -> Group:
     first = document(table.contenders[0].members[0])
     on, own = first.evaluated_on, first.manifest.data
     compared = pairs(table.labels, table.predictions)
     names = [one.name for one in table.contenders]
-    return {
-        "heading": table.heading,
-        "protocol": on.protocol,
-        "part": on.part,
-        "source": on.source,
-        "faces": on.count,
-        "fingerprint": on.fingerprint,
-        "trained_protocol": own.protocol,
-        "trained_fingerprint": own.fingerprint,
-        "notes": list(table.notes),
-        "pick": pick(table, compared),
-        "rows": [row(one, measured) for one in table.contenders],
-        "pairs": [_pair(names, pair) for pair in compared],
-        "twins": [
+    return Group(
+        heading=table.heading,
+        protocol=on.protocol,
+        part=on.part,
+        source=on.source,
+        faces=on.count,
+        fingerprint=on.fingerprint,
+        trained_protocol=own.protocol,
+        trained_fingerprint=own.fingerprint,
+        notes=table.notes,
+        pick=pick(table, compared),
+        rows=tuple(row(one, measured) for one in table.contenders),
+        pairs=tuple(_pair(names, pair) for pair in compared),
+        twins=tuple(
             _twins(table, group, compared, f"disagreements-{number}-{place}.csv")
             for place, group in enumerate(twins(table), 1)
-        ],
-        "robustness": _conditions(measured.robust_faces.get(table.heading)),
-    }
+        ),
+        robustness=_spoiling(measured.robust_faces.get(table.heading)),
+    )
 
 
-def pick(table: Table, compared: Sequence[Pair]) -> dict[str, Any] | None:
+def pick(table: Table, compared: Sequence[Pair]) -> Pick | None:
     """The contender with the best accuracy on the validation part, and those that the test part cannot tell from it.
 
     None where no contender was selected on a part other than the one it is tested on. Models of lower precision have
@@ -114,11 +124,11 @@ def pick(table: Table, compared: Sequence[Pair]) -> dict[str, Any] | None:
         if best in (pair.first, pair.second) and not pair.differs
     ]
     names = [one.name for one in table.contenders]
-    return {
-        "name": names[best],
-        "validation_accuracy": figures[best],
-        "not_told_apart": [names[place] for place in sorted(alike)],
-    }
+    return Pick(
+        name=names[best],
+        validation_accuracy=figures[best],
+        not_told_apart=tuple(names[place] for place in sorted(alike)),
+    )
 
 
 def _validated(one: Contender) -> float | None:
@@ -135,52 +145,55 @@ def _validated(one: Contender) -> float | None:
     return None if cost is None else cost.accuracy
 
 
-def _pair(names: Sequence[str], pair: Pair) -> dict[str, Any]:
-    return {
-        "first": names[pair.first],
-        "second": names[pair.second],
-        "difference": pair.difference,
-        "interval": list(pair.interval),
-        **asdict(pair.mcnemar),
-        "holm": pair.holm,
-        "differs": pair.differs,
-        "agreement": pair.agreement,
-        "kappa": pair.kappa,
-    }
+def _pair(names: Sequence[str], pair: Pair) -> PairRow:
+    return PairRow(
+        first=names[pair.first],
+        second=names[pair.second],
+        difference=pair.difference,
+        interval=pair.interval,
+        only_first=pair.mcnemar.only_first,
+        only_second=pair.mcnemar.only_second,
+        exact=pair.mcnemar.exact,
+        mid_p=pair.mcnemar.mid_p,
+        holm=pair.holm,
+        differs=pair.differs,
+        agreement=pair.agreement,
+        kappa=pair.kappa,
+    )
 
 
-def _twins(table: Table, group: Sequence[int], compared: Sequence[Pair], file: str) -> dict[str, Any]:
+def _twins(table: Table, group: Sequence[int], compared: Sequence[Pair], file: str) -> Twins:
     names = [one.name for one in table.contenders]
     predictions = table.predictions[list(group)]
-    return {
-        "model": document(table.contenders[group[0]].members[0]).label,
-        "members": [names[place] for place in group],
-        "frameworks": [table.contenders[place].members[0].manifest.framework for place in group],
-        "pairs": [
-            {
-                "first": names[pair.first],
-                "second": names[pair.second],
-                "kappa": pair.kappa,
-                "agreement": pair.agreement,
-                "identical": _identical(table.contenders[pair.first], table.contenders[pair.second]),
-            }
+    return Twins(
+        model=document(table.contenders[group[0]].members[0]).label,
+        members=tuple(names[place] for place in group),
+        frameworks=tuple(table.contenders[place].members[0].manifest.framework for place in group),
+        pairs=tuple(
+            TwinPair(
+                first=names[pair.first],
+                second=names[pair.second],
+                kappa=pair.kappa,
+                agreement=pair.agreement,
+                identical=_identical(table.contenders[pair.first], table.contenders[pair.second]),
+            )
             for pair in compared
             if pair.first in group and pair.second in group
-        ],
-        "disagreements": int((predictions != predictions[0]).any(axis=0).sum()),
-        "file": file,
-    }
+        ),
+        disagreements=int((predictions != predictions[0]).any(axis=0).sum()),
+        file=file,
+    )
 
 
 def _identical(first: Contender, second: Contender) -> bool:
     return first.probabilities.tobytes() == second.probabilities.tobytes()
 
 
-def _conditions(faces: int | None) -> dict[str, Any] | None:
+def _spoiling(faces: int | None) -> Spoiling | None:
     if faces is None:
         return None
-    conditions = [
-        {"kind": kind, "level": level, "strength": STRENGTHS[kind][level - 1], "unit": UNITS[kind]}
+    conditions = tuple(
+        Condition(kind=kind, level=level, strength=STRENGTHS[kind][level - 1], unit=UNITS[kind])
         for kind, level in CONDITIONS
-    ]
-    return {"faces": faces, "seed": SEED, "conditions": conditions}
+    )
+    return Spoiling(faces, SEED, conditions)

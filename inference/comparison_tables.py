@@ -6,7 +6,8 @@ from html import escape
 
 from data.faceset import LABELS
 from inference.charts import series
-from inference.markup import Record, card, heads, or_dash, selected_on, swatch, table, who
+from inference.comparison_document import Condition, Group, Robust, Row
+from inference.markup import card, heads, or_dash, swatch, table, who
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,9 @@ FIGURES = (
 Values = Sequence[float | None]
 
 
-def ranking(number: int, record: Record) -> str:
+def ranking(number: int, record: Group) -> str:
     """The sortable table of all figures; the best of a column stands out."""
-    rows = record["rows"]
+    rows = record.rows
     values = [_values(row) for row in rows]
     best = [_best(column, [figures[place] for figures in values]) for place, column in enumerate(FIGURES)]
     names = [_head(name) for name in ("model", "framework")]
@@ -64,38 +65,38 @@ def _best(column: Column, values: Values) -> float | None:
     return max(found) if column.larger else min(found)
 
 
-def _values(row: Record) -> Values:
-    figures, latency, throughput = row["figures"], row["latency"], row["throughput"]
+def _values(row: Row) -> Values:
+    figures, latency, throughput = row.figures, row.latency, row.throughput
     return [
-        100 * figures["accuracy"],
-        figures["macro"]["f1"]["value"],
-        figures["macro_roc"]["auc"],
-        figures["log_loss"],
-        figures["calibration_error"],
-        row["parameters"],
-        row["bytes"] / 1e6,
-        latency["p50"] if latency else None,
-        latency["p99"] if latency else None,
-        throughput["images_per_second"] if throughput else None,
+        100 * figures.accuracy,
+        figures.macro.f1.value,
+        figures.macro_roc.auc,
+        figures.log_loss,
+        figures.calibration_error,
+        row.parameters,
+        row.bytes / 1e6,
+        latency.p50 if latency else None,
+        latency.p99 if latency else None,
+        throughput.images_per_second if throughput else None,
     ]
 
 
-def _row(number: int, place: int, row: Record, values: Values, best: Values) -> str:
-    low, high = (100 * bound for bound in row["figures"]["interval"])
-    classes = row["figures"]["macro"]["f1"]["classes"]
+def _row(number: int, place: int, row: Row, values: Values, best: Values) -> str:
+    low, high = (100 * bound for bound in row.figures.interval)
+    classes = row.figures.macro.f1.classes
     partial = "" if classes == len(LABELS) else f"<small>of {classes} classes</small>"
     below = [f"<small>{low:.1f} to {high:.1f}</small>", partial, *[""] * (len(FIGURES) - 2)]
     cells = [
         _cell(column, value, value is not None and value == top, more)
         for column, value, top, more in zip(FIGURES, values, best, below, strict=True)
     ]
-    label = escape(row["label"])
-    under = " + ".join(row["members"]) if row["kind"] == "ensemble" else f"{row['recipe']} recipe"
+    label = escape(row.label)
+    under = " + ".join(row.members) if row.kind == "ensemble" else f"{row.recipe} recipe"
     return (
         f"<tr data-series='{place}'><th scope='row' data-text data-value='{label}'>{swatch(series(place))}"
         f"<a href='#model-{number}-{place}' data-opens>{label}</a><small>{escape(under)}</small></th>"
-        f"{_text(row['framework'])}{''.join(cells)}{_text(row['protocol'])}"
-        f"{_text(row['parity'], '' if row['parity'] == 'passed' else ' bad')}{_text(selected_on(row))}</tr>"
+        f"{_text(row.framework)}{''.join(cells)}{_text(row.protocol)}"
+        f"{_text(row.parity, '' if row.parity == 'passed' else ' bad')}{_text(row.selection.words)}</tr>"
     )
 
 
@@ -108,51 +109,50 @@ def _text(words: str, kind: str = "") -> str:
     return f"<td class='text{kind}' data-text>{escape(words)}</td>"
 
 
-def robustness_card(record: Record) -> str:
+def robustness_card(record: Group) -> str:
     """Accuracy under each corruption at each strength; the redder, the more of the clean accuracy is lost."""
-    if record["robustness"] is None:
+    if record.robustness is None:
         return ""
-    conditions = record["robustness"]["conditions"]
-    kinds = dict.fromkeys(condition["kind"] for condition in conditions)
+    conditions = record.robustness.conditions
+    kinds = dict.fromkeys(condition.kind for condition in conditions)
     groups = "".join(f"<th scope='colgroup' colspan='3' class='start'>{kind}</th>" for kind in kinds)
-    levels = "".join(f"<th scope='col'{_start(condition)}>{condition['strength']:g}</th>" for condition in conditions)
+    levels = "".join(f"<th scope='col'{_start(condition)}>{condition.strength:g}</th>" for condition in conditions)
     first = "".join(f"<th scope='col'>{name}</th>" for name in ("model", "clean", "mean"))
-    body = "".join(_robust_row(place, row, conditions) for place, row in enumerate(record["rows"]))
+    measured = ((place, row, row.robustness) for place, row in enumerate(record.rows))
+    body = "".join(_robust_row(place, row, robust, conditions) for place, row, robust in measured if robust)
     head = f"<tr><th></th><th></th><th></th>{groups}</tr><tr>{first}{levels}</tr>"
     return card(
         "On spoiled faces",
-        f"Accuracy in % on {record['robustness']['faces']:,} faces in the proportions of their classes, three "
+        f"Accuracy in % on {record.robustness.faces:,} faces in the proportions of their classes, three "
         "strengths of each corruption; the redder, the more of the clean accuracy is lost.",
         table("robustness", head, body, "robust"),
     )
 
 
-def _start(condition: Record) -> str:
-    return " class='start'" if condition["level"] == 1 else ""
+def _start(condition: Condition) -> str:
+    return " class='start'" if condition.level == 1 else ""
 
 
-def _robust_row(place: int, row: Record, conditions: Sequence[Record]) -> str:
-    robust = row["robustness"]
-    clean, accuracies = robust["clean"], robust["accuracies"]
+def _robust_row(place: int, row: Row, robust: Robust, conditions: Sequence[Condition]) -> str:
+    clean, accuracies = robust.clean, robust.accuracies
     # Red grows to three quarters where all of the clean accuracy is lost.
     lost = [75 * max(0.0, 1 - accuracy / clean) if clean else 0.0 for accuracy in accuracies]
     cells = "".join(
         f"<td style='--lost:{share:.0f}'{_start(condition)}>{100 * accuracy:.0f}</td>"
         for accuracy, share, condition in zip(accuracies, lost, conditions, strict=True)
     )
-    same = f"<small>identical to {escape(robust['same_as'])}</small>" if robust["same_as"] else ""
-    mean = sum(accuracies) / len(accuracies)
+    same = f"<small>identical to {escape(robust.same_as)}</small>" if robust.same_as else ""
     return (
         f"<tr data-series='{place}'><th scope='row'>{who(place, row)}{same}</th><td>{100 * clean:.1f}</td>"
-        f"<td><b>{100 * mean:.1f}</b></td>{cells}</tr>"
+        f"<td><b>{100 * robust.mean:.1f}</b></td>{cells}</tr>"
     )
 
 
-def coverage_card(record: Record) -> str:
+def coverage_card(record: Group) -> str:
     """Accuracy, and the share of faces answered, by confidence threshold."""
-    thresholds = [step["threshold"] for step in record["rows"][0]["coverage"]]
+    thresholds = [step.threshold for step in record.rows[0].coverage]
     names = ["confidence from", *(format(threshold, "g") if threshold else "any" for threshold in thresholds)]
-    body = "".join(_coverage_row(place, row) for place, row in enumerate(record["rows"]))
+    body = "".join(_coverage_row(place, row) for place, row in enumerate(record.rows))
     return card(
         "By confidence threshold",
         "Accuracy in % where only faces of at least that confidence are answered, and the share of faces that is.",
@@ -160,10 +160,10 @@ def coverage_card(record: Record) -> str:
     )
 
 
-def _coverage_row(place: int, row: Record) -> str:
+def _coverage_row(place: int, row: Row) -> str:
     cells = "".join(
-        f"<td>{or_dash(None if step['accuracy'] is None else 100 * step['accuracy'], '.1f')}"
-        f"<small>{100 * step['coverage']:.0f} %</small></td>"
-        for step in row["coverage"]
+        f"<td>{or_dash(None if step.accuracy is None else 100 * step.accuracy, '.1f')}"
+        f"<small>{100 * step.coverage:.0f} %</small></td>"
+        for step in row.coverage
     )
     return f"<tr data-series='{place}'><th scope='row'>{who(place, row)}</th>{cells}</tr>"

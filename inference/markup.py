@@ -1,12 +1,10 @@
 """The parts that the comparison page is put together from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
-from typing import Any
 
 from inference.charts import series
-
-Record = Mapping[str, Any]
+from inference.comparison_document import Row
 
 
 def card(title: str, hint: str, body: str, kind: str = "") -> str:
@@ -32,37 +30,22 @@ def swatch(attributes: str) -> str:
     return f"<svg class='swatch' viewBox='0 0 22 8' aria-hidden='true'><path {attributes} d='M0 4H22'/></svg>"
 
 
-def who(place: int, row: Record) -> str:
+def who(place: int, row: Row) -> str:
     """A contender with its line and framework."""
-    return f"{swatch(series(place))}{escape(row['label'])} <small>{escape(row['framework'])}</small>"
+    return f"{swatch(series(place))}{escape(row.label)} <small>{escape(row.framework)}</small>"
 
 
-def full_name(row: Record) -> str:
-    """A contender in words."""
-    return str(row["label"]) if row["kind"] == "ensemble" else f"{row['label']}, {row['framework']}"
-
-
-def legend(rows: Sequence[Record]) -> str:
+def legend(rows: Sequence[Row]) -> str:
     """Every contender with its line."""
     items = (f"<li data-series='{place}'>{who(place, row)}</li>" for place, row in enumerate(rows))
     return f"<ul class='legend'>{''.join(items)}</ul>"
 
 
-def threads(machine: Record) -> str:
-    """The threads of one run, in words."""
-    count = machine["threads"]
+def threads(count: int | None) -> str:
+    """The threads of one run, in words; None where onnxruntime chose."""
     return "threads of its own choice" if count is None else f"{count} thread{'' if count == 1 else 's'}"
 
 
 def or_dash(value: float | None, form: str) -> str:
     """A figure by a format specification, a dash where it is undefined or was not measured."""
     return "–" if value is None else format(value, form)
-
-
-def selected_on(row: Record) -> str:
-    """On what a contender was selected, in words."""
-    selection = row["selection"]
-    if selection["part"] is None:
-        return str(selection["how"])
-    epoch = "" if selection["epoch"] is None else f", epoch {selection['epoch']}"
-    return f"{selection['part']}: {100 * selection['accuracy']:.2f} %{epoch}"

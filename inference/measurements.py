@@ -8,23 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference import robustness
+from inference.comparison_document import Robust
 from inference.contenders import Contender, Table
 from inference.ensemble import mean_probabilities
 from inference.evaluate import Assignment
 from inference.latency import Plan, Timing, interleaved
 from inference.progress import Meter
-
-
-@dataclass(frozen=True)
-class Robust:
-    """Accuracy, 0 to 1, on clean faces and under each of `robustness.CONDITIONS`.
-
-    `same_as` names the model whose answers are the same to the last bit, and which alone was run.
-    """
-
-    clean: float
-    accuracies: tuple[float, ...]
-    same_as: str | None = None
 
 
 def _load() -> float | None:

@@ -1,14 +1,13 @@
 """How a comparison was measured, in words, for the foot of its page."""
 
-from collections.abc import Mapping
-from typing import Any
-
+from inference.comparison_document import Comparison, ComparisonMachine
 from inference.corruptions import UNITS
+from inference.latency import Timing
 from inference.markup import threads
 from inference.paired import REPLICATES
 
 
-def method(content: Mapping[str, Any]) -> list[tuple[str, str]]:
+def method(content: Comparison) -> list[tuple[str, str]]:
     """Headings and what each says of a comparison, given its `report.json`."""
     found = [
         (
@@ -28,27 +27,27 @@ def method(content: Mapping[str, Any]) -> list[tuple[str, str]]:
             "probabilities.",
         ),
     ]
-    first, seconds = content["tables"][0], content["seconds"]
-    if first["rows"][0]["latency"]:
-        found.append(("Latency", _latency(content["machine"], first["rows"][0])))
-    if first["robustness"]:
+    first, seconds = content.tables[0], content.seconds
+    single, batch = first.rows[0].latency, first.rows[0].throughput
+    if single and batch:
+        found.append(("Latency", _latency(content.machine, single, batch)))
+    if first.robustness:
         units = "; ".join(f"{kind}: {unit}" for kind, unit in UNITS.items())
         found.append(("Spoiled faces", f"are the same for every model. Strengths: {units}."))
-    share = seconds["evaluation"] / seconds["engines"]
-    cost = f"{seconds['evaluation']:.1f} s, {share:.2f} times the {seconds['engines']:.1f} s that the engines ran"
+    share = seconds.evaluation / seconds.engines
+    cost = f"{seconds.evaluation:.1f} s, {share:.2f} times the {seconds.engines:.1f} s that the engines ran"
     return [*found, ("Cost", f"of evaluating and writing the reports: {cost}.")]
 
 
-def _latency(machine: Mapping[str, Any], row: Mapping[str, Any]) -> str:
-    single, batch = row["latency"], row["throughput"]
-    load = "" if machine["load"] is None else f" Before it, {machine['load']:.1f} processes wanted a processor."
+def _latency(machine: ComparisonMachine, single: Timing, batch: Timing) -> str:
+    load = "" if machine.load is None else f" Before it, {machine.load:.1f} processes wanted a processor."
     return (
         "is that of a whole prediction, from uint8 faces to checked probabilities, the models by turns: of one face, "
-        f"{_runs(single)}; for images a second, of {batch['batch']} faces, {_runs(batch)}. {machine['processor']}, "
-        f"{machine['processors']} processors, {threads(machine)}.{load}"
+        f"{_runs(single)}; for images a second, of {batch.batch} faces, {_runs(batch)}. {machine.processor}, "
+        f"{machine.processors} processors, {threads(machine.threads)}.{load}"
     )
 
 
-def _runs(timing: Mapping[str, Any]) -> str:
-    least = f"at least {timing['least_runs']} runs and {timing['least_seconds']:g} s"
-    return f"{timing['warm_up']} runs to warm up, then {least}"
+def _runs(timing: Timing) -> str:
+    least = f"at least {timing.least_runs} runs and {timing.least_seconds:g} s"
+    return f"{timing.warm_up} runs to warm up, then {least}"

@@ -7,15 +7,15 @@ A table that is generated cannot disagree with what it is of: results, which joi
 import argparse
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from data.documents import parse_document
 from data.errors import InputError
 from data.files import write_text
-from inference.comparison_record import VERSION
-from inference.markup import or_dash, selected_on, threads
+from inference.comparison_document import VERSION, Comparison, Row
+from inference.comparison_row import best_epoch
+from inference.markup import or_dash, threads
 from inference.published import OTHERS, is_fer2013_test, published_accuracy
 from inference.report_document import REPORT_FILE, Report
 
@@ -43,7 +43,7 @@ def main(args: argparse.Namespace) -> int:
     """
     found = [(path, read(path)) for path in args.files]
     results = [(path, content) for path, content in found if "result" in content]
-    comparisons = [content for _, content in found if "comparison" in content]
+    comparisons = [_comparison(path, content) for path, content in found if "comparison" in content]
     text = "\n\n".join([*result_tables(results), *(comparison_tables(content) for content in comparisons)])
     if args.into is None:
         print(text)
@@ -81,16 +81,16 @@ def result_tables(results: Sequence[tuple[Path, Record]]) -> list[str]:
     return [_result_table(group) for group in official_first]
 
 
-def comparison_tables(content: Record) -> str:
+def comparison_tables(content: Comparison) -> str:
     """The tables of a comparison, each under the faces that it is of, and how they were timed."""
-    machine = content["machine"]
+    machine = content.machine
     timed = (
-        f"ms: median time of one face; images/s: in batches of 64. {machine['processor']}, {threads(machine)}; files "
-        "and speed of what is compared here, on one machine in one run."
+        f"ms: median time of one face; images/s: in batches of 64. {machine.processor}, {threads(machine.threads)}; "
+        "files and speed of what is compared here, on one machine in one run."
     )
     tables = [
-        _table(f"speed: {record['heading']}", SPEED_COLUMNS, [_speed_row(row) for row in record["rows"]])
-        for record in content["tables"]
+        _table(f"speed: {group.heading}", SPEED_COLUMNS, [_speed_row(row) for row in group.rows])
+        for group in content.tables
     ]
     return "\n\n".join([*tables, timed])
 
@@ -100,6 +100,10 @@ def put_between_markers(text: str, results: str, name: str) -> str:
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(END) < text.index(BEGIN):
         raise InputError(f"{name} does not hold {BEGIN} and then {END}, once each; write them where the table belongs")
     return f"{text[: text.index(BEGIN)]}{BEGIN}\n{results}\n{text[text.index(END) :]}"
+
+
+def _comparison(path: Path, content: Record) -> Comparison:
+    return parse_document(Comparison, json.dumps(content), path.name, "compare the models anew")
 
 
 def _report(result: Record) -> Report:
@@ -131,7 +135,7 @@ def _result_row(path: Path, result: Record) -> list[str]:
         report.interval,
         or_dash(None if published is None else 100 * published, ".2f"),
         or_dash(figures.macro.f1.value, ".4f"),
-        selected_on({"selection": {"how": "best epoch"} | asdict(report.manifest.selection)}),
+        best_epoch(report.manifest.selection).words,
         _trained(run, len(result["epochs"])),
         f"[record]({path.as_posix()})",
     ]
@@ -155,25 +159,24 @@ def _recipe(run: Record) -> str:
 
 def _trained(run: Record, count: int) -> str:
     settings, machine = run["settings"], run["machine"]
-    where = machine["device"] if "NVIDIA" in machine["device"] else threads(machine)
+    where = machine["device"] if "NVIDIA" in machine["device"] else threads(machine["threads"])
     if any(move["machine"] != machine for move in run.get("moves", ())):
         where += ", then another machine"
     epochs = f"epoch {run['best']['epoch']} of {count}"
     return f"{run['seconds']:,.0f} s, {where}, {settings['precision']}, {epochs}"
 
 
-def _speed_row(row: Record) -> list[str]:
-    figures, single, batch = row["figures"], row["latency"], row["throughput"]
+def _speed_row(row: Row) -> list[str]:
     return [
-        row["label"],
-        row["framework"],
-        row["recipe"],
-        f"{100 * figures['accuracy']:.2f}",
-        or_dash(figures["macro"]["f1"]["value"], ".4f"),
-        f"{row['parameters']:,}",
-        f"{row['bytes'] / 1e6:.2f}",
-        or_dash(single and single["p50"], ".3g"),
-        or_dash(batch and batch["images_per_second"], ",.0f"),
+        row.label,
+        row.framework,
+        row.recipe,
+        f"{100 * row.figures.accuracy:.2f}",
+        or_dash(row.figures.macro.f1.value, ".4f"),
+        f"{row.parameters:,}",
+        f"{row.bytes / 1e6:.2f}",
+        or_dash(row.latency.p50 if row.latency else None, ".3g"),
+        or_dash(row.throughput.images_per_second if row.throughput else None, ",.0f"),
     ]
 
 

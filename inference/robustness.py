@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,9 @@ from inference.testtime import Predictor
 
 FACES = 1000
 SEED = 0
-CONDITIONS: tuple[tuple[Kind, int], ...] = tuple((kind, level) for kind in KINDS for level in (1, 2, 3))
+Level = Literal[1, 2, 3]
+LEVELS: tuple[Level, ...] = (1, 2, 3)
+CONDITIONS: tuple[tuple[Kind, Level], ...] = tuple((kind, level) for kind in KINDS for level in LEVELS)
 
 
 @dataclass(frozen=True)

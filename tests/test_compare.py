@@ -296,7 +296,7 @@ SETTINGS = {
     [
         {"framework": "paddle", "device": "cuda", "threads": 2, "keep": "all"},
         {"epochs": 9, "patience": 5},
-        {"mixup": 0.0, "ema_decay": 0.0, "teachers": [], "weights": "none"},
+        {"mixup": 0.0, "ema_decay": 0.0, "teachers": (), "weights": "none"},
     ],
 )
 def test_where_and_how_long_it_was_trained_does_not_make_another_training(change: Content) -> None:
