@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from inference.corruptions import Kind
 from inference.manifest import Manifest
 from inference.metrics import ClassFigures, wilson_interval
+from inference.result_document import FinalFigures
 from training.epoch import AUGMENTATIONS, CORRUPTED
-from training.run import FinalFigures, RunRecord
+from training.run import RunRecord
 
 USE = """## Use and misuse
 

@@ -31,8 +31,9 @@ from export.temperature import fitted_temperature
 from inference import robustness
 from inference.engine import Engine
 from inference.manifest import CONTRACT, NO_DIGEST, Manifest, Parity, Selection
+from inference.result_document import Checkpoint
 from training.recipe import Settings, recipe
-from training.run import Checkpoint, RunRecord, check_file, now, read_record, run_faces
+from training.run import RunRecord, check_file, now, read_record, run_faces
 
 CONVERTERS = {
     "torch": ("torch", "onnxscript"),

@@ -5,21 +5,20 @@ A table that is generated cannot disagree with what it is of: results, which joi
 """
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from data.documents import parse_document
+from data.documents import parse_document, top_level
 from data.errors import InputError
 from data.files import write_text
-from inference.comparison_document import VERSION, Comparison, Row
+from inference.comparison_document import Comparison, Row
 from inference.comparison_row import best_epoch
 from inference.markup import or_dash, threads
 from inference.published import OTHERS, is_fer2013_test, published_accuracy
-from inference.report_document import REPORT_FILE, Report
+from inference.report_document import REPORT_FILE
+from inference.result_document import FinishedRun, Result
 
-RESULTS, RESULT_VERSION = Path("docs/results"), 1
+RESULTS = Path("docs/results")
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 RESULT_COLUMNS = {
     **{"model": "---", "framework": "---", "recipe": "---", "accuracy, %": "---:", "95 % interval": "---:"},
@@ -29,7 +28,6 @@ SPEED_COLUMNS = {
     **{"model": "---", "framework": "---", "recipe": "---", "accuracy, %": "---:", "macro F1": "---:"},
     **{"parameters": "---:", "MB": "---:", "ms": "---:", "images/s": "---:"},
 }
-Record = Mapping[str, Any]
 
 
 def main(args: argparse.Namespace) -> int:
@@ -42,9 +40,9 @@ def main(args: argparse.Namespace) -> int:
         InputError: a file cannot be read, is of another kind or version, or `into` has no markers.
     """
     found = [(path, read(path)) for path in args.files]
-    results = [(path, content) for path, content in found if "result" in content]
-    comparisons = [_comparison(path, content) for path, content in found if "comparison" in content]
-    text = "\n\n".join([*result_tables(results), *(comparison_tables(content) for content in comparisons)])
+    results = [(path, content) for path, content in found if isinstance(content, Result)]
+    comparisons = [content for _, content in found if isinstance(content, Comparison)]
+    text = "\n\n".join([*result_tables(results), *map(comparison_tables, comparisons)])
     if args.into is None:
         print(text)
         return 0
@@ -53,30 +51,26 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def read(path: Path) -> dict[str, Any]:
-    """The content of a result or of a comparison's `report.json`, given the file or the comparison's folder."""
+def read(path: Path) -> Result | Comparison:
+    """Read a result or a comparison's `report.json`, given the file or the comparison's folder."""
     file = path / REPORT_FILE if path.is_dir() else path
     expected = f"a result (python -m training result) or a comparison's {REPORT_FILE} (python -m inference compare)"
-    try:
-        content = json.loads(_text(file, expected))
-    except ValueError:
-        raise InputError(f"{file} is not JSON; expected {expected}") from None
-    versions = {"result": RESULT_VERSION, "comparison": VERSION}
-    kinds = [kind for kind in versions if isinstance(content, dict) and kind in content]
-    if len(kinds) != 1:
+    text = _text(file, expected)
+    content = top_level(text)
+    if content is None:
+        raise InputError(f"{file} is not a JSON object; expected {expected}")
+    if ("result" in content) == ("comparison" in content):
         raise InputError(f"{file} is neither; expected {expected}")
-    if content[kinds[0]] != versions[kinds[0]]:
-        raise InputError(
-            f"{file} is {kinds[0]} version {content[kinds[0]]!r}, expected version {versions[kinds[0]]}; make it anew"
-        )
-    return dict(content)
+    if "result" in content:
+        return parse_document(Result, text, str(file), "make it anew")
+    return parse_document(Comparison, text, str(file), "make it anew")
 
 
-def result_tables(results: Sequence[tuple[Path, Record]]) -> list[str]:
+def result_tables(results: Sequence[tuple[Path, Result]]) -> list[str]:
     """A table for each set of faces, the official protocol first and the best model first."""
-    groups: dict[tuple[str, ...], list[tuple[Path, Record]]] = {}
+    groups: dict[tuple[str, ...], list[tuple[Path, Result]]] = {}
     for path, result in results:
-        groups.setdefault(_report(result).table_key, []).append((path, result))
+        groups.setdefault(result.report.table_key, []).append((path, result))
     official_first = sorted(groups.values(), key=lambda group: not _is_official(group[0][1]))
     return [_result_table(group) for group in official_first]
 
@@ -102,41 +96,32 @@ def put_between_markers(text: str, results: str, name: str) -> str:
     return f"{text[: text.index(BEGIN)]}{BEGIN}\n{results}\n{text[text.index(END) :]}"
 
 
-def _comparison(path: Path, content: Record) -> Comparison:
-    return parse_document(Comparison, json.dumps(content), path.name, "compare the models anew")
+def _is_official(result: Result) -> bool:
+    return result.report.evaluated_on.protocol == "official"
 
 
-def _report(result: Record) -> Report:
-    return parse_document(Report, json.dumps(result["report"]), "a result's report", "make the result anew")
-
-
-def _is_official(result: Record) -> bool:
-    return _report(result).evaluated_on.protocol == "official"
-
-
-def _result_table(group: Sequence[tuple[Path, Record]]) -> str:
-    first = group[0][1]
-    ranked = sorted(group, key=lambda one: -_report(one[1]).figures.accuracy)
+def _result_table(group: Sequence[tuple[Path, Result]]) -> str:
+    report = group[0][1].report
+    ranked = sorted(group, key=lambda one: -one[1].report.figures.accuracy)
     rows = [_result_row(path, result) for path, result in ranked]
-    if is_fer2013_test(_report(first).evaluated_on, "official"):
+    if is_fer2013_test(report.evaluated_on, "official"):
         rows += [_other_row(other.name, other.accuracy, other.remark) for other in OTHERS]
-    return _table(_report(first).heading, RESULT_COLUMNS, rows)
+    return _table(report.heading, RESULT_COLUMNS, rows)
 
 
-def _result_row(path: Path, result: Record) -> list[str]:
-    report, run = _report(result), result["run"]
-    figures = report.figures
-    published = published_accuracy(run["settings"], report.evaluated_on)
+def _result_row(path: Path, result: Result) -> list[str]:
+    report, run = result.report, result.run
+    published = published_accuracy(run.settings, report.evaluated_on)
     return [
         report.label,
         report.manifest.framework,
         _recipe(run),
-        f"{100 * figures.accuracy:.2f}",
+        f"{100 * report.figures.accuracy:.2f}",
         report.interval,
         or_dash(None if published is None else 100 * published, ".2f"),
-        or_dash(figures.macro.f1.value, ".4f"),
+        or_dash(report.figures.macro.f1.value, ".4f"),
         best_epoch(report.manifest.selection).words,
-        _trained(run, len(result["epochs"])),
+        _trained(run, len(result.epochs)),
         f"[record]({path.as_posix()})",
     ]
 
@@ -146,24 +131,21 @@ def _other_row(name: str, accuracy: float, remark: str) -> list[str]:
     return [filled.get(column, "–") for column in RESULT_COLUMNS]
 
 
-def _recipe(run: Record) -> str:
+def _recipe(run: FinishedRun) -> str:
     """The recipe, with what tells several of one recipe apart."""
-    settings = run["settings"]
-    balance = "" if settings["balance"] == "none" else f", {settings['balance']}"
-    distilled = ", distilled" if settings.get("teachers") else ""
-    begun = {"none": "", "imagenet": ", from ImageNet"}.get(settings.get("weights", "none"), ", fine-tuned")
-    sources = sorted({record["source"] for record in run.get("inherited", ())})
+    balance = "" if run.setting("balance") == "none" else f", {run.setting('balance')}"
+    distilled = ", distilled" if run.settings.get("teachers") else ""
+    begun = {"none": "", "imagenet": ", from ImageNet"}.get(run.setting("weights"), ", fine-tuned")
+    sources = sorted({record.source for record in run.inherited})
     before = f", learned from {', '.join(sources)} before" if sources else ""
-    return f"{settings['recipe']}, {settings['optimizer']}{balance}{begun}{distilled}{before}"
+    return f"{run.setting('recipe')}, {run.setting('optimizer')}{balance}{begun}{distilled}{before}"
 
 
-def _trained(run: Record, count: int) -> str:
-    settings, machine = run["settings"], run["machine"]
-    where = machine["device"] if "NVIDIA" in machine["device"] else threads(machine["threads"])
-    if any(move["machine"] != machine for move in run.get("moves", ())):
+def _trained(run: FinishedRun, count: int) -> str:
+    where = run.machine.device if "NVIDIA" in run.machine.device else threads(run.machine.threads)
+    if any(move.machine != run.machine for move in run.moves):
         where += ", then another machine"
-    epochs = f"epoch {run['best']['epoch']} of {count}"
-    return f"{run['seconds']:,.0f} s, {where}, {settings['precision']}, {epochs}"
+    return f"{run.seconds:,.0f} s, {where}, {run.setting('precision')}, epoch {run.best.epoch} of {count}"
 
 
 def _speed_row(row: Row) -> list[str]:

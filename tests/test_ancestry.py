@@ -16,6 +16,7 @@ from inference.evaluate import assign
 from inference.exposure import exposure, refuse_seen
 from inference.manifest import DataRecord, Manifest, data_record, parse_manifest
 from inference.report_document import Report
+from inference.result_document import Checkpoint, FinishedRun, Machine, Move, Result, ResultEpoch
 from inference.results import result_tables
 from training.ancestry import Ancestor, ancestor, inherited, overlaps
 
@@ -112,17 +113,30 @@ def test_manifests_from_before_there_was_fine_tuning_are_read(tuned: Manifest, t
 def test_tables_name_what_else_a_model_learned_from(
     tuned: Manifest, own: FaceSet, report_of: Callable[[Manifest, FaceSet], Report]
 ) -> None:
-    report = report_of(tuned, own).to_dict()
-    run = {
-        "settings": {"recipe": "best", "optimizer": "adamw", "balance": "none", "weights": "base 123", "epochs": 1}
-        | {"precision": "fp32", "model": "mlp_1", "learning_rate": 0.1},
-        "machine": {"device": "a processor", "threads": 2},
-        "data": report["manifest"]["data"],
-        "inherited": report["manifest"]["inherited"],
-        "best": {"epoch": 1},
-        "seconds": 1.0,
-        "moves": [{"machine": {"device": "another", "threads": 2}}],
-    }
-    (table,) = result_tables([(Path("x.json"), {"run": run, "report": report, "epochs": [{}] * 3})])
+    report, machine = report_of(tuned, own), Machine("a processor", 2)
+    settings = {"recipe": "best", "optimizer": "adamw", "balance": "none", "weights": "base 123", "epochs": 1}
+    settings |= {"precision": "fp32", "model": "mlp_1", "learning_rate": 0.1}
+    run = FinishedRun(
+        schema=1,
+        status="finished",
+        settings=settings,
+        parameters=1,
+        versions={},
+        data=report.manifest.data,
+        skip_bad_rows=False,
+        machine=machine,
+        commit=None,
+        started="2026-01-01T00:00:00+00:00",
+        seconds=1.0,
+        test=None,
+        inherited=report.manifest.inherited,
+        moves=(Move(epoch=1, commit=None, versions={}, machine=Machine("another", 2)),),
+        name="run",
+        best=Checkpoint(1, "weights", "0" * 64, 0.5, 1.5),
+    )
+    none = {"train_loss": 1.0, "train_accuracy": 0.5, "validation_loss": 1.0, "validation_accuracy": 0.5}
+    none |= {"validation_part": "validation", "learning_rate": 0.1, "seconds": 1.0, "images_per_second": 1.0}
+    epochs = tuple(ResultEpoch(epoch=epoch, **none) for epoch in (1, 2, 3))
+    (table,) = result_tables([(Path("x.json"), Result(result=1, run=run, epochs=epochs, report=report))])
     assert "| best, adamw, fine-tuned, learned from drawn.csv before |" in table
     assert "2 threads, then another machine, fp32, epoch 1 of 3 |" in table

@@ -27,8 +27,9 @@ from demo.trainer import Current, Trainer
 from demo.training_view import layers, view
 from inference.faces import HaarFinder
 from inference.manifest import DataRecord
+from inference.result_document import Checkpoint, Machine
 from training.loop import start_record
-from training.run import Checkpoint, Machine, write_record
+from training.run import write_record
 from training.specs import MODELS, model_spec
 from training.weights import parameter_count
 

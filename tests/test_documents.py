@@ -13,24 +13,18 @@ from hypothesis import strategies as st
 
 from data.documents import parse_document, read_document
 from data.errors import InputError
+from inference.comparison_document import Comparison
 from inference.manifest import Manifest, Parity, parse_manifest
 from inference.metrics import class_figures
 from inference.report_document import read_report
+from inference.result_document import Checkpoint, FinalFigures, Machine, Move
+from inference.results import comparison_tables, read, result_tables
 from training.history import METRICS_FILE, EpochFigures, read_history, write_history
 from training.loop import start_record
 from training.recipe import recipe
-from training.run import (
-    Checkpoint,
-    FinalFigures,
-    Machine,
-    Move,
-    Progress,
-    RunRecord,
-    plain,
-    read_record,
-    write_record,
-)
+from training.run import Progress, RunRecord, plain, read_record, write_record
 
+NAMES = ("run.json", "metrics.jsonl", "manifest", "report.json", "result.json", "comparison.json")
 WRONG = st.one_of(
     st.none(),
     st.booleans(),
@@ -97,6 +91,21 @@ def report() -> dict[str, Any]:
     return content | {"created": "2026-01-01T00:00:00+00:00", "engine": engine | {"images_per_second": 140.0}}
 
 
+def committed(name: str) -> dict[str, Any]:
+    """A file of docs/results."""
+    return json.loads((Path(__file__).parents[1] / "docs" / "results" / f"{name}.json").read_text())
+
+
+def result_text(folder: Path) -> str:
+    """The tables that are made from the result or comparison in a folder."""
+    (file,) = [file for file in (folder / "result.json", folder / "comparison.json") if file.exists()]
+    try:
+        found = read(file)
+    finally:
+        file.unlink()
+    return comparison_tables(found) if isinstance(found, Comparison) else "".join(result_tables([(file, found)]))
+
+
 @pytest.fixture(scope="module")
 def kinds(
     record: RunRecord, epoch: EpochFigures, tiny_manifest: Manifest, tmp_path_factory: pytest.TempPathFactory
@@ -115,6 +124,8 @@ def kinds(
         "run.json": Kind(plain(record), through("run.json", read_record)),
         "metrics.jsonl": Kind(asdict(epoch), through(METRICS_FILE, read_history)),
         "report.json": Kind(report(), through("report.json", read_report)),
+        "result.json": Kind(committed("cnn_1.torch.published-official"), through("result.json", result_text)),
+        "comparison.json": Kind(committed("shipped"), through("comparison.json", result_text)),
         "manifest": Kind(json.loads(tiny_manifest.to_json()), lambda text: parse_manifest(text, "model.onnx")),
     }
 
@@ -145,8 +156,8 @@ def changed(document: Any, place: tuple[Any, ...], value: Any, remove: bool) -> 
     return found
 
 
-@pytest.mark.parametrize("name", ["run.json", "metrics.jsonl", "manifest", "report.json"])
-@settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_document_with_anything_wrong_is_read_or_refused_in_a_sentence(
     name: str, kinds: dict[str, Kind], data: st.DataObject
@@ -165,7 +176,7 @@ def test_a_document_with_anything_wrong_is_read_or_refused_in_a_sentence(
         assert len(sentence) < 600
 
 
-@pytest.mark.parametrize("name", ["run.json", "metrics.jsonl", "manifest", "report.json"])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_document_nested_without_end_is_refused(name: str, kinds: dict[str, Kind]) -> None:
     for text in (DEEP, '{"schema": 1, "contract": 2, "epoch": ' + DEEP + "}"):
         with pytest.raises(InputError):

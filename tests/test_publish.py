@@ -24,9 +24,10 @@ from export.parity import BATCHES, answers_in_batches, probes
 from export.publish import ExportError, Job, artifact_stem, publish, refuse_taken_names
 from inference.engine import Engine
 from inference.manifest import data_record
+from inference.result_document import Checkpoint, Machine
 from training.loop import start_record
 from training.recipe import recipe
-from training.run import Checkpoint, Machine, read_record, write_record
+from training.run import read_record, write_record
 
 
 def test_names_tell_apart_what_sweeps_vary() -> None:

@@ -80,7 +80,7 @@ def test_a_run_and_a_report_that_do_not_belong_together_are_refused(
         result(first, tmp_path)
     changed["manifest"]["parity"]["near_ties"] = [{"index": 0, "margin": 1e-7}]
     (tmp_path / "report.json").write_text(json.dumps(changed))
-    assert result(first, tmp_path)["report"]["figures"]["correct"] == changed["figures"]["correct"]
+    assert result(first, tmp_path).report.figures.correct == changed["figures"]["correct"]
     with pytest.raises(InputError, match="is no report"):
         result(first, tmp_path / "none")
     shutil.copy(first / "run.json", tmp_path / "run.json")
@@ -160,11 +160,11 @@ def test_file_without_both_markers_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "is not JSON"),
+        ("{", "is not a JSON object"),
         ('{"report": 1}', "is neither"),
-        ('{"comparison": 2}', "comparison version 2, expected version 1"),
-        ('{"result": null}', "result version None, expected version 1"),
-        ("[]", "is neither"),
+        ('{"comparison": 1}', "created is missing"),
+        ('{"result": null}', "result is None, and input should be a valid integer"),
+        ("[]", "is not a JSON object"),
     ],
 )
 def test_what_is_neither_result_nor_comparison_is_refused(tmp_path: Path, content: str, message: str) -> None:
@@ -188,7 +188,7 @@ def test_published_figures_are_those_of_the_published_counts() -> None:
         best[key] = max(best.get(key, 0), published["test_accuracy"])
     for (model, optimizer, balance), accuracy in best.items():
         settings: dict[str, Any] = {"recipe": "published", "model": model, "optimizer": optimizer, "balance": balance}
-        settings |= {"learning_rate": 0.01, "teachers": [], "weights": "imagenet" if model == "resnet_18" else "none"}
+        settings |= {"learning_rate": 0.01, "teachers": (), "weights": "imagenet" if model == "resnet_18" else "none"}
         random = SimpleNamespace(protocol="random", part="test", counts=FER2013_COUNTS["random"])
         assert published_accuracy(settings, random) == pytest.approx(accuracy / 100, abs=5e-7)
         for others in (
@@ -197,7 +197,7 @@ def test_published_figures_are_those_of_the_published_counts() -> None:
             {"counts": {"train": 17_943, "validation": 17_944, "test": 17_944}},
         ):
             assert published_accuracy(settings, SimpleNamespace(**vars(random) | others)) is None
-        for change in ({"recipe": "best"}, {"teachers": ["a.onnx"]}, {"weights": "a.onnx"}):
+        for change in ({"recipe": "best"}, {"teachers": ("a.onnx",)}, {"weights": "a.onnx"}):
             assert published_accuracy(settings | change, random) is None
         if optimizer == "sgd":
             assert published_accuracy(settings | {"learning_rate": 0.001}, random) is None

@@ -195,7 +195,7 @@ def _ends(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _machine(framework: Any, settings: Settings) -> Any:
-    from training.run import Machine
+    from inference.result_document import Machine
 
     return Machine(framework.device_name(settings), settings.thread_count)
 

@@ -22,21 +22,12 @@ from data.faceset import FaceSet
 from data.files import sha256
 from data.splits import Split
 from inference.metrics import ClassFigures, class_figures, confusion_matrix
+from inference.result_document import Checkpoint, FinalFigures
 from training.average import STEPS_BETWEEN, AverageSchedule, load_average, save_average
 from training.epoch import batches
 from training.history import EpochFigures, read_history, write_history
 from training.recipe import Settings, learning_rate
-from training.run import (
-    SCHEMA,
-    Checkpoint,
-    FinalFigures,
-    Progress,
-    RunRecord,
-    check_file,
-    now,
-    write_answers,
-    write_record,
-)
+from training.run import SCHEMA, Progress, RunRecord, check_file, now, write_answers, write_record
 from training.specs import model_spec
 from training.views import EpochData, EpochLoader
 from training.weights import Weights, load_weights, save_weights

@@ -5,18 +5,16 @@ together; `python -m inference results` makes tables of results. Each file writt
 """
 
 import argparse
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from data.errors import InputError
 from data.files import write_json
-from inference.curves import without_points
 from inference.report_document import Report, read_report
-from inference.results import RESULT_VERSION, RESULTS
+from inference.result_document import RESULT_VERSION, FinishedRun, Result, ResultEpoch
+from inference.results import RESULTS
 from inference.results import read as read_result
-from training.history import read_history
-from training.run import RunRecord, plain, read_record
+from training.history import EpochFigures, read_history
+from training.run import RunRecord, read_record
 
 LEFT_OUT = ("data_path", "progress", "checkpoints")
 
@@ -29,15 +27,15 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--out", type=Path, default=RESULTS, help=f"default: {RESULTS}")
     args = parser.parse_args(arguments)
     for report in args.reports:
-        content = result(args.run, report)
-        path = args.out / f"{content['report']['name']}.json"
-        _refuse_other(path, content)
-        write_json(path, content)
+        made = result(args.run, report)
+        path = args.out / f"{made.report.name}.json"
+        _refuse_other(path, made)
+        write_json(path, made.to_dict())
         print(path)
     return 0
 
 
-def result(run: Path, report: Path) -> dict[str, Any]:
+def result(run: Path, report: Path) -> Result:
     """Return a run's record and epochs together with one report of its model.
 
     Raises:
@@ -48,20 +46,20 @@ def result(run: Path, report: Path) -> dict[str, Any]:
         raise InputError(f"{run} is {record.status}, expected a finished run; go on: python -m training --resume {run}")
     evaluated = read_report(report)
     _check(record, evaluated, run, report)
-    kept = {name: value for name, value in plain(record).items() if name not in LEFT_OUT}
-    epochs = [{name: value for name, value in asdict(line).items() if name != "classes"} for line in read_history(run)]
-    return {
-        "result": RESULT_VERSION,
-        "run": kept | {"name": run.name, "best": asdict(record.best)},
-        "epochs": epochs,
-        "report": evaluated.to_dict() | {"figures": without_points(evaluated.figures.to_dict())},
-    }
+    kept = {name: value for name, value in vars(record).items() if name not in LEFT_OUT}
+    finished = FinishedRun(**kept | {"settings": record.settings.record()}, name=run.name, best=record.best)
+    return Result(result=RESULT_VERSION, run=finished, epochs=tuple(map(_epoch, read_history(run))), report=evaluated)
 
 
-def _refuse_other(path: Path, content: dict[str, Any]) -> None:
+def _epoch(line: EpochFigures) -> ResultEpoch:
+    return ResultEpoch(**{name: value for name, value in vars(line).items() if name != "classes"})
+
+
+def _refuse_other(path: Path, made: Result) -> None:
     if not path.exists():
         return
-    found, own = read_result(path)["run"]["best"]["sha256"], content["run"]["best"]["sha256"]
+    before = read_result(path)
+    found, own = before.run.best.sha256 if isinstance(before, Result) else "of no run", made.run.best.sha256
     if found != own:
         raise InputError(
             f"{path} is of another run's checkpoint ({found[:12]}, this one is {own[:12]}); rename it, or export this "

@@ -17,14 +17,14 @@ from typing import IO, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from data.documents import STRICT, Count, Number, Seconds, Share, parse_document, top_level
+from data.documents import STRICT, Count, Number, Seconds, parse_document, top_level
 from data.errors import InputError
 from data.faceset import FaceSet
 from data.files import remove_temporaries, sha256, write_json
 from data.load import load
 from data.splits import Split, split
 from inference.manifest import DataRecord
-from inference.metrics import ClassFigures
+from inference.result_document import Checkpoint, FinalFigures, Machine, Move
 from training.history import read_history, write_history
 from training.recipe import Settings
 from training.weights import save_arrays
@@ -32,17 +32,6 @@ from training.weights import save_arrays
 SCHEMA = 1
 RECORD_FILE, LOCK_FILE = "run.json", ".lock"
 ANSWERS_FILE = "answers.npz"
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """Weights after an epoch, with their figures on the part that the best epoch is picked on."""
-
-    epoch: Number
-    file: str
-    sha256: str
-    accuracy: Share
-    loss: float
 
 
 @dataclass(frozen=True)
@@ -63,36 +52,6 @@ class Progress:
     state_sha256: str
     average: str = ""
     average_sha256: str = ""
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What trains: the processor's or GPU's name, and how many processor threads compute."""
-
-    device: str
-    threads: Number
-
-
-@dataclass(frozen=True, kw_only=True)
-class Move:
-    """A run went on from `epoch` with another commit, other versions or on another machine than before."""
-
-    epoch: Number
-    commit: str | None
-    versions: dict[str, str]
-    machine: Machine
-
-
-@dataclass(frozen=True, kw_only=True)
-class FinalFigures:
-    """The best epoch's figures on the test part: `loss` is the mean cross-entropy in nats, `accuracy` from 0 to 1."""
-
-    epoch: Number
-    faces: Number
-    loss: float
-    accuracy: Share
-    correct: Count
-    classes: tuple[ClassFigures, ...]
 
 
 @dataclass(frozen=True)
