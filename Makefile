@@ -7,11 +7,14 @@ EPOCHS ?= $(if $(FER2013),30,12)
 RESULTS ?= $(wildcard docs/results/*.json)
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: install run demo results test check
+.PHONY: help install run demo results test check fix
 .DELETE_ON_ERROR:
 .PRECIOUS: .venv/with-%
 
-install: .venv/with-all
+help: # says what there is
+	@grep -E '^[a-z-]+:.*# ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*# (.*)/make \1: \2/' | sort
+
+install: .venv/with-all # sets up .venv with all frameworks and tools
 
 # What is installed beside ferox itself: the extras of pyproject.toml.
 .venv/with-%: pyproject.toml constraints.txt
@@ -20,7 +23,7 @@ install: .venv/with-all
 	$(or $(UV),.venv/bin/uv) pip install --python $(PYTHON) -c constraints.txt -e '.[$*]'
 	touch $@
 
-run: .venv/with-cpu,torch,export
+run: .venv/with-cpu,torch,export # trains two small models, exports, evaluates; FER2013=PATH says on what
 	@set -e; \
 	small=$$($(PYTHON) -m training --model mlp_1 --epochs $(EPOCHS) $(DATA)); \
 	large=$$($(PYTHON) -m training --model cnn_1 --epochs $(EPOCHS) $(DATA)); \
@@ -30,18 +33,22 @@ run: .venv/with-cpu,torch,export
 	echo "Next: $(PYTHON) -m inference predict $$(echo $$models | awk '{print $$NF}') PICTURE"
 
 # The page needs no training framework; its Train tab offers those that are there.
-demo: .venv/with-cpu,demo
+demo: .venv/with-cpu,demo # opens the page
 	$(PYTHON) -m demo $(DATA)
 
 # Writes the README's tables from what `python -m training result` and `python -m inference compare` have measured.
-results: .venv/with-cpu
+results: .venv/with-cpu # writes the README's tables from docs/results
 	$(PYTHON) -m inference results $(RESULTS) --into README.md
 
-test: .venv/with-all
+test: .venv/with-all # runs all tests
 	$(PYTHON) -m pytest
 
-check: .venv/with-all
+check: .venv/with-all # ruff, mypy and the rules of imports
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+fix: .venv/with-all # mends what ruff can mend
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
