@@ -103,7 +103,8 @@ def _unreadable(path: Path, error: OSError) -> InputError:
 def title(name: str) -> str:
     """Return an artifact's name, `<model>.<framework>.<recipe>-<protocol>[-<tag>][.int8]`, as people read it."""
     model, *others = name.split(".")
-    words = "-".join(part.upper() if part in ("mlp", "cnn") else part.capitalize() for part in model.split("_")[:2])
+    shown = (part.upper() if part in ("mlp", "cnn", "vgg") else part.capitalize() for part in model.split("_")[:2])
+    words = "-".join(shown)
     tail = "".join(f" {part}" for part in model.split("_")[2:])
     return " · ".join([words.replace("Resnet", "ResNet") + tail, *map(_spoken, others)])
 

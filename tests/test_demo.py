@@ -562,6 +562,7 @@ def test_the_model_that_comes_with_the_project_stands_first(tmp_path: Path) -> N
 
 def test_titles_say_model_framework_recipe_protocol_and_precision() -> None:
     assert title("cnn_4_original.torch.best-official.int8") == "CNN-4 original · torch · best, official · int8"
+    assert title("vgg_32.torch.best-official.int8") == "VGG-32 · torch · best, official · int8"
     assert title("resnet_18.paddle.published-random") == "ResNet-18 · paddle · published, random"
     assert title("mlp_1.torch.published-official-20261125-222923.int8") == (
         "MLP-1 · torch · published, official, 2026-11-25 22:29:23 · int8"
