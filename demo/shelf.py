@@ -11,7 +11,7 @@ from inference.engine import Engine
 
 ALL = "all"
 # The best of the models that come with the project; where it is on the shelf, it is what people meet first.
-DEFAULT = "cnn_4.torch.best-official.fp16"
+DEFAULT = "vgg_32.torch.best-official.int8"
 KEPT = 12  # Loaded models, and how many answer about one picture; the one used longest ago makes room.
 REMEDY = "train and export one with: make run"
 # A name's words lie between hyphens, but for the time that a run began, `20261125-222923`.

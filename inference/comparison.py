@@ -13,11 +13,12 @@ def summary_table(reports: Sequence[Report]) -> str:
 
 
 def grouped(reports: Sequence[Report]) -> list[list[Report]]:
-    """Divide reports into those whose figures may stand in one table, each by falling accuracy."""
+    """Divide reports into those whose figures may stand in one table, each by falling accuracy; official ones first."""
     groups: dict[tuple[str, ...], list[Report]] = {}
     for report in reports:
         groups.setdefault(report.table_key, []).append(report)
-    return [sorted(group, key=lambda report: -report.figures.accuracy) for group in groups.values()]
+    ranked = [sorted(group, key=lambda report: -report.figures.accuracy) for group in groups.values()]
+    return sorted(ranked, key=lambda group: group[0].evaluated_on.protocol != "official")
 
 
 def _group_table(reports: Sequence[Report]) -> str:

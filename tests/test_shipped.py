@@ -13,12 +13,13 @@ from data.faceset import LABELS
 from demo.shelf import DEFAULT
 from inference.engine import Engine
 from inference.manifest import Parity
+from inference.report_document import read_report
 
 MODELS = Path(__file__).parents[1] / "artifacts" / "models"
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 TWINS = sorted(MODELS.glob("cnn_1.*.published-random.int8.onnx"))
 BEST = MODELS / f"{DEFAULT}.onnx"
-SHIPPED = [*TWINS, BEST]
+SHIPPED = sorted(MODELS.glob("*.onnx"))
 
 
 def test_cnn_1_comes_from_every_framework_and_is_small() -> None:
@@ -29,7 +30,21 @@ def test_cnn_1_comes_from_every_framework_and_is_small() -> None:
 def test_the_page_s_default_was_selected_apart_from_its_test_part_and_is_small() -> None:
     manifest = Engine.load(BEST, provider="cpu", threads=1).manifest
     assert (manifest.data.protocol, manifest.selection.part) == ("official", "validation")
-    assert BEST.stat().st_size < 12_000_000
+    assert BEST.stat().st_size < 1_300_000
+
+
+def test_all_shipped_models_together_are_small() -> None:
+    assert BEST in SHIPPED
+    assert sum(path.stat().st_size for path in SHIPPED) < 25_000_000
+
+
+def test_every_shipped_model_comes_with_its_report_and_without_a_face() -> None:
+    folders = sorted((MODELS / "reports").iterdir())
+    assert [folder.name for folder in folders] == [path.stem for path in SHIPPED]
+    for folder, model in zip(folders, SHIPPED, strict=True):
+        assert {file.name for file in folder.iterdir()} == {"report.json", "confusion.png", "roc.png"}
+        report = read_report(folder)
+        assert report.manifest.digest == Engine.load(model, provider="cpu", threads=1).manifest.digest
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
@@ -56,7 +71,7 @@ def test_the_speed_and_the_accuracy_that_are_stated_are_this_very_file_s(path: P
     assert record["report"]["manifest"]["checkpoint_sha256"] == manifest.checkpoint_sha256
 
 
-@pytest.mark.parametrize("path", TWINS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*TWINS, BEST], ids=lambda path: path.stem)
 def test_a_shipped_int8_model_does_not_overflow_on_processors_without_vnni(
     path: Path, largest_weight: Callable[[Path], int]
 ) -> None:
