@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from concurrent.futures import CancelledError
 from dataclasses import replace
 from pathlib import Path
 
@@ -506,6 +507,11 @@ def test_answers_to_views_are_kept_by_the_views_and_nobody_is_asked_twice(tmp_pa
     assert np.allclose(again, said, atol=1e-3)
     KeptAnswers(tmp_path, teacher).predict(pixels[::-1].copy())
     assert (teacher.asked, len(list(tmp_path.iterdir()))) == (2, 1)
+    ended = KeptAnswers(tmp_path, teacher)
+    ended.stop()
+    with pytest.raises(CancelledError):
+        ended.predict(pixels[::2].copy())
+    assert teacher.asked == 2
     (file,) = tmp_path.iterdir()
     file.write_bytes(file.read_bytes()[:-40])
     with pytest.raises(InputError, match="is not what teachers said of an epoch"):

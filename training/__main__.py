@@ -8,7 +8,6 @@ import argparse
 import importlib
 import importlib.util
 import sys
-from contextlib import closing
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -251,11 +250,15 @@ def _run(
     if record.progress:
         learner.load_state(folder / record.progress.state)
     trainer = Trainer(folder, record, learner, loader, faces, division)
-    with closing(loader):
+    try:
         if ask_ahead:
             status = trainer.ask_ahead(ask_ahead, time_limit)
         else:
             status = trainer.finish() if finish else trainer.run(time_limit)
+    finally:
+        loader.close()
+        if teacher:
+            teacher.stop()
     print(folder)
     return status
 

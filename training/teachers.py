@@ -8,9 +8,11 @@ agree on more than the faces themselves, over many epochs (Beyer et al. 2021, ht
 
 import hashlib
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from inference.engine import Engine
 
 TEACHINGS_FILE = "teachings.npz"
+# Views that a teacher is asked about before it is looked whether the training has ended: a second or two.
+ASKED_AT_ONCE = 2048
 
 
 class Teacher(Protocol):
@@ -130,6 +134,7 @@ class KeptAnswers:
     folder: Path
     teacher: Teacher
     keep: bool = False
+    stopped: Event = field(default_factory=Event)
 
     def predict(self, pixels: Pixels) -> Shares:
         """Return probabilities float32[N, 7] of views uint8[N, 48, 48]; with `keep`, write them down."""
@@ -138,10 +143,20 @@ class KeptAnswers:
         if file.exists():
             remedy = f"{file} is not what teachers said of an epoch; remove it"
             return load_arrays(file, remedy)["probabilities"].astype(np.float32)
-        said = self.teacher.predict(pixels)
+        said = np.concatenate(list(self._asked(pixels)))
         if self.keep:
             save_arrays(file, {"probabilities": said.astype(np.float16)})
         return said
+
+    def stop(self) -> None:
+        """Ask no more: the process waits for the thread that asks, and an epoch's answers take minutes."""
+        self.stopped.set()
+
+    def _asked(self, pixels: Pixels) -> Iterator[Shares]:
+        for start in range(0, len(pixels), ASKED_AT_ONCE):
+            if self.stopped.is_set():
+                raise CancelledError
+            yield self.teacher.predict(pixels[start : start + ASKED_AT_ONCE])
 
 
 def save_teachings(path: Path, probabilities: Shares) -> None:
