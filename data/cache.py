@@ -66,7 +66,9 @@ def cached(name: str, state: object, read: Callable[[], FaceSet], source: str) -
 def source_state(path: Path) -> list[object]:
     """Return what changes whenever a file, or any file below a folder, does."""
     if path.is_dir():
-        return [[name, *_stat(path / name)] for name in files_below(path, Tally())]
+        left_out = Tally()
+        files = [[name, *_stat(path / name)] for name in files_below(path, left_out)]
+        return [*files, left_out.found]
     return _stat(path)
 
 

@@ -26,7 +26,10 @@ def load(path: Path | None, classes: str = "", *, skip_bad_rows: bool = False) -
     Raises:
         InputError: nothing is there, or it cannot be used; the message says what and where.
     """
+    names = parse_classes(classes)
     if path is None:
+        if names.given:
+            raise InputError("--classes is for folders of pictures, but faces are drawn without --data; leave it out")
         return _drawn()
     if not path.exists():
         raise InputError(
@@ -35,7 +38,6 @@ def load(path: Path | None, classes: str = "", *, skip_bad_rows: bool = False) -
         )
     # `.` and `..` have names, too; a link keeps its own.
     path = path if path.name.strip(".") else path.resolve()
-    names = parse_classes(classes)
     state = [skip_bad_rows, names.given, source_state(path)]
     read = partial(_read, path, names, skip_bad_rows)
     faces = cached(str(path.resolve()), state, read, path.name)

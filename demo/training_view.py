@@ -64,7 +64,11 @@ def view(current: Current, lang: Language) -> str:
     failed = notice(current.reason or say(lang, "killed"), "error") if current.status == "failed" else ""
     if not history or current.folder is None:
         return head + failed
-    return head + failed + _figures(current.folder, current.title, len(history), lang) + _classes(history[-1], lang)
+    try:
+        figures = _figures(current.folder, current.title, len(history), lang)
+    except InputError as error:
+        figures = notice(str(error), "error")
+    return head + failed + figures + _classes(history[-1], lang)
 
 
 def _head(current: Current, history: Sequence[EpochFigures], lang: Language) -> str:

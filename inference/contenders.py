@@ -123,6 +123,8 @@ def decisive_settings(recipe: Mapping[str, Any]) -> str:
     or was not there to be set yet, is the same.
     """
     aside = ASIDE | ({"epochs"} if recipe.get("schedule", "constant") == "constant" else set())
+    # How teachers are asked says nothing where there are none.
+    aside |= set() if recipe.get("teachers") else {"teaching"}
     return json.dumps(
         {name: value for name, value in recipe.items() if name not in aside and value not in OFF}, sort_keys=True
     )

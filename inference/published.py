@@ -65,12 +65,13 @@ def is_fer2013_test(on: EvaluatedOn, protocol: str) -> bool:
 
 def published_accuracy(settings: Mapping[str, Any], on: EvaluatedOn) -> float | None:
     """Return the published accuracy that a training with these settings repeats, None where none was published."""
-    if not is_fer2013_test(on, "random") or settings["recipe"] != "published":
+    if not is_fer2013_test(on, "random") or settings.get("recipe") != "published":
         return None
     # The published ResNet-18 began with ImageNet's weights, all others with new ones, and none was taught.
-    begun = "imagenet" if settings["model"] == "resnet_18" else "none"
+    begun = "imagenet" if settings.get("model") == "resnet_18" else "none"
     if settings.get("weights", "none") != begun or settings.get("teachers"):
         return None
-    if settings["optimizer"] == "sgd" and settings["learning_rate"] != SGD_RATE:
+    if settings.get("optimizer") == "sgd" and settings.get("learning_rate") != SGD_RATE:
         return None
-    return PUBLISHED.get((settings["model"], settings["optimizer"], settings["balance"]))
+    model, optimizer, balance = (str(settings.get(name)) for name in ("model", "optimizer", "balance"))
+    return PUBLISHED.get((model, optimizer, balance))

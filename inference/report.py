@@ -173,10 +173,11 @@ def notes(manifest: Manifest, on: EvaluatedOn, figures: Summary) -> list[str]:
             percent(share, 2) for share in (1 - cost.agreement, cost.accuracy_fp32, cost.accuracy)
         )
         found.append(
-            f"{manifest.precision} changed its answer on {changed} of the {part} part's faces: accuracy {after}, "
-            f"against {before} in float32."
+            f"{manifest.precision} changed its answer on {changed} of {cost.faces:,} faces of the {part} part: "
+            f"accuracy {after}, against {before} in float32."
         )
-    if on.skipped_rows:
+    # Of a folder, the skipped ones are among those left out.
+    if on.skipped_rows and not on.left_out:
         found.append(f"{on.skipped_rows:,} bad rows of the data were left out on request.")
     if on.left_out:
         parts = ", ".join(f"{one.count:,} {one.reason}" for one in on.left_out)

@@ -23,6 +23,8 @@ from inference.compare import Options, compare
 from inference.engine import Engine
 from inference.evaluate import assign
 from inference.manifest import CONTRACT, NO_DIGEST, Manifest, Parity, Selection, data_record
+from inference.metrics import class_figures
+from training.history import EpochFigures
 
 # Hundreds of child processes import a framework each, which takes two to three times as long from source.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -198,3 +200,20 @@ def compared(portraits: FaceSet, artifacts: dict[str, Path], tmp_path_factory: p
     options = Options(ensembles=((), (tasks[0].name, tasks[3].name)), latency_seconds=0.05)
     folder, _ = compare(tasks, out, options, time.perf_counter())
     return folder
+
+
+@pytest.fixture(scope="session")
+def epoch() -> EpochFigures:
+    """The figures of a run's first epoch."""
+    return EpochFigures(
+        epoch=1,
+        learning_rate=0.1,
+        train_loss=1.5,
+        train_accuracy=0.4,
+        validation_part="validation",
+        validation_loss=1.4,
+        validation_accuracy=0.5,
+        classes=class_figures([[1] * 7] * 7),
+        seconds=2.5,
+        images_per_second=900.0,
+    )

@@ -28,6 +28,7 @@ from demo.training_view import layers, view
 from inference.faces import HaarFinder
 from inference.manifest import DataRecord
 from inference.result_document import Checkpoint, Machine
+from training.history import EpochFigures, write_history
 from training.loop import start_record
 from training.run import write_record
 from training.specs import MODELS, model_spec
@@ -368,6 +369,19 @@ def test_a_state_that_cannot_be_made_out_is_said_and_a_new_training_takes_its_pl
     trainer.start("MLP-1", ["--model", "mlp_1", "--epochs", "0"])
     trainer.wait(60)
     assert trainer.current().title == "MLP-1"
+
+
+def test_answers_that_cannot_be_read_leave_the_rest_of_a_training_to_be_seen(
+    tmp_path: Path, epoch: EpochFigures
+) -> None:
+    current = trained(tmp_path)
+    assert current.record is not None
+    write_history(tmp_path, [epoch])
+    (tmp_path / "answers.npz").write_bytes(b"PK\x03\x04")
+    html = view(current, "en")
+    assert "answers.npz is not what an epoch answered" in html
+    assert "<dd>50.00 %</dd>" in html
+    assert "fx-classes" in html
 
 
 @pytest.mark.parametrize("wrong", ["run.json", "metrics.jsonl"])

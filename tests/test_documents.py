@@ -68,22 +68,6 @@ def record(tiny_manifest: Manifest) -> RunRecord:
     return replace(begun, test=test, progress=progress, checkpoints=(best,))
 
 
-@pytest.fixture(scope="module")
-def epoch() -> EpochFigures:
-    return EpochFigures(
-        epoch=1,
-        learning_rate=0.1,
-        train_loss=1.5,
-        train_accuracy=0.4,
-        validation_part="validation",
-        validation_loss=1.4,
-        validation_accuracy=0.5,
-        classes=class_figures([[1] * 7] * 7),
-        seconds=2.5,
-        images_per_second=900.0,
-    )
-
-
 def report() -> dict[str, Any]:
     """The golden report, with what differs between machines filled in."""
     content = json.loads((Path(__file__).parent / "golden" / "report.json").read_text())

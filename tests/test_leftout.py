@@ -108,6 +108,18 @@ def test_jpeg_s_other_endings_are_read(faces: FaceSet, tmp_path: Path) -> None:
     assert (len(found), found.left_out) == (5, ())
 
 
+def test_a_link_that_leads_nowhere_is_counted_though_the_pictures_are_cached(faces: FaceSet, tmp_path: Path) -> None:
+    root = write(faces, tmp_path / "set")
+    assert load(root).left_out == ()
+    (root / "train" / "happy" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    assert [one.count for one in load(root).left_out] == [1]
+
+
+def test_names_of_classes_are_refused_where_faces_are_drawn() -> None:
+    with pytest.raises(InputError, match="--classes is for folders of pictures"):
+        load(None, "contempt=skip")
+
+
 @pytest.mark.parametrize("parts", [THREE, dict(zip(USAGES, USAGES, strict=True)), THREE | {"PublicTest": "valid"}])
 def test_three_folders_are_the_three_official_parts(parts: dict[str, str], faces: FaceSet, tmp_path: Path) -> None:
     found = read_folder(write(faces, tmp_path, parts=parts))

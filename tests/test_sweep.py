@@ -90,6 +90,20 @@ def test_folds_give_mean_and_deviation(data_file: Path, tmp_path: Path) -> None:
     assert float(line_of_folds["deviation"]) == pytest.approx(abs(accuracies[0] - accuracies[1]) / 2**0.5)
 
 
+def test_a_training_whose_record_is_damaged_does_not_end_the_sweep(data_file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "torch-mlp_4-adam" / "mlp_4" / "torch" / "run"
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text("{")
+    common = ["--models", "mlp_4", "--optimizers", "adam", "adagrad", "--data", data_file, "--epochs", 1]
+    done = subprocess.run(
+        command(*common, "--threads", 1, "--out", tmp_path), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    found = {row["optimizer"]: row for row in rows(done)}
+    assert (found["adam"]["status"], found["adagrad"]["status"]) == ("failed", "finished")
+    assert "run.json" in found["adam"]["note"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -97,6 +111,8 @@ def test_folds_give_mean_and_deviation(data_file: Path, tmp_path: Path) -> None:
         (["--epochs", "0"], "--epochs is 0"),
         (["--fold", "2"], "--fold belongs to one training"),
         (["--finish"], "--finish belongs to one training"),
+        (["--time-limit", "60"], "--time-limit belongs to one training"),
+        (["--ask-ahead=3"], "--ask-ahead=3 belongs to one training"),
         (["--optim", "sgd"], "unrecognized arguments: --optim"),
     ],
 )

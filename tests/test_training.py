@@ -1,10 +1,12 @@
 """Training's parts: settings, specs, weights, what an epoch shows; a wrong value is refused before data is loaded."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 from concurrent.futures import CancelledError
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +28,7 @@ from inference.manifest import Manifest, Temperature
 from inference.result_document import Machine
 from training.__main__ import parse, settings_from
 from training.average import STEPS_BETWEEN, AverageInNumPy, AverageSchedule, load_average, save_average
-from training.epoch import class_weights, plan_epoch
+from training.epoch import EpochPlan, class_weights, plan_epoch
 from training.history import read_history
 from training.loop import Trainer
 from training.recipe import BEST_RATES, CHOICES, Settings, recipe
@@ -490,6 +492,40 @@ def test_a_run_with_another_end_comes_to_what_it_would_have_come_to(stopped: Pat
     assert found.moves == ()
     assert found.settings == expected.settings
     assert found.checkpoints == expected.checkpoints
+
+
+@pytest.mark.parametrize("asking", [False, True], ids=["training", "asking ahead"])
+def test_a_signal_does_not_wait_for_teachers_that_are_slow(asking: bool, stopped: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(stopped, folder)
+    record = read_record(folder)
+    settings, faces = record.settings, load(None)
+    division = split(faces, settings.split)
+    records = faces.records[division.train]
+    given_up = threading.Event()
+
+    def shares(plan: EpochPlan, pixels: np.ndarray) -> np.ndarray:
+        os.kill(os.getpid(), signal.SIGTERM)
+        if not given_up.wait(60):
+            raise AssertionError("the teachers were waited for")
+        raise CancelledError
+
+    pixels, labels = records["pixels"].copy(), records["label"].copy()
+    weights = initial_weights(MODELS[settings.model], settings.seed)
+    learner = TorchLearner(settings, weights, class_weights(settings.balance, labels))
+    loader = EpochLoader(settings, pixels, labels, shares, given_up.set)
+    trainer = Trainer(folder, record, learner, loader, faces, division)
+    assert (trainer.ask_ahead(3) if asking else trainer.run()) == 128 + signal.SIGTERM
+    after = read_record(folder)
+    assert (after.status, after.progress) == ("stopped", record.progress)
+    loader.close()
+
+
+def test_teachers_that_were_asked_elsewhere_leave_a_run_where_it_is_trained(stopped: Path) -> None:
+    record = read_record(stopped)
+    begun = replace(record, checkpoints=(), progress=replace(record.progress, epoch=1, step=0))
+    moved = with_move(begun, "other", {"torch": "2"}, Machine("another", 4))
+    assert (moved.commit, moved.machine, moved.moves) == ("other", Machine("another", 4), ())
 
 
 def test_answers_to_views_are_kept_by_the_views_and_nobody_is_asked_twice(tmp_path: Path, drawn: FaceSet) -> None:

@@ -43,8 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
 
         return result(given[1:])
     args = parse(given)
-    if not 0 <= args.time_limit < 1e8:
-        raise InputError(f"--time-limit is {args.time_limit:g}, expected seconds, 0 for none")
+    if not 0 <= args.time_limit < 1e8 or (args.time_limit and args.finish):
+        raise InputError(f"--time-limit is {args.time_limit:g}, expected seconds, 0 for none, without --finish")
     if args.ask_ahead < 0 or (args.ask_ahead and args.finish):
         raise InputError(f"--ask-ahead is {args.ask_ahead}, expected a number of epochs, without --finish")
     if args.resume is not None:
@@ -121,8 +121,9 @@ def _train(settings: Settings, args: argparse.Namespace) -> int:
     own = data_record(faces.source, faces.fingerprint, division)
     for sentence in overlaps([*bases, *teachers], own):
         print(f"warning: {sentence}", file=sys.stderr)
+    # Whoever asks teachers on a GPU may train without one.
     record = start_record(
-        settings,
+        replace(settings, device="auto") if args.ask_ahead else settings,
         parameters=parameter_count(spec),
         versions=framework.versions(),
         data=own,
@@ -168,7 +169,7 @@ def _go_on(folder: Path, args: argparse.Namespace) -> int:
     # Where it goes on may have no GPU, or other processors.
     here = {name: value for name in ("device", "threads") if (value := getattr(args, name)) is not None}
     settings = replace(record.settings, **here)
-    if here:
+    if here and not args.ask_ahead:
         record = replace(record, settings=settings)
     if args.framework not in (None, settings.framework):
         raise InputError(
@@ -181,9 +182,10 @@ def _go_on(folder: Path, args: argparse.Namespace) -> int:
         # Nothing is trained, and a processor that lacks bf16 can evaluate.
         settings = replace(settings, precision="fp32")
     framework = _framework(settings.framework)
-    record = with_move(record, source_commit(), framework.versions(), _machine(framework, settings))
-    # Before the next epoch ends: a kill in it must not undo this.
-    write_record(folder, record)
+    if not args.ask_ahead:
+        record = with_move(record, source_commit(), framework.versions(), _machine(framework, settings))
+        # Before the next epoch ends: a kill in it must not undo this.
+        write_record(folder, record)
     # A resumed run takes its weights from its state; these only give them their shapes.
     blank = initial_weights(model_spec(settings.model), settings.seed)
     return _run(folder, record, settings, framework, faces, division, blank, finish=args.finish, **_ends(args))
@@ -245,7 +247,8 @@ def _run(
         teachings = load_teachings(check_file(folder, TEACHINGS_FILE, record.teachings_sha256))
     asked = settings.teachers and settings.teaching == "views"
     teacher = _teacher(folder, settings, framework, faces, division, keep=ask_ahead > 0) if asked else None
-    loader = EpochLoader(settings, pixels, labels, LabelShares(settings, labels, teachings, teacher))
+    give_up = teacher.stop if teacher else lambda: None
+    loader = EpochLoader(settings, pixels, labels, LabelShares(settings, labels, teachings, teacher), give_up)
     learner = framework.learner(settings, initial, class_weights(settings.balance, labels))
     if record.progress:
         learner.load_state(folder / record.progress.state)
@@ -257,8 +260,6 @@ def _run(
             status = trainer.finish() if finish else trainer.run(time_limit)
     finally:
         loader.close()
-        if teacher:
-            teacher.stop()
     print(folder)
     return status
 

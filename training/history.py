@@ -44,7 +44,7 @@ def read_history(folder: Path) -> list[EpochFigures]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise InputError(f"{file} cannot be read ({error.strerror}); restore it or train again") from error
+        raise InputError(f"{METRICS_FILE} cannot be read ({error.strerror}); restore it or train again") from error
     remedy = "restore it or train again"
     return [
         parse_document(EpochFigures, line, f"{METRICS_FILE}, line {number}", remedy)

@@ -8,6 +8,8 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import CancelledError
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -131,15 +133,18 @@ class Trainer:
                 self._commit(_beginning(1), "stopped")
             first = self.record.progress.epoch if self.record.progress else 1
             last = min(first + epochs - 1, self.settings.epochs)
-            for epoch in tqdm(range(first, last + 1), desc="asking teachers", unit="epoch", disable=None):
-                self.loader.load(epoch)
-                if self.interrupted:
-                    return 128 + self.interrupted
+            with suppress(CancelledError):
+                for epoch in tqdm(range(first, last + 1), desc="asking teachers", unit="epoch", disable=None):
+                    self.loader.load(epoch)
+            if self.interrupted:
+                return 128 + self.interrupted
         print(f"asked up to epoch {last}; go on with: python -m training --resume {self.folder}", file=sys.stderr)
         return 0
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         self.interrupted = number
+        # An epoch that is still being made may take minutes, where teachers are asked about it.
+        self.loader.give_up()
         # A second signal must not have to wait for the step to end.
         signal.signal(number, signal.SIG_DFL)
 
@@ -152,12 +157,15 @@ class Trainer:
 
     def _epoch(self, epoch: int) -> bool:
         """Train one epoch and commit it; False, with its part committed, if a signal came."""
-        data = self.loader.load(epoch)
+        began = time.perf_counter()
+        try:
+            data = self.loader.load(epoch)
+        except CancelledError:
+            return False
         faces = len(data.pixels)
         progress = self._restored(epoch)
         self.learner.begin_epoch(data, resumed=progress.step > 0)
         steps = batches(faces, self.settings.batch_size)
-        began = time.perf_counter()
         step = progress.step
         title = f"epoch {epoch}/{self.settings.epochs}"
         with tqdm(total=faces, initial=progress.seen, desc=title, unit="img", disable=None) as bar:

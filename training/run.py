@@ -27,7 +27,7 @@ from inference.manifest import DataRecord
 from inference.result_document import Checkpoint, FinalFigures, Machine, Move
 from training.history import read_history, write_history
 from training.recipe import Settings
-from training.weights import save_arrays
+from training.weights import load_arrays, save_arrays
 
 SCHEMA = 1
 RECORD_FILE, LOCK_FILE = "run.json", ".lock"
@@ -212,6 +212,13 @@ def run_faces(record: RunRecord, data: Path | None) -> tuple[FaceSet, Split]:
 
 def with_move(record: RunRecord, commit: str | None, versions: dict[str, str], machine: Machine) -> RunRecord:
     """Return the record of a run that goes on here, which it says where that is not as it was before."""
+    if (
+        record.progress is not None
+        and not record.checkpoints
+        and (record.progress.epoch, record.progress.step) == (1, 0)
+    ):
+        # Nothing was trained where it was made: its teachers were asked there, or it was killed at once.
+        return replace(record, commit=commit, versions=versions, machine=machine)
     before = record.moves[-1] if record.moves else record
     if (before.commit, before.versions, before.machine) == (commit, versions, machine):
         return record
@@ -242,8 +249,8 @@ def read_answers(folder: Path) -> tuple[int, NDArray[np.uint8], NDArray[np.float
     file = folder / ANSWERS_FILE
     if not file.exists():
         return None
-    with np.load(file, allow_pickle=False) as content:
-        return int(content["epoch"]), content["labels"], content["probabilities"]
+    content = load_arrays(file, f"{ANSWERS_FILE} is not what an epoch answered; it is written anew by the next one")
+    return int(content["epoch"]), content["labels"], content["probabilities"]
 
 
 def source_commit() -> str | None:

@@ -83,7 +83,7 @@ def _check(jobs: list[Job], folds: int | None, common: list[str]) -> None:
     """Refuse what a training would refuse, before the first one begins."""
     from training.__main__ import check_framework, parse, settings_from
 
-    taken = ("--resume", "--finish", "--framework", "--model", "--optimizer", "--fold")
+    taken = ("--resume", "--finish", "--time-limit", "--ask-ahead", "--framework", "--model", "--optimizer", "--fold")
     if odd := [option for option in common if option.split("=")[0] in taken]:
         raise InputError(
             f"{' '.join(odd)} belongs to one training; the grid is given by --models, --frameworks and so on"
@@ -119,7 +119,13 @@ def _train(job: Job, args: argparse.Namespace, common: list[str], jobs: list[Job
             while not stopped.number and not take(lock):
                 time.sleep(POLL_SECONDS)
         if not stopped.number and read_state(folder).status != "finished":
-            options = _options(job, folder, args.folds, common)
+            try:
+                options = _options(job, folder, args.folds, common)
+            except InputError as error:
+                # Its own document is damaged; the others need not wait for someone to look at it.
+                write_text(folder / FAILURE_FILE, str(error))
+                print(f"{job.name}: failed {error}", file=sys.stderr, flush=True)
+                return
             with (folder / LOG_FILE).open("a") as log:
                 before = log.tell()
                 stopped.child = subprocess.Popen(

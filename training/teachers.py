@@ -8,6 +8,7 @@ agree on more than the faces themselves, over many epochs (Beyer et al. 2021, ht
 
 import hashlib
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
@@ -143,6 +144,12 @@ class KeptAnswers:
         if file.exists():
             remedy = f"{file} is not what teachers said of an epoch; remove it"
             return load_arrays(file, remedy)["probabilities"].astype(np.float32)
+        if not self.keep and any(self.folder.glob("answers-*.npz")):
+            print(
+                f"warning: {self.folder} keeps no answers to this epoch's views (not asked ahead so far, or by another "
+                "build of OpenCV, which makes other views); the teachers are asked here",
+                file=sys.stderr,
+            )
         said = np.concatenate(list(self._asked(pixels)))
         if self.keep:
             save_arrays(file, {"probabilities": said.astype(np.float16)})

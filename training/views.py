@@ -52,19 +52,26 @@ class EpochLoader:
         pixels: Pixels,
         labels: NDArray[np.uint8],
         shares: Callable[[EpochPlan, Pixels], Shares],
+        give_up: Callable[[], None] = lambda: None,
     ) -> None:
         """Take a training part: pixels uint8[N, 48, 48] and labels uint8[N].
 
         `shares` gives the classes' shares float32[K, 7] in an epoch's faces, from its plan and its views as they are
-        before corruptions.
+        before corruptions; after `give_up` it raises `CancelledError` where it would take long.
         """
+        self.give_up = give_up
         self._settings, self._pixels, self._labels, self._shares = settings, pixels, labels, shares
-        self._threads = ThreadPoolExecutor(max(1, available_cpus() - 1), "views")
+        # One processor less than there are, and no more than were asked for: training needs them, too.
+        self._threads = ThreadPoolExecutor(max(1, min(available_cpus() - 1, settings.threads or 64)), "views")
         self._ahead = ThreadPoolExecutor(1, "epoch")
         self._next: tuple[int, Future[EpochData]] | None = None
 
     def load(self, epoch: int) -> EpochData:
-        """Return the data of epoch number `epoch` (from 1), and begin with the one after it."""
+        """Return the data of epoch number `epoch` (from 1), and begin with the one after it.
+
+        Raises:
+            CancelledError: it was given up.
+        """
         number, future = self._next or (0, None)
         data = future.result() if future is not None and number == epoch else self._make(epoch)
         self._next = None
@@ -74,6 +81,7 @@ class EpochLoader:
 
     def close(self) -> None:
         """End the threads; what they are at is given up."""
+        self.give_up()
         for threads in (self._ahead, self._threads):
             threads.shutdown(wait=False, cancel_futures=True)
 

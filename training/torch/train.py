@@ -48,8 +48,6 @@ class TorchLearner:
             keep_freed_memory()
         # What is called float32 is that: by default cuDNN's convolutions round to 10 bits (TF32).
         torch.backends.cudnn.allow_tf32 = False
-        # Batches are all of one size: the fastest convolutions are looked for once.
-        torch.backends.cudnn.benchmark = True
         self.spec = model_spec(settings.model)
         model = build(self.spec)
         set_weights(model, weights)
