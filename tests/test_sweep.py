@@ -75,6 +75,10 @@ def test_a_killed_sweep_goes_on_and_a_failed_training_does_not_end_it(data_file:
     other = subprocess.run([*line, "--seed", "1"], capture_output=True, text=True, check=False)
     assert other.returncode == 2
     assert "another sweep" in other.stderr
+    (tmp_path / "sweep.json").write_text('{"options": 1}')
+    damaged = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert damaged.returncode == 2
+    assert damaged.stderr.startswith("error: sweep.json: options is 1")
 
 
 def test_folds_give_mean_and_deviation(data_file: Path, tmp_path: Path) -> None:

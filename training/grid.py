@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from data.documents import STRICT
 from data.errors import InputError
 from data.files import write_text
 from training.history import read_history
@@ -49,6 +50,31 @@ class Job:
         return (
             own if self.fold is None else [*own, "--protocol", "kfold", "--folds", str(folds), "--fold", str(self.fold)]
         )
+
+
+@dataclass(frozen=True)
+class FoldSummary:
+    """The mean accuracy, a share of 1, over the finished folds of a combination, and the sample's standard deviation.
+
+    `deviation` is None where one fold has finished.
+    """
+
+    framework: str
+    model: str
+    optimizer: str
+    folds: int
+    mean: float
+    deviation: float | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a sweep trains: its jobs, and the options that are handed to each."""
+
+    __pydantic_config__ = STRICT
+
+    options: tuple[str, ...]
+    jobs: tuple[Job, ...]
 
 
 @dataclass(frozen=True)
@@ -95,7 +121,7 @@ def find_run(folder: Path) -> Path | None:
 def read_state(folder: Path) -> State:
     """Return what a job has reached, from its folder."""
     failed = folder / FAILURE_FILE
-    note = failed.read_text().strip() if failed.exists() else ""
+    note = failed.read_text(errors="replace").strip() if failed.exists() else ""
     run = find_run(folder)
     if run is None:
         return State("failed" if note else "stopped" if folder.exists() else "waiting", note=note)
@@ -119,22 +145,15 @@ def table(states: dict[Job, State]) -> str:
     )
 
 
-def summary(states: dict[Job, State]) -> list[dict[str, Any]]:
-    """Return each combination's mean accuracy over its finished folds, and the sample's standard deviation."""
+def summary(states: dict[Job, State]) -> list[FoldSummary]:
+    """Return what the finished folds of each combination come to."""
     groups: dict[tuple[str, str, str], list[float]] = {}
     for job, state in states.items():
         if job.fold is not None and state.status == "finished" and state.accuracy is not None:
             groups.setdefault((job.framework, job.model, job.optimizer), []).append(state.accuracy)
     return [
-        {
-            "framework": framework,
-            "model": model,
-            "optimizer": optimizer,
-            "folds": len(found),
-            "mean": statistics.fmean(found),
-            "deviation": statistics.stdev(found) if len(found) > 1 else None,
-        }
-        for (framework, model, optimizer), found in groups.items()
+        FoldSummary(*names, len(found), statistics.fmean(found), statistics.stdev(found) if len(found) > 1 else None)
+        for names, found in groups.items()
     ]
 
 
@@ -144,10 +163,9 @@ def write_tables(out: Path, states: dict[Job, State]) -> list[Path]:
     paths = [_write_csv(out / "results.csv", rows)]
     if folds := summary(states):
         for line in folds:
-            spread = "-" if line["deviation"] is None else f"{line['deviation']:.2%}"
-            name = f"{line['framework']} {line['model']} {line['optimizer']}"
-            print(f"{name}: {line['mean']:.2%} ± {spread} over {line['folds']} folds", file=sys.stderr)
-        paths.append(_write_csv(out / "folds.csv", folds))
+            name = f"{line.framework} {line.model} {line.optimizer}"
+            print(f"{name}: {line.mean:.2%} ± {share(line.deviation)} over {line.folds} folds", file=sys.stderr)
+        paths.append(_write_csv(out / "folds.csv", [asdict(line) for line in folds]))
     return paths
 
 

@@ -6,7 +6,6 @@ not the sweep's own are handed to every training. The last lines of stdout are t
 """
 
 import argparse
-import json
 import shlex
 import signal
 import subprocess
@@ -15,11 +14,12 @@ import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from data.documents import read_document
 from data.errors import InputError, said_in
 from data.files import write_json, write_text
 from data.load import load
 from data.splits import split
-from training.grid import FAILURE_FILE, Job, State, find_run, grid, read_state, share, table, write_tables
+from training.grid import FAILURE_FILE, Job, Plan, State, find_run, grid, read_state, share, table, write_tables
 from training.recipe import CHOICES, FRAMEWORKS
 from training.run import LOCK_FILE, read_record, take
 
@@ -98,11 +98,11 @@ def _check(jobs: list[Job], folds: int | None, common: list[str]) -> None:
 
 
 def _keep_plan(out: Path, jobs: list[Job], common: list[str]) -> None:
-    plan = {"options": common, "jobs": [asdict(job) for job in jobs]}
+    plan = Plan(tuple(common), tuple(jobs))
     file = out / PLAN_FILE
     if not file.exists():
-        write_json(file, plan)
-    elif json.loads(file.read_text()) != plan:
+        write_json(file, asdict(plan))
+    elif read_document(Plan, file, "restore it or choose another --out") != plan:
         raise InputError(
             f"{out} holds another sweep (see {file.name}); choose another --out, or repeat its own command"
         )
