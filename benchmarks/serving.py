@@ -66,7 +66,7 @@ def draw_photo(path: Path) -> Path:
     """Draw a photo of 1280 x 720 pixels with one face into `path`."""
     canvas = np.full((720, 1280), 205, np.uint8)
     canvas[120:600, 400:880] = face(17, 480)
-    Image.fromarray(toned(cv2.GaussianBlur(canvas, (0, 0), 1))).save(path)
+    Image.fromarray(toned(np.asarray(cv2.GaussianBlur(canvas, (0, 0), 1), np.uint8))).save(path)
     return path
 
 

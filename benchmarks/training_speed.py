@@ -13,6 +13,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +22,7 @@ from data.errors import InputError, run_command
 from data.faceset import LABELS, SIDE
 from inference.machine import available_cpus
 from training.epoch import batches
+from training.loop import Learner
 from training.recipe import CHOICES, FRAMEWORKS, recipe
 from training.specs import MODELS, model_spec
 from training.teachers import label_shares
@@ -35,7 +37,8 @@ def main() -> int:
     """Run the rounds and print images per second, and each as a share of the fastest one's and of the peak."""
     args = _parser().parse_args()
     if args.serve:
-        return _serve(args.serve, *args.precisions, args.seconds)
+        (precision,) = args.precisions
+        return _serve(args.serve, precision, args.seconds)
     kinds = [(framework, precision) for framework in args.frameworks for precision in args.precisions]
     workers = {kind: _worker(*kind, args.seconds) for kind in kinds}
     every = list(workers.values())
@@ -53,7 +56,8 @@ def main() -> int:
                 print(f"{model:16}{' '.join(kind):18}{speed:8.0f} images/s ({speed / fastest:.2f}{share})", flush=True)
     finally:
         for worker in every:
-            worker.stdin.close()
+            if worker.stdin:
+                worker.stdin.close()
             worker.wait()
     return int(len(workers) < len(every))
 
@@ -127,17 +131,18 @@ def _serve(framework: str, precision: str, seconds: float) -> int:
             continue
         if model not in learners:
             learners[model] = _learner(framework, model, precision)
-        print(json.dumps(_images_per_second(learners[model], seconds)), flush=True)
+        batch_size = recipe("published", framework, model).batch_size
+        print(json.dumps(_images_per_second(learners[model], batch_size, seconds)), flush=True)
     return 0
 
 
-def _learner(framework: str, model: str, precision: str):
+def _learner(framework: str, model: str, precision: str) -> Learner:
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (FACES, SIDE, SIDE), dtype=np.uint8)
     labels = random.integers(0, 7, FACES).astype(np.uint8)
     settings = replace(recipe("published", framework, model), precision=precision)
     module = importlib.import_module(f"training.{framework}.train")
-    learner = module.learner(settings, initial_weights(model_spec(model), 0), np.ones(len(LABELS), np.float32))
+    learner: Learner = module.learner(settings, initial_weights(model_spec(model), 0), np.ones(len(LABELS), np.float32))
     learner.begin_epoch(EpochData(pixels, labels, label_shares(labels), seed=0))
     learner.step(0, settings.batch_size, 1e-3)
     learner.totals()
@@ -153,7 +158,7 @@ def _matrix_multiply(precision: str, seconds: float) -> float:
     side = 8192 if gpu else 2048
     kind = torch.bfloat16 if precision == "bf16" else torch.float32
     first, second = (torch.randn(side, side, device="cuda" if gpu else "cpu").to(kind) for _ in range(2))
-    wait = torch.cuda.synchronize if gpu else lambda: None
+    wait: Callable[[], object] = torch.cuda.synchronize if gpu else lambda: None
     first @ second
     wait()
     began, runs = time.perf_counter(), 0
@@ -164,11 +169,10 @@ def _matrix_multiply(precision: str, seconds: float) -> float:
     return 2.0 * side**3 * runs / (time.perf_counter() - began)
 
 
-def _images_per_second(learner, seconds: float) -> float:
-    size = learner.settings.batch_size
+def _images_per_second(learner: Learner, batch_size: int, seconds: float) -> float:
     began, seen = time.perf_counter(), 0
     while time.perf_counter() - began < seconds:
-        for start, stop in batches(FACES, size):
+        for start, stop in batches(FACES, batch_size):
             learner.step(start, stop, 1e-3)
             seen += stop - start
             if time.perf_counter() - began > seconds:

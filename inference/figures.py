@@ -83,18 +83,27 @@ def draw_reliability(summary: Summary, path: Path, title: str) -> None:
 
 
 class Epoch(Protocol):
-    """What a curve is drawn from: an epoch's number, from 1, losses in nats, accuracies from 0 to 1."""
+    """What a curve is drawn from; accuracies are from 0 to 1."""
 
     @property
-    def epoch(self) -> int: ...
+    def epoch(self) -> int:
+        """From 1."""
+
     @property
-    def train_loss(self) -> float: ...
+    def train_loss(self) -> float:
+        """In nats, a mean over the training faces as they were shown."""
+
     @property
-    def train_accuracy(self) -> float: ...
+    def train_accuracy(self) -> float:
+        """A share of the training faces as they were shown."""
+
     @property
-    def validation_loss(self) -> float: ...
+    def validation_loss(self) -> float:
+        """In nats, a mean over the part that is measured after each epoch."""
+
     @property
-    def validation_accuracy(self) -> float: ...
+    def validation_accuracy(self) -> float:
+        """A share of the part that is measured after each epoch."""
 
 
 def draw_curves(history: Sequence[Epoch], path: Path, title: str = "Training") -> None:

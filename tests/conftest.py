@@ -150,7 +150,8 @@ def least_squares(faces: FaceSet, indices: NDArray[np.int64], noise: float, seed
     targets = np.eye(7)[faces.labels[indices]] - 1 / 7
     dual = np.linalg.solve(pixels @ pixels.T + 60 * np.eye(len(pixels)), targets)
     weights = 12 * pixels.T @ dual
-    return (weights + np.random.default_rng(seed).normal(0, noise * weights.std(), weights.shape)).astype(np.float32)
+    drawn = np.random.default_rng(seed).normal(0, noise * weights.std(), weights.shape)
+    return np.asarray(weights + drawn, np.float32)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import importlib
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -75,7 +76,7 @@ def answer(framework: str, name: str, folder: Path) -> None:
     export_module.convert(model, folder / f"{name}.{framework}.onnx")
 
 
-def trainable(model: object) -> int:
+def trainable(model: Any) -> int:
     """Count as the framework itself does."""
     if hasattr(model, "trainable"):
         return sum(int(np.prod(variable.shape)) for variable in model.trainable.values())

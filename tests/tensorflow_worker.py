@@ -6,8 +6,10 @@ FOLDER holds `inputs.npz`; what is found goes into `found.npz` and `facts.json` 
 import itertools
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +34,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
     with np.load(folder / "inputs.npz") as file:
         inputs = dict(file)
-    found = {}
+    found: dict[str, Any] = {}
     learner = TensorFlowLearner(BASE, initial_weights(MODELS[BASE.model], 0), EVEN)
     found |= optimised(inputs)
     for smoothing in (0.0, 0.1):
@@ -84,7 +86,7 @@ def dropped() -> dict[str, np.ndarray]:
     places = [place for place, named in enumerate(model.layers) if named.name.startswith("dropout")]
 
     def answer(place: int, mode: Mode) -> np.ndarray:
-        return model.apply_layer(model.layers[place], place, tf.ones((64, 256)), mode).numpy()
+        return np.asarray(model.apply_layer(model.layers[place], place, tf.ones((64, 256)), mode))
 
     seeds = [Mode(tf.constant([7, start], tf.int64)) for start in (0, 0, 64)]
     rows = [answer(places[0], mode) for mode in (*seeds, Mode())] + [answer(places[1], seeds[0])]
@@ -95,7 +97,7 @@ def low_precision(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Weights and loss after one step in either precision, and the first logits of the model before it."""
     found = {}
     # What is computed is asked for here, not how fast.
-    train.require_bf16 = lambda: None
+    vars(train)["require_bf16"] = lambda: None
     for precision in ("fp32", "bf16"):
         settings = replace(BASE, model="cnn_4", precision=precision)
         learner = TensorFlowLearner(settings, initial_weights(MODELS["cnn_4"], 0), EVEN)
@@ -118,7 +120,7 @@ def refusals(learner: TensorFlowLearner, inputs: dict[str, np.ndarray], folder: 
     half.write_bytes(content[: len(content) // 2])
     other = replace(BASE, optimizer="sgd")
     arrays = initial_weights(MODELS[BASE.model], 0), EVEN
-    attempts = {
+    attempts: dict[str, Callable[[], object]] = {
         "threads": lambda: TensorFlowLearner(replace(BASE, threads=2), *arrays),
         "damaged": lambda: learner.load_state(damaged),
         "half": lambda: learner.load_state(half),

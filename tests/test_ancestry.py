@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -114,7 +115,13 @@ def test_tables_name_what_else_a_model_learned_from(
     tuned: Manifest, own: FaceSet, report_of: Callable[[Manifest, FaceSet], Report]
 ) -> None:
     report, machine = report_of(tuned, own), Machine("a processor", 2)
-    settings = {"recipe": "best", "optimizer": "adamw", "balance": "none", "weights": "base 123", "epochs": 1}
+    settings: dict[str, Any] = {
+        "recipe": "best",
+        "optimizer": "adamw",
+        "balance": "none",
+        "weights": "base 123",
+        "epochs": 1,
+    }
     settings |= {"precision": "fp32", "model": "mlp_1", "learning_rate": 0.1}
     run = FinishedRun(
         schema=1,
@@ -134,7 +141,12 @@ def test_tables_name_what_else_a_model_learned_from(
         name="run",
         best=Checkpoint(1, "weights", "0" * 64, 0.5, 1.5),
     )
-    none = {"train_loss": 1.0, "train_accuracy": 0.5, "validation_loss": 1.0, "validation_accuracy": 0.5}
+    none: dict[str, Any] = {
+        "train_loss": 1.0,
+        "train_accuracy": 0.5,
+        "validation_loss": 1.0,
+        "validation_accuracy": 0.5,
+    }
     none |= {"validation_part": "validation", "learning_rate": 0.1, "seconds": 1.0, "images_per_second": 1.0}
     epochs = tuple(ResultEpoch(epoch=epoch, **none) for epoch in (1, 2, 3))
     (table,) = result_tables([(Path("x.json"), Result(result=1, run=run, epochs=epochs, report=report))])

@@ -77,7 +77,7 @@ def channels_last() -> Written:
         *[("zero", np.array([0])), ("rest", np.array([-1])), ("grey", np.array([-1, 48, 48, 1]))],
         *[
             ("edges", np.array([0, 0, 1, 1, 0, 0, 1, 1])),
-            ("slope", np.float32(0.1)),
+            ("slope", np.array(0.1, np.float32)),
             ("nothing", np.zeros(7, np.float32)),
         ],
     ]
@@ -86,7 +86,7 @@ def channels_last() -> Written:
 
 def answers(model: onnx.ModelProto, pixels: np.ndarray) -> np.ndarray:
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    return session.run(None, {session.get_inputs()[0].name: pixels})[0]
+    return np.asarray(session.run(None, {session.get_inputs()[0].name: pixels})[0])
 
 
 def test_two_dialects_of_one_network_give_the_same_bytes() -> None:

@@ -79,7 +79,8 @@ def test_stratified_sample_keeps_the_proportions(classes: list[int], count: int)
 def test_answers_on_spoiled_faces_are_those_of_the_model(tiny_model: Path, drawn: FaceSet) -> None:
     engine = Engine.load(tiny_model, provider="cpu", threads=1)
     faces, labels = np.ascontiguousarray(drawn.pixels[:25]), drawn.labels[:25]
-    spoiled, done = spoil(faces, labels), []
+    spoiled = spoil(faces, labels)
+    done: list[int] = []
     accuracies = spoiled.accuracies(answers(engine, spoiled, done.append))
     assert sum(done) == 25 * (1 + len(CONDITIONS))
     for (kind, level), accuracy in zip(CONDITIONS, accuracies[1:], strict=True):
@@ -166,8 +167,8 @@ def test_coverage_is_the_share_answered_and_its_accuracy(
     assert [share for share, _ in points] == sorted({share for share, _ in points})
     for share, accuracy in points:
         count = round(share * len(answered))
-        kept = np.sort(confidences)[::-1][:count]
-        assert accuracy == pytest.approx(right[confidences >= kept[-1]].mean(), abs=1e-5)
+        lowest = np.sort(confidences)[::-1][:count][-1]
+        assert accuracy == pytest.approx(right[confidences >= lowest].mean(), abs=1e-5)
 
 
 bubbles = st.builds(

@@ -81,7 +81,7 @@ def options(framework: str, data_file: Path) -> list[object]:
     """Dropout, shuffling, distorted and mixed faces, averaged weights and an optimiser with state: a resumed run has to
     repeat them all."""
     model = ["--framework", framework, "--model", "cnn_4_original", "--augmentation", "full"]
-    model += ["--mixup", 0.2, "--ema-decay", 0.99]
+    model += ["--mixup", "0.2", "--ema-decay", "0.99"]
     return [*model, "--data", data_file, "--epochs", 3, "--batch-size", 16, "--threads", 1]
 
 
@@ -193,7 +193,9 @@ def test_a_run_killed_in_the_middle_of_a_save_resumes_to_the_same_numbers(
 
 def test_a_damaged_state_is_refused(killed: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(killed, tmp_path / killed.name)
-    state = folder / read_record(folder).progress.state
+    progress = read_record(folder).progress
+    assert progress is not None
+    state = folder / progress.state
     state.write_bytes(state.read_bytes()[:-10])
     refused = run("training", "--resume", folder)
     assert refused.returncode == 2

@@ -86,7 +86,7 @@ def test_a_folder_that_is_stopped_keeps_what_was_read(
     monkeypatch.setattr("demo.folder.EVERY", 0.0)
     sent = zipped(tmp_path / "faces.zip", {f"{number}.png": png(drawn.pixels[number]) for number in range(5)})
     work = Work()
-    going = answered(page, [sent], tiny_model.stem, "en", work)
+    going: Any = answered(page, [sent], tiny_model.stem, "en", work)
     assert "0 of 5 pictures" in next(going)
     assert "1 of 5 pictures" in next(going)
     assert "2 of 5 pictures" in next(going)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -145,7 +146,8 @@ def test_without_a_training_there_is_nothing_to_pause_or_resume(tmp_path: Path) 
 def refusals(trainer: Trainer) -> list[str]:
     """Why each thing that a training may be asked for is not possible."""
     sentences = []
-    for act in (lambda: trainer.start("MLP-1", WISH.arguments()), trainer.pause, trainer.stop):
+    acts: list[Callable[[], object]] = [lambda: trainer.start("MLP-1", WISH.arguments()), trainer.pause, trainer.stop]
+    for act in acts:
         with pytest.raises(InputError) as refused:
             act()
         sentences.append(str(refused.value))
@@ -310,7 +312,7 @@ def test_the_faces_that_the_page_was_given_are_asked_for_by_a_token(
         ("protocol", "mine", "--protocol is 'mine'"),
     ],
 )
-def test_wrong_values_are_refused_in_words(field: str, value: object, sentence: str) -> None:
+def test_wrong_values_are_refused_in_words(field: str, value: Any, sentence: str) -> None:
     with pytest.raises(InputError, match=re.escape(sentence)):
         replace(WISH, **{field: value}).settings()
 

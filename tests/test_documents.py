@@ -70,14 +70,15 @@ def record(tiny_manifest: Manifest) -> RunRecord:
 
 def report() -> dict[str, Any]:
     """The golden report, with what differs between machines filled in."""
-    content = json.loads((Path(__file__).parent / "golden" / "report.json").read_text())
+    content: dict[str, Any] = json.loads((Path(__file__).parent / "golden" / "report.json").read_text())
     engine = {"onnxruntime": "1.32.0", "providers": ["CPUExecutionProvider"], "threads": 1, "seconds": 0.5}
     return content | {"created": "2026-01-01T00:00:00+00:00", "engine": engine | {"images_per_second": 140.0}}
 
 
 def committed(name: str) -> dict[str, Any]:
     """A file of docs/results."""
-    return json.loads((Path(__file__).parents[1] / "docs" / "results" / f"{name}.json").read_text())
+    content: dict[str, Any] = json.loads((Path(__file__).parents[1] / "docs" / "results" / f"{name}.json").read_text())
+    return content
 
 
 def result_text(folder: Path) -> str:

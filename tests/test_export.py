@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import numpy as np
@@ -109,6 +110,7 @@ def test_a_lower_precision_is_published_with_its_cost_or_not_at_all(
     engines = [Engine.load(path, provider="cpu", threads=1) for path in (full, low)]
     manifest = engines[1].manifest
     assert manifest.precision == precision
+    assert manifest.parity.fp32 is not None
     assert manifest.parity.fp32.passed is True
     faces = load(trained.parents[3] / "fer2013.csv")
     for part in ("validation", "test"):
@@ -276,7 +278,13 @@ def test_weights_that_are_not_finite_are_refused(linear_network: onnx.ModelProto
 
 def test_faces_of_another_shape_or_kind_are_refused(tiny_model: Path) -> None:
     engine = Engine.load(tiny_model, provider="cpu", threads=1)
-    for wrong in (np.zeros((1, 48, 47), np.uint8), np.zeros((0, 48, 48), np.uint8), np.zeros((1, 48, 48), np.float32)):
+    shapes: list[tuple[tuple[int, ...], Any]] = [
+        ((1, 48, 47), np.uint8),
+        ((0, 48, 48), np.uint8),
+        ((1, 48, 48), np.float32),
+    ]
+    for shape, kind in shapes:
+        wrong = np.zeros(shape, kind)
         with pytest.raises(InputError):
             engine.run(wrong)
     many = np.random.default_rng(0).integers(0, 256, (150, 48, 48), dtype=np.uint8)

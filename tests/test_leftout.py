@@ -7,6 +7,7 @@ import sys
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -247,10 +248,11 @@ def test_control_characters_of_names_do_not_reach_the_terminal() -> None:
 
 
 def test_a_report_says_what_of_the_data_was_not_read() -> None:
-    on = SimpleNamespace(
+    on: Any = SimpleNamespace(
         **{"same_faces": True, "trained_on": 0, "selected_on": 0, "copies": 0, "skipped_rows": 0, "faces": "a"},
         left_out=(LeftOutFiles("hidden", 1200), LeftOutFiles("ending in .txt", 1)),
     )
-    manifest = SimpleNamespace(parity=Parity(passed=True), learned=(), precision="fp32")
-    said = notes(manifest, on, SimpleNamespace(classes=()))
+    manifest: Any = SimpleNamespace(parity=Parity(passed=True), learned=(), precision="fp32")
+    summary: Any = SimpleNamespace(classes=())
+    said = notes(manifest, on, summary)
     assert said == ["Of the data's files some were not read: 1,200 hidden, 1 ending in .txt."]

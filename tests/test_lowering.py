@@ -40,6 +40,7 @@ def test_the_temperature_that_labels_were_drawn_at_is_found(true_temperature: fl
     assert found.faces == len(labels)
     assert found.log_loss == pytest.approx(log_loss(logits, labels, found.value))
     nearby = [log_loss(logits, labels, found.value * factor) for factor in (0.97, 1.03)]
+    assert found.log_loss is not None
     assert found.log_loss < min(nearby)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import onnxruntime
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
@@ -216,7 +217,7 @@ def test_the_provider_is_the_engines_matter(tiny_model: Path, face: NDArray[np.u
 @pytest.fixture
 def unusable_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     """An onnxruntime that lists CUDA and cannot use it, which it says by raising, as where there is no GPU."""
-    opened = engine.onnxruntime.InferenceSession
+    opened = onnxruntime.InferenceSession
 
     def session(content: bytes, options: Any, providers: list[str], **others: Any) -> Any:
         if providers == ["CUDAExecutionProvider"]:
@@ -224,8 +225,8 @@ def unusable_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
         return opened(content, options, providers=providers, **others)
 
     listed = ["CUDAExecutionProvider", "CPUExecutionProvider"]
-    monkeypatch.setattr(engine.onnxruntime, "get_available_providers", lambda: listed)
-    monkeypatch.setattr(engine.onnxruntime, "InferenceSession", session)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: listed)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
     engine._warn_of_processor.cache_clear()
 
 
@@ -251,7 +252,7 @@ def test_a_provider_that_onnxruntime_leaves_out_in_silence_is_noticed(
     tiny_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     listed = ["CUDAExecutionProvider", "CPUExecutionProvider"]
-    monkeypatch.setattr(engine.onnxruntime, "get_available_providers", lambda: listed)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: listed)
     engine._warn_of_processor.cache_clear()
     with pytest.raises(InputError, match="CUDAExecutionProvider was asked for, but onnxruntime fell back"):
         Engine.load(tiny_model, provider="cuda", threads=1)

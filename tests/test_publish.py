@@ -196,7 +196,7 @@ def test_a_converter_that_was_killed_is_said_to_have_been(
 ) -> None:
     monkeypatch.undo()
     killed = subprocess.CompletedProcess([], -9, "", "a line of its log\n")
-    monkeypatch.setattr(publishing.subprocess, "run", lambda *_, **__: killed)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: killed)
     with pytest.raises(ExportError, match="convert: the converter was ended by SIGKILL"):
         publish(linear_run, None, tmp_path / "models")
 

@@ -22,7 +22,8 @@ from inference.figures import draw_confusion, draw_curves, draw_reliability, dra
 from inference.manifest import CONTRACT, Fidelity, Manifest, Parity, Selection, data_record
 from inference.metrics import summarise
 from inference.page import parity_verdict
-from inference.report import Evaluation, Speed, document, worst_of, write_report
+from inference.report import Evaluation, document, worst_of, write_report
+from inference.report_document import Speed
 
 OFFICIAL, RANDOM = SplitPlan(), SplitPlan("random")
 

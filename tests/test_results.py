@@ -189,14 +189,15 @@ def test_published_figures_are_those_of_the_published_counts() -> None:
     for (model, optimizer, balance), accuracy in best.items():
         settings: dict[str, Any] = {"recipe": "published", "model": model, "optimizer": optimizer, "balance": balance}
         settings |= {"learning_rate": 0.01, "teachers": (), "weights": "imagenet" if model == "resnet_18" else "none"}
-        random = SimpleNamespace(protocol="random", part="test", counts=FER2013_COUNTS["random"])
+        random: Any = SimpleNamespace(protocol="random", part="test", counts=FER2013_COUNTS["random"])
         assert published_accuracy(settings, random) == pytest.approx(accuracy / 100, abs=5e-7)
         for others in (
             {"protocol": "official", "counts": FER2013_COUNTS["official"]},
             {"part": "train"},
             {"counts": {"train": 17_943, "validation": 17_944, "test": 17_944}},
         ):
-            assert published_accuracy(settings, SimpleNamespace(**vars(random) | others)) is None
+            other: Any = SimpleNamespace(**vars(random) | others)
+            assert published_accuracy(settings, other) is None
         for change in ({"recipe": "best"}, {"teachers": ("a.onnx",)}, {"weights": "a.onnx"}):
             assert published_accuracy(settings | change, random) is None
         if optimizer == "sgd":

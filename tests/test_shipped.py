@@ -51,6 +51,7 @@ def test_every_shipped_model_comes_with_its_report_and_without_a_face() -> None:
 def test_a_shipped_model_is_proven_and_says_so(path: Path) -> None:
     manifest = Engine.load(path, provider="cpu", threads=1).manifest
     assert manifest.precision == path.stem.split(".")[-1] != "fp32"
+    assert manifest.parity.fp32 is not None
     assert manifest.parity.passed is manifest.parity.fp32.passed is True
     assert manifest.data.counts["test"] == manifest.parity.fp32.faces
     assert manifest.data.counts["test"] == {"official": 3589, "random": 7178}[manifest.data.protocol]

@@ -15,7 +15,7 @@ from onnx import numpy_helper
 
 from data.faceset import FaceSet
 
-Arrays = dict[str, NDArray[np.float32]]
+Arrays = dict[str, NDArray[Any]]
 WORKER = Path(__file__).with_name("tensorflow_worker.py")
 
 pytestmark = pytest.mark.skipif(
@@ -41,7 +41,7 @@ def inputs(drawn: FaceSet) -> Arrays:
 @pytest.fixture(scope="module")
 def folder(inputs: Arrays, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tensorflow")
-    np.savez(folder / "inputs.npz", **inputs)
+    np.savez(folder / "inputs.npz", allow_pickle=False, **inputs)
     done = subprocess.run([sys.executable, str(WORKER), str(folder)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     return folder
@@ -55,7 +55,8 @@ def found(folder: Path) -> Arrays:
 
 @pytest.fixture(scope="module")
 def facts(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "facts.json").read_text())
+    facts: dict[str, Any] = json.loads((folder / "facts.json").read_text())
+    return facts
 
 
 def followed(name: str, decay: float, inputs: Arrays) -> NDArray[np.float64]:

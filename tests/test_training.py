@@ -10,6 +10,7 @@ import threading
 from concurrent.futures import CancelledError
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -423,7 +424,7 @@ def test_a_signal_after_the_last_step_of_an_epoch_leaves_a_run_that_is_said_to_b
     trainer = Trainer(folder, record, learner, loader, faces, division)
     commit = trainer._commit
 
-    def signalled(progress: Progress, status: str) -> None:
+    def signalled(progress: Progress, status: Literal["running", "stopped"]) -> None:
         commit(progress, status)
         trainer.interrupted = signal.SIGTERM
 
@@ -523,6 +524,7 @@ def test_a_signal_does_not_wait_for_teachers_that_are_slow(asking: bool, stopped
 
 def test_teachers_that_were_asked_elsewhere_leave_a_run_where_it_is_trained(stopped: Path) -> None:
     record = read_record(stopped)
+    assert record.progress is not None
     begun = replace(record, checkpoints=(), progress=replace(record.progress, epoch=1, step=0))
     moved = with_move(begun, "other", {"torch": "2"}, Machine("another", 4))
     assert (moved.commit, moved.machine, moved.moves) == ("other", Machine("another", 4), ())

@@ -7,6 +7,7 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
+import framework_worker as worker
 import numpy as np
 import onnx
 import pytest
@@ -21,8 +22,6 @@ from training.weights import STATISTICS, Weights, initial_weights, save_weights,
 
 INSTALLED = [name for name in FRAMEWORKS if importlib.util.find_spec(name)]
 WORKER = Path(__file__).with_name("framework_worker.py")
-worker = importlib.util.module_from_spec(importlib.util.spec_from_file_location("framework_worker", WORKER))
-worker.__spec__.loader.exec_module(worker)
 SPECS = worker.SPECS
 BUILT = SPECS | {worker.LINEAR.name: worker.LINEAR}
 OTHERS = [name for name in INSTALLED if name != "torch"]
@@ -111,8 +110,8 @@ def test_ten_steps_of_sgd_lead_to_the_same_weights(name: str, worked: Path) -> N
 
     assert np.linalg.norm(step("torch", 10)) > 1.5 * np.linalg.norm(step("torch", 1)) > 0
     for framework in OTHERS:
-        losses = [np.load(worked / f"{name}.{each}.losses.npy") for each in (framework, "torch")]
-        assert np.allclose(*losses, rtol=1e-3), framework
+        losses, expected = (np.load(worked / f"{name}.{each}.losses.npy") for each in (framework, "torch"))
+        assert np.allclose(losses, expected, rtol=1e-3), framework
         assert np.abs(step(framework, 10) - step("torch", 10)).max() < 1e-3, framework
         # Equal in direction and length, not merely small; the first step is the gradient itself.
         for number in (1, 10):

@@ -1,6 +1,7 @@
 """What an epoch shows: its faces are distorted, mixed and labelled as its plan words it."""
 
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -31,7 +32,7 @@ from training.views import EpochData, EpochLoader, corrupted, distorted, mixed, 
 def sampled(face: NDArray[np.uint8], matrix: NDArray[np.float32], black_edges: bool) -> NDArray[np.float64]:
     """Bilinear sampling of one face, place by place, as `epoch.Distortion` words it."""
     side = len(face)
-    result = np.zeros((side, side))
+    result: NDArray[np.float64] = np.zeros((side, side))
     for row, column in np.ndindex(side, side):
         centre = np.array([(2 * column + 1) / side - 1, (2 * row + 1) / side - 1, 1])
         x, y = ((matrix.astype(np.float64) @ centre + 1) * side - 1) / 2
@@ -48,7 +49,7 @@ def sampled(face: NDArray[np.uint8], matrix: NDArray[np.float32], black_edges: b
 def expected(face: NDArray[np.uint8], drawn: Distortion, place: int) -> NDArray[np.float64]:
     bright = np.clip(sampled(face, drawn.matrices[place], drawn.black_edges) * drawn.brightness[place], 0, 255)
     mean = bright.mean()
-    result = np.clip((bright - mean) * drawn.contrast[place] + mean, 0, 255)
+    result: NDArray[np.float64] = np.clip((bright - mean) * drawn.contrast[place] + mean, 0, 255)
     top, left, bottom, right = drawn.boxes[place]
     result[top:bottom, left:right] = mean
     return result
@@ -152,7 +153,7 @@ def test_batches_cover_every_place_once_and_none_holds_a_single_face(count: int,
     assert max(lengths) <= size + 1
 
 
-def settings(**changes: object) -> Settings:
+def settings(**changes: Any) -> Settings:
     return replace(Settings("torch", "mlp_1", epochs=3, batch_size=32, augmentation="full", mixup=0.4), **changes)
 
 

@@ -142,7 +142,7 @@ def _train(settings: Settings, args: argparse.Namespace) -> int:
             record = replace(record, teachings_sha256=sha256(folder / TEACHINGS_FILE))
         elif teachers:
             keep_teachers(folder, args.teachers)
-        return _run(folder, record, settings, framework, faces, division, initial, **_ends(args))
+        return _run(folder, record, settings, framework, faces, division, initial, args)
 
 
 def _resume(args: argparse.Namespace, given: list[str]) -> int:
@@ -188,11 +188,7 @@ def _go_on(folder: Path, args: argparse.Namespace) -> int:
         write_record(folder, record)
     # A resumed run takes its weights from its state; these only give them their shapes.
     blank = initial_weights(model_spec(settings.model), settings.seed)
-    return _run(folder, record, settings, framework, faces, division, blank, finish=args.finish, **_ends(args))
-
-
-def _ends(args: argparse.Namespace) -> dict[str, Any]:
-    return {"time_limit": args.time_limit, "ask_ahead": args.ask_ahead}
+    return _run(folder, record, settings, framework, faces, division, blank, args)
 
 
 def _machine(framework: Any, settings: Settings) -> Any:
@@ -227,10 +223,7 @@ def _run(
     faces: Any,
     division: Any,
     initial: Any,
-    *,
-    finish: bool = False,
-    time_limit: float = 0,
-    ask_ahead: int = 0,
+    args: argparse.Namespace,
 ) -> int:
     from training.epoch import class_weights
     from training.loop import Trainer
@@ -246,7 +239,7 @@ def _run(
     if record.teachings_sha256:
         teachings = load_teachings(check_file(folder, TEACHINGS_FILE, record.teachings_sha256))
     asked = settings.teachers and settings.teaching == "views"
-    teacher = _teacher(folder, settings, framework, faces, division, keep=ask_ahead > 0) if asked else None
+    teacher = _teacher(folder, settings, framework, faces, division, keep=args.ask_ahead > 0) if asked else None
     give_up = teacher.stop if teacher else lambda: None
     loader = EpochLoader(settings, pixels, labels, LabelShares(settings, labels, teachings, teacher), give_up)
     learner = framework.learner(settings, initial, class_weights(settings.balance, labels))
@@ -254,10 +247,10 @@ def _run(
         learner.load_state(folder / record.progress.state)
     trainer = Trainer(folder, record, learner, loader, faces, division)
     try:
-        if ask_ahead:
-            status = trainer.ask_ahead(ask_ahead, time_limit)
+        if args.ask_ahead:
+            status = trainer.ask_ahead(args.ask_ahead, args.time_limit)
         else:
-            status = trainer.finish() if finish else trainer.run(time_limit)
+            status = trainer.finish() if args.finish else trainer.run(args.time_limit)
     finally:
         loader.close()
     print(folder)
