@@ -41,7 +41,8 @@ def inputs(drawn: FaceSet) -> Arrays:
 @pytest.fixture(scope="module")
 def folder(inputs: Arrays, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tensorflow")
-    np.savez(folder / "inputs.npz", allow_pickle=False, **inputs)
+    arrays: dict[str, Any] = dict(inputs)
+    np.savez(folder / "inputs.npz", **arrays)
     done = subprocess.run([sys.executable, str(WORKER), str(folder)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     return folder

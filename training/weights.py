@@ -133,7 +133,8 @@ def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 def load_arrays(path: Path, sentence: str) -> dict[str, NDArray[Any]]:
     """Read an `.npz` of plain arrays; an `InputError` with `sentence` where the bytes are not one."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # NumPy does not close a file of its own opening that turns out to be damaged.
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except Exception as error:  # NumPy and zipfile raise whatever the damaged bytes lead to
         raise InputError(f"{sentence} ({type(error).__name__}: {error})") from error
