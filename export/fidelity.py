@@ -25,11 +25,13 @@ FACES = 3589
 def refusal(found: Fidelity) -> str:
     """Say why what was found is too little, in one sentence; empty where it is enough."""
     where = f"on {found.faces:,} faces of the {found.part} part"
-    if found.divergence is None or not found.divergence <= LARGEST_DIVERGENCE:
+    if found.divergence is None or found.interval is None:
+        return f"{where} its answers were not compared in full"
+    if not found.divergence <= LARGEST_DIVERGENCE:
         return f"{where} its answers diverge by {found.divergence:.3g} nats, over {LARGEST_DIVERGENCE:g}"
     if found.agreement < LEAST_AGREEMENT:
         return f"{where} it gives {found.agreement:.2%} of the faces the same label, under {LEAST_AGREEMENT:.0%}"
-    if found.interval is None or found.interval[1] < -LARGEST_DROP:
+    if found.interval[1] < -LARGEST_DROP:
         return (
             f"{where} accuracy falls from {found.accuracy_fp32:.2%} to {found.accuracy:.2%}, surely (95 %) by more "
             f"than {100 * LARGEST_DROP:g} points"
