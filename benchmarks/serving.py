@@ -28,8 +28,8 @@ from PIL import Image
 from data.errors import run_command
 from demo.examples import face, toned
 from inference.engine import Engine
-from inference.faces import finder
-from inference.pictures import read_picture
+from inference.photos.faces import finder
+from inference.photos.pictures import read_picture
 from inference.predict import predict_picture
 
 WARM_UP = 10

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.faces import FaceBox
+from inference.photos.faces import FaceBox
 
 SHOWN_SIDE = 1280  # Pixels: more would only cost time to send.
 FRAME = (255, 255, 255)

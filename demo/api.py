@@ -8,7 +8,7 @@ from data.errors import InputError
 from demo.page import ENGINE_QUEUE, Page
 from demo.shelf import title
 from demo.uploads import Upload, read_upload, upload, uploads
-from inference.faces import Policy
+from inference.photos.faces import Policy
 from inference.predict import as_record, predict_files, predict_picture
 
 MOST_FILES = 64

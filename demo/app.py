@@ -21,7 +21,7 @@ from demo.shelf import Shelf
 from demo.theme import STYLE, theme
 from demo.uploads import KEPT_SECONDS
 from demo.words import say, translations
-from inference.faces import finder
+from inference.photos.faces import finder
 
 WAITING = 16  # Requests in line; one more is refused at once.
 RUNNING = 2

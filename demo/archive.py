@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from data.errors import InputError, printable
 from data.leftout import Tally, unread
 from demo.uploads import Upload, gone
-from inference.pictures import MAX_BYTES, SUFFIXES, file_name
+from inference.photos.pictures import MAX_BYTES, SUFFIXES, file_name
 
 MOST_PICTURES = 10_000
 MOST_ZIP_BYTES = 200_000_000

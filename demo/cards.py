@@ -14,9 +14,9 @@ from PIL import Image
 
 from data.faceset import LABELS
 from demo.words import Language, emotion, say
-from inference.figures import PALETTE
-from inference.page import image_address
 from inference.predict import FacePrediction, PicturePrediction, as_record
+from inference.report.page import image_address
+from inference.report.plots import PALETTE
 
 COLOURS = dict(zip(LABELS, PALETTE, strict=True))
 

@@ -13,9 +13,9 @@ from demo.page import Page, browser_language
 from demo.reports import Shown
 from demo.shelf import title
 from demo.words import Language, say
-from inference.figures import percent
-from inference.markup import or_dash
-from inference.page import image_address
+from inference.comparison.markup import or_dash
+from inference.report.page import image_address
+from inference.report.plots import percent
 
 MOST = 6
 COLUMNS = ("model", "framework", "accuracy", "interval", "f1", "auc", "loss", "calibration", "size", "speed")

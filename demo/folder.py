@@ -22,8 +22,8 @@ from demo.shelf import title
 from demo.uploads import Upload, uploads
 from demo.words import Language, emotion, say
 from inference.engine import Engine
-from inference.faces import FaceBox, Finder
-from inference.pictures import Picture, file_name, read_picture
+from inference.photos.faces import FaceBox, Finder
+from inference.photos.pictures import Picture, file_name, read_picture
 from inference.predict import FacePrediction, PicturePrediction, predict_picture
 
 SHOWN = 300  # Tiles and rows on the page.

@@ -9,7 +9,7 @@ import gradio as gr
 
 from demo.shelf import ALL, Shelf, title
 from demo.words import Language, language, say
-from inference.faces import Finder
+from inference.photos.faces import Finder
 
 # Everything that runs a model waits in one line, since onnxruntime takes all processors for each run.
 ENGINE_QUEUE = "engine"

@@ -18,8 +18,8 @@ from demo.shelf import title
 from demo.uploads import Upload, read_upload, upload
 from demo.words import Language, say
 from inference.engine import Engine
-from inference.faces import FaceBox, Finder, Policy, face_crops
-from inference.pictures import Picture
+from inference.photos.faces import FaceBox, Finder, Policy, face_crops
+from inference.photos.pictures import Picture
 from inference.predict import predict_picture
 
 Pixels = NDArray[np.uint8]
@@ -50,7 +50,7 @@ def build(page: Page, _: gr.Tab) -> None:
                 elem_id="photo-picture",
                 buttons=["fullscreen"],
             )
-            # Gradio decodes pictures by their name and at any size; here they are read by inference.pictures. No event
+            # Gradio decodes pictures by their name and at any size; here inference.photos.pictures reads them. No event
             # may update this component's settings: Gradio would build it anew for that visitor, without this.
             picture.preprocess = upload  # type: ignore[method-assign, assignment]
             model = model_choice(page, "photo-model", several=True)

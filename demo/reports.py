@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data.errors import InputError
-from inference.comparison import grouped
-from inference.report import PAGE_FILE
-from inference.report_document import REPORT_FILE, Report, read_report
+from inference.comparison.summary import grouped
+from inference.report.document import REPORT_FILE, Report, read_report
+from inference.report.writer import PAGE_FILE
 
 COMPARISON_PAGE = "compare.html"
 

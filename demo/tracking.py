@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.faceset import LABELS
-from inference.faces import FaceBox
+from inference.photos.faces import FaceBox
 from inference.predict import FacePrediction
 
 SMOOTHING = 0.6  # Seconds in which an old frame's weight falls to 1/e.

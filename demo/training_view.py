@@ -14,9 +14,9 @@ from data.errors import InputError
 from demo.cards import notice
 from demo.trainer import Current
 from demo.words import Language, emotion, say
-from inference.figures import draw_confusion, draw_curves, draw_roc, percent
-from inference.metrics import confusion_matrix, summarise
-from inference.page import image_address
+from inference.measure.metrics import confusion_matrix, summarise
+from inference.report.page import image_address
+from inference.report.plots import draw_confusion, draw_curves, draw_roc, percent
 from training.history import EpochFigures, read_history
 from training.run import RunRecord, read_answers
 from training.specs import ModelSpec

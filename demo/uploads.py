@@ -9,7 +9,7 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 
 from data.errors import InputError
-from inference.pictures import Picture, file_name, read_picture
+from inference.photos.pictures import Picture, file_name, read_picture
 
 KEPT_SECONDS = 3600
 

@@ -16,7 +16,7 @@ from demo.page import Page, browser_language, model_choice
 from demo.tracking import KEPT, Scene, Track, follow
 from demo.uploads import upload
 from demo.words import Language, emotion, say
-from inference.pictures import Picture, read_picture
+from inference.photos.pictures import Picture, read_picture
 from inference.predict import predict_picture
 
 EVERY = 0.2  # Seconds between two frames.

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from inference.corruptions import Kind
 from inference.manifest import Manifest
-from inference.metrics import ClassFigures, wilson_interval
-from inference.result_document import FinalFigures
+from inference.measure.corruptions import Kind
+from inference.measure.metrics import ClassFigures, wilson_interval
+from inference.report.training_result import FinalFigures
 from training.epoch import AUGMENTATIONS, CORRUPTED
 from training.run import RunRecord
 

@@ -14,7 +14,7 @@ from data.faceset import FaceSet
 from data.splits import Split
 from inference.engine import Engine
 from inference.manifest import Fidelity, Parity
-from inference.paired import difference_interval
+from inference.measure.paired import difference_interval
 
 # What the measured models leave room for, see docs/experiments.md.
 LARGEST_DIVERGENCE, LEAST_AGREEMENT, LARGEST_DROP = 0.02, 0.95, 0.005

@@ -28,10 +28,10 @@ from export.contract import check_finite, network_bytes, seal, wrap
 from export.lowering import Judge, Lowered, lower
 from export.parity import answers_in_batches, judge, probes
 from export.temperature import fitted_temperature
-from inference import robustness
 from inference.engine import Engine
 from inference.manifest import CONTRACT, NO_DIGEST, Manifest, Parity, Selection
-from inference.result_document import Checkpoint
+from inference.measure import robustness
+from inference.report.training_result import Checkpoint
 from training.recipe import Settings, recipe
 from training.run import RunRecord, check_file, now, read_record, run_faces
 

@@ -14,19 +14,19 @@ from pathlib import Path
 import numpy as np
 
 from data.load import load
-from inference.background import report_writer
-from inference.comparison import summary_table
-from inference.comparison_page import render_comparison
-from inference.comparison_record import comparison, write_comparison
-from inference.contenders import Table, contender, tables
+from inference.comparison.contenders import Table, contender, tables
+from inference.comparison.ensembles import check_ensembles, with_ensembles
+from inference.comparison.measurements import Measured, measure_latency, measure_robustness
+from inference.comparison.page import render_comparison
+from inference.comparison.progress import Meter
+from inference.comparison.record import comparison, write_comparison
+from inference.comparison.summary import summary_table
 from inference.engine import BATCH, Engine
 from inference.evaluate import Assignment, assign, measure, refuse_same_names
-from inference.latency import Plan
-from inference.measurements import Measured, measure_latency, measure_robustness
-from inference.progress import Meter
-from inference.report import document, draft
-from inference.robustness import CONDITIONS, FACES
-from inference.selection import check_ensembles, with_ensembles
+from inference.measure.latency import Plan
+from inference.measure.robustness import CONDITIONS, FACES
+from inference.report.background import report_writer
+from inference.report.writer import document, draft
 
 FOLDER = "comparison"
 

@@ -16,12 +16,12 @@ from data.errors import InputError
 from data.faceset import FaceSet
 from data.load import load
 from data.splits import Split, SplitPlan, split
-from inference.comparison import summary_table
+from inference.comparison.summary import summary_table
 from inference.engine import BATCH, Engine
-from inference.exposure import Exposure, exposure, refuse_seen
-from inference.metrics import summarise
-from inference.report import Evaluation, report_name, write_report
-from inference.report_document import Speed, read_report, scope
+from inference.measure.exposure import Exposure, exposure, refuse_seen
+from inference.measure.metrics import summarise
+from inference.report.document import Speed, read_report, scope
+from inference.report.writer import Evaluation, report_name, write_report
 from inference.testtime import Augmentation, Augmented
 
 OUT = Path("artifacts/reports")
@@ -143,7 +143,7 @@ def evaluate(
         out: the folder that gets the report's folder.
 
     Returns:
-        The report's folder, see `inference.report`.
+        The report's folder, see `inference.report.writer`.
 
     Raises:
         InputError: the faces cannot be divided so, or the model was trained on some of them.

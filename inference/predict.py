@@ -28,8 +28,8 @@ from data.faceset import LABELS
 from data.leftout import Tally, sentence, unread
 from data.walk import files_below
 from inference.engine import Engine
-from inference.faces import FaceBox, FaceCrop, Finder, Policy, face_crops, finder
-from inference.pictures import SUFFIXES, Picture, file_name, read_picture
+from inference.photos.faces import FaceBox, FaceCrop, Finder, Policy, face_crops, finder
+from inference.photos.pictures import SUFFIXES, Picture, file_name, read_picture
 
 FACES_AT_ONCE = 256
 PICTURES_AT_ONCE = 64

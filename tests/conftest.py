@@ -23,7 +23,7 @@ from inference.compare import Options, compare
 from inference.engine import Engine
 from inference.evaluate import assign
 from inference.manifest import CONTRACT, NO_DIGEST, Manifest, Parity, Selection, data_record
-from inference.metrics import class_figures
+from inference.measure.metrics import class_figures
 from training.history import EpochFigures
 
 # Hundreds of child processes import a framework each, which takes two to three times as long from source.

@@ -14,10 +14,10 @@ from data.errors import InputError
 from data.faceset import FaceSet
 from data.splits import SplitPlan, split
 from inference.evaluate import assign
-from inference.exposure import exposure, refuse_seen
 from inference.manifest import DataRecord, Manifest, data_record, parse_manifest
-from inference.report_document import Report
-from inference.result_document import Checkpoint, FinishedRun, Machine, Move, Result, ResultEpoch
+from inference.measure.exposure import exposure, refuse_seen
+from inference.report.document import Report
+from inference.report.training_result import Checkpoint, FinishedRun, Machine, Move, Result, ResultEpoch
 from inference.results import result_tables
 from training.ancestry import Ancestor, ancestor, inherited, overlaps
 
@@ -91,7 +91,7 @@ def report_of(tiny_model: Path) -> Callable[[Manifest, FaceSet], Report]:
     """Makes the report of a model with another manifest on the test part of faces."""
     from inference.engine import Engine
     from inference.evaluate import measure
-    from inference.report import document
+    from inference.report.writer import document
 
     engine = Engine.load(tiny_model, provider="cpu", threads=1)
 

@@ -16,20 +16,20 @@ from referencing import Registry, Resource
 from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, cohen_kappa_score, confusion_matrix, f1_score, log_loss, roc_auc_score
 
-import inference.comparison_record
+import inference.comparison.record
 from data.errors import InputError
 from data.faceset import LABELS, FaceSet
 from data.splits import SplitPlan, split
 from inference.compare import Options, compare
-from inference.comparison import summary_table
-from inference.contenders import contender, decisive_settings, tables, twins
+from inference.comparison.contenders import contender, decisive_settings, tables, twins
+from inference.comparison.ensembles import with_ensembles
+from inference.comparison.progress import Meter
+from inference.comparison.summary import summary_table
 from inference.engine import Engine
 from inference.evaluate import assign, measure
 from inference.manifest import Fidelity, Parity
-from inference.progress import Meter
-from inference.report_document import read_report
-from inference.robustness import CONDITIONS
-from inference.selection import with_ensembles
+from inference.measure.robustness import CONDITIONS
+from inference.report.document import read_report
 from inference.testtime import Augmented
 
 Content = dict[str, Any]
@@ -163,7 +163,7 @@ def test_protocols_have_a_table_each_the_official_one_first(content: Content) ->
 
 
 def test_reports_follow_their_schemas(compared: Path, content: Content) -> None:
-    folder = Path(inference.comparison_record.__file__).parent
+    folder = Path(inference.comparison.record.__file__).parent
     schemas = [json.loads((folder / f"{name}.schema.json").read_text()) for name in ("report", "comparison")]
     registry: Any = Registry().with_resources([(schema["$id"], Resource.from_contents(schema)) for schema in schemas])
     single, whole = (jsonschema.Draft202012Validator(schema, registry=registry) for schema in schemas)

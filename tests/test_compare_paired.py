@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn.metrics import cohen_kappa_score
 
-from inference.paired import bootstrap_accuracies, holm, kappa, mcnemar, pairs
+from inference.measure.paired import bootstrap_accuracies, holm, kappa, mcnemar, pairs
 
 counts = st.integers(0, 60)
 p_values = st.lists(st.floats(0, 1), max_size=12)

@@ -14,13 +14,13 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from data.faceset import FaceSet
-from inference.charts import Bubble, pareto_chart, pareto_front, percent_scale, time_scale
-from inference.corruptions import KINDS, STRENGTHS, corrupt
-from inference.curves import coverage, risk_coverage
+from inference.comparison.charts import Bubble, pareto_chart, pareto_front, percent_scale, time_scale
 from inference.engine import Engine
 from inference.ensemble import pick_greedily
-from inference.latency import Plan, interleaved
-from inference.robustness import CONDITIONS, answers, spoil, stratified
+from inference.measure.corruptions import KINDS, STRENGTHS, corrupt
+from inference.measure.curves import coverage, risk_coverage
+from inference.measure.latency import Plan, interleaved
+from inference.measure.robustness import CONDITIONS, answers, spoil, stratified
 from inference.testtime import Augmented, views
 
 SHARES = st.floats(0.01, 1)

@@ -541,7 +541,7 @@ def test_a_photo_without_models_is_answered_with_how_to_get_one(tmp_path: Path, 
 
 def page_with(models: Path) -> Any:
     from demo.page import Page
-    from inference.faces import HaarFinder
+    from inference.photos.faces import HaarFinder
 
     return Page(Shelf(models), HaarFinder(), models, models, None, models, str)
 
@@ -596,8 +596,8 @@ def test_no_name_of_a_file_becomes_a_formula_in_a_spreadsheet() -> None:
 
 def test_examples_are_the_same_every_time_and_their_faces_are_found(examples: Path, tmp_path: Path) -> None:
     from demo.examples import draw_examples
-    from inference.faces import HaarFinder, face_crops
-    from inference.pictures import read_picture
+    from inference.photos.faces import HaarFinder, face_crops
+    from inference.photos.pictures import read_picture
 
     again = draw_examples(tmp_path)
     assert [path.read_bytes() for path in again] == [(examples / path.name).read_bytes() for path in again]

@@ -27,8 +27,8 @@ from demo.folder import Work, answered
 from demo.page import Page
 from demo.shelf import Shelf
 from demo.uploads import Upload
-from inference.faces import HaarFinder
-from inference.pictures import MAX_BYTES
+from inference.photos.faces import HaarFinder
+from inference.photos.pictures import MAX_BYTES
 from inference.predict import PicturePrediction
 
 

@@ -26,9 +26,9 @@ from demo.shelf import Shelf
 from demo.train import GIVEN, Handlers, publish
 from demo.trainer import Current, Trainer
 from demo.training_view import layers, view
-from inference.faces import HaarFinder
 from inference.manifest import DataRecord
-from inference.result_document import Checkpoint, Machine
+from inference.photos.faces import HaarFinder
+from inference.report.training_result import Checkpoint, Machine
 from training.history import EpochFigures, write_history
 from training.loop import start_record
 from training.run import write_record

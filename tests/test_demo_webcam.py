@@ -12,8 +12,8 @@ from PIL import Image
 
 from data.faceset import LABELS, FaceSet
 from demo.tracking import Moment, Scene, follow
-from inference.faces import FaceBox, HaarFinder
-from inference.pictures import Picture
+from inference.photos.faces import FaceBox, HaarFinder
+from inference.photos.pictures import Picture
 from inference.predict import FacePrediction
 
 pytest.importorskip("gradio", reason="the page needs Gradio: install ferox[demo]")

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from data.documents import parse_document, read_document
 from data.errors import InputError
-from inference.comparison_document import Comparison
+from inference.comparison.document import Comparison
 from inference.manifest import Manifest, Parity, parse_manifest
-from inference.metrics import class_figures
-from inference.report_document import read_report
-from inference.result_document import Checkpoint, FinalFigures, Machine, Move
+from inference.measure.metrics import class_figures
+from inference.report.document import read_report
+from inference.report.training_result import Checkpoint, FinalFigures, Machine, Move
 from inference.results import comparison_tables, read, result_tables
 from training.history import METRICS_FILE, EpochFigures, read_history, write_history
 from training.loop import start_record

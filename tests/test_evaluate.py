@@ -16,7 +16,7 @@ from data.splits import SplitPlan, split
 from inference.engine import Engine
 from inference.evaluate import evaluate, main, measure
 from inference.manifest import Selection, data_record
-from inference.report_document import read_report
+from inference.report.document import read_report
 
 
 @pytest.fixture(scope="module")

@@ -29,9 +29,9 @@ from export.parity import answers_in_batches, judge, probes
 from export.publish import ExportError, Job, publish
 from export.quantize import half
 from inference import manifest as manifest_module
-from inference.corruptions import KINDS
 from inference.engine import Engine
 from inference.manifest import Manifest, Parity, Temperature, parse_manifest
+from inference.measure.corruptions import KINDS
 from training.run import read_record
 
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from data.draw import draw
 from data.errors import InputError
-from inference import faces
-from inference.faces import (
+from inference.photos import faces
+from inference.photos.faces import (
     FaceBox,
     HaarFinder,
     YuNetFinder,

@@ -24,7 +24,7 @@ from export.contract import seal, wrap
 from inference.engine import Engine
 from inference.evaluate import assign, measure
 from inference.manifest import CONTRACT, NO_DIGEST, DataRecord, Manifest, Parity, Selection, Temperature, data_record
-from inference.report import document
+from inference.report.writer import document
 from inference.results import read
 
 ROOT = Path(__file__).parents[1]

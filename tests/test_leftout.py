@@ -24,8 +24,8 @@ from data.load import load
 from data.walk import files_below
 from inference.manifest import Parity
 from inference.predict import picture_files
-from inference.report import notes
-from inference.report_document import LeftOutFiles
+from inference.report.document import LeftOutFiles
+from inference.report.writer import notes
 
 THREE = dict(zip(USAGES, ("train", "validation", "test"), strict=True))
 

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from data.errors import InputError
 from data.faceset import LABELS
-from inference.metrics import averages, class_figures, confusion_matrix, summarise, wilson_interval
+from inference.measure.metrics import averages, class_figures, confusion_matrix, summarise, wilson_interval
 
 Answer = tuple[NDArray[np.int64], NDArray[np.float32]]
 CLASSES = range(7)

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
 from data.errors import InputError
-from inference import structure
-from inference.pictures import MAX_BYTES, file_name, read_picture
+from inference.photos import structure
+from inference.photos.pictures import MAX_BYTES, file_name, read_picture
 
 FIRST_FRAME = b",\0\0\0\0"  # Of a GIF: a comma, then the frame's left and top.
 WHITE, RED, BLUE = (255, 255, 255), (255, 0, 0), (0, 0, 255)
@@ -302,7 +302,7 @@ def hostile_files() -> dict[str, bytes]:
 METER = """
 import json, pathlib, re, sys, time
 from data.errors import InputError
-from inference.pictures import read_picture
+from inference.photos.pictures import read_picture
 def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+)", pathlib.Path("/proc/self/status").read_text())[1]) / 1024
 read_picture(pathlib.Path(sys.argv[1]))

@@ -19,8 +19,8 @@ from data.faceset import LABELS, FaceSet
 from data.leftout import Tally
 from inference import engine, predict
 from inference.engine import Engine
-from inference.faces import HaarFinder
-from inference.pictures import Picture
+from inference.photos.faces import HaarFinder
+from inference.photos.pictures import Picture
 from inference.predict import main, picture_files, predict_files, predict_picture
 
 

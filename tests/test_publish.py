@@ -25,7 +25,7 @@ from export.parity import BATCHES, answers_in_batches, probes
 from export.publish import ExportError, Job, artifact_stem, publish, refuse_taken_names
 from inference.engine import Engine
 from inference.manifest import Parity, data_record
-from inference.result_document import Checkpoint, Machine
+from inference.report.training_result import Checkpoint, Machine
 from training.loop import start_record
 from training.recipe import recipe
 from training.run import read_record, write_record

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from data.faceset import LABELS
-from inference.metrics import ClassFigures, averages
+from inference.measure.metrics import ClassFigures, averages
 
 Run = dict[str, Any]
 RUNS: list[Run] = json.loads((Path(__file__).parent / "published_results.json").read_text())

@@ -16,14 +16,14 @@ from PIL import Image
 from data.errors import InputError
 from data.faceset import LABELS, USAGES, FaceSet, face_set
 from data.splits import SplitPlan, split
-from inference.comparison import summary_table
-from inference.exposure import exposure, refuse_seen
-from inference.figures import draw_confusion, draw_curves, draw_reliability, draw_roc, percent
+from inference.comparison.summary import summary_table
 from inference.manifest import CONTRACT, Fidelity, Manifest, Parity, Selection, data_record
-from inference.metrics import summarise
-from inference.page import parity_verdict
-from inference.report import Evaluation, document, worst_of, write_report
-from inference.report_document import Speed
+from inference.measure.exposure import exposure, refuse_seen
+from inference.measure.metrics import summarise
+from inference.report.document import Speed
+from inference.report.page import parity_verdict
+from inference.report.plots import draw_confusion, draw_curves, draw_reliability, draw_roc, percent
+from inference.report.writer import Evaluation, document, worst_of, write_report
 
 OFFICIAL, RANDOM = SplitPlan(), SplitPlan("random")
 

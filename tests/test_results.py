@@ -14,7 +14,7 @@ import pytest
 from data.draw import write_csv
 from data.errors import InputError
 from data.faceset import FaceSet
-from inference.published import FER2013_COUNTS, OTHERS, published_accuracy
+from inference.report.published import FER2013_COUNTS, OTHERS, published_accuracy
 from inference.results import BEGIN, END, main, put_between_markers, read
 from training.result import main as keep
 from training.result import result

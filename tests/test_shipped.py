@@ -13,7 +13,7 @@ from data.faceset import LABELS
 from demo.shelf import DEFAULT
 from inference.engine import Engine
 from inference.manifest import Parity
-from inference.report_document import read_report
+from inference.report.document import read_report
 
 MODELS = Path(__file__).parents[1] / "artifacts" / "models"
 RESULTS = Path(__file__).parents[1] / "docs" / "results"

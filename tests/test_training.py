@@ -26,7 +26,7 @@ from inference import machine
 from inference.engine import Engine
 from inference.ensemble import Ensemble
 from inference.manifest import Manifest, Temperature
-from inference.result_document import Machine
+from inference.report.training_result import Machine
 from training.__main__ import parse, settings_from
 from training.average import STEPS_BETWEEN, AverageInNumPy, AverageSchedule, load_average, save_average
 from training.epoch import EpochPlan, class_weights, plan_epoch

@@ -192,7 +192,7 @@ def _go_on(folder: Path, args: argparse.Namespace) -> int:
 
 
 def _machine(framework: Any, settings: Settings) -> Any:
-    from inference.result_document import Machine
+    from inference.report.training_result import Machine
 
     return Machine(framework.device_name(settings), settings.thread_count)
 

@@ -43,8 +43,8 @@ AUGMENTATIONS = {
     "corruptions": replace(_FULL, corruption=0.25),
 }
 # What corruptions are drawn from: standard deviations of blur in pixels and of noise in grey levels, JPEG's quality,
-# and the share that is left of light and of contrast. The ranges reach the strongest of `inference.corruptions`.
-# Kinds, by the names that they have there.
+# and the share that is left of light and of contrast. Ranges reach the strongest of `inference.measure.corruptions`;
+# the kinds have the names that they have there.
 CORRUPTED = ("blur", "noise", "JPEG", "darkness", "contrast")
 BLUR, NOISE, QUALITY, LEFT = (0.4, 2.0), (4.0, 32.0), (10, 60), (0.15, 0.8)
 

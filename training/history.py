@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from data.documents import STRICT, Number, Seconds, Share, parse_document
 from data.errors import InputError
 from data.files import write_text
-from inference.metrics import ClassFigures
+from inference.measure.metrics import ClassFigures
 
 METRICS_FILE = "metrics.jsonl"
 

@@ -23,8 +23,8 @@ from data.errors import InputError
 from data.faceset import FaceSet
 from data.files import sha256
 from data.splits import Split
-from inference.metrics import ClassFigures, class_figures, confusion_matrix
-from inference.result_document import Checkpoint, FinalFigures
+from inference.measure.metrics import ClassFigures, class_figures, confusion_matrix
+from inference.report.training_result import Checkpoint, FinalFigures
 from training.average import STEPS_BETWEEN, AverageSchedule, load_average, save_average
 from training.epoch import batches
 from training.history import EpochFigures, read_history, write_history
@@ -280,8 +280,8 @@ class Trainer:
 
         An epoch that is not whole is dropped.
         """
-        from inference.figures import draw_confusion, draw_curves, draw_roc
-        from inference.metrics import summarise
+        from inference.measure.metrics import summarise
+        from inference.report.plots import draw_confusion, draw_curves, draw_roc
 
         best = self.record.best
         if best is None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from data.errors import InputError
 from data.files import write_json
-from inference.report_document import Report, read_report
-from inference.result_document import RESULT_VERSION, FinishedRun, Result, ResultEpoch
+from inference.report.document import Report, read_report
+from inference.report.training_result import RESULT_VERSION, FinishedRun, Result, ResultEpoch
 from inference.results import RESULTS
 from inference.results import read as read_result
 from training.history import EpochFigures, read_history

@@ -24,7 +24,7 @@ from data.files import remove_temporaries, sha256, write_json
 from data.load import load
 from data.splits import Split, split
 from inference.manifest import DataRecord
-from inference.result_document import Checkpoint, FinalFigures, Machine, Move
+from inference.report.training_result import Checkpoint, FinalFigures, Machine, Move
 from training.history import read_history, write_history
 from training.recipe import Settings
 from training.weights import load_arrays, save_arrays

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.faceset import SIDE
-from inference.corruptions import blurred, compressed
 from inference.machine import available_cpus
+from inference.measure.corruptions import blurred, compressed
 from training.epoch import Corruption, Distortion, EpochPlan, batches, plan_epoch
 from training.recipe import Settings
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from data.faceset import LABELS
 from data.files import remove_temporaries, write_json, write_text
-from inference.comparison_document import (
+from inference.comparison.contenders import Contender, Table, twins
+from inference.comparison.document import (
     VERSION,
     Comparison,
     ComparisonMachine,
@@ -21,15 +22,14 @@ from inference.comparison_document import (
     TwinPair,
     Twins,
 )
-from inference.comparison_row import row
-from inference.contenders import Contender, Table, twins
-from inference.corruptions import STRENGTHS, UNITS
+from inference.comparison.measurements import Measured
+from inference.comparison.row import row
 from inference.machine import available_cpus, processor_name
-from inference.measurements import Measured
-from inference.paired import Pair, pairs
-from inference.report import PREDICTIONS_FILE, document, predictions_table
-from inference.report_document import REPORT_FILE
-from inference.robustness import CONDITIONS, SEED
+from inference.measure.corruptions import STRENGTHS, UNITS
+from inference.measure.paired import Pair, pairs
+from inference.measure.robustness import CONDITIONS, SEED
+from inference.report.document import REPORT_FILE
+from inference.report.writer import PREDICTIONS_FILE, document, predictions_table
 
 PAGE_FILE = "compare.html"
 

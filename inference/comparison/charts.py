@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from math import floor, log10, sqrt
 
-from inference.curves import CalibrationBin
+from inference.measure.curves import CalibrationBin
 
 Point = tuple[float, float]
 COLOURS = 8

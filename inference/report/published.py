@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from inference.report_document import EvaluatedOn
+from inference.report.document import EvaluatedOn
 
 # Test accuracies, 0 to 1, by model, optimiser and balance; of two SGD runs of CNN_2, the one at `SGD_RATE`.
 SGD_RATE = 0.01

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from data.errors import InputError
 from data.faceset import SIDE
-from inference.pictures import file_name
+from inference.photos.pictures import file_name
 
 Policy = Literal["auto", "whole"]
 Pixels = NDArray[np.uint8]

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.ensemble import Choice, Ensemble, mean_probabilities
-from inference.metrics import Summary, summarise
-from inference.report import Answers, Evaluation, document
+from inference.measure.metrics import Summary, summarise
+from inference.report.writer import Answers, Evaluation, document
 from inference.testtime import Predictor
 
 # Settings that twins need not share, see `decisive_settings`. Patience ends a run and changes no epoch of it.

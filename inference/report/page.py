@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from inference.curves import RocCurve
-from inference.figures import percent
 from inference.manifest import Parity
-from inference.metrics import Averages, ClassFigures, Mean, Summary
-from inference.report_document import Report
+from inference.measure.curves import RocCurve
+from inference.measure.metrics import Averages, ClassFigures, Mean, Summary
+from inference.report.document import Report
+from inference.report.plots import percent
 
 TEMPLATE, STYLE = (Path(__file__).with_name(name) for name in ("report.html", "page.css"))
 Mistake = tuple[NDArray[np.uint8], str, str, float]

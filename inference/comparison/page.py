@@ -8,17 +8,17 @@ from html import escape
 from pathlib import Path
 from string import Template
 
-from inference.charts import COLOURS, Bubble, coverage_chart, pareto_chart, series
-from inference.comparison_document import Comparison, Group
-from inference.comparison_figures import curves_by_class, hardest_faces, models
-from inference.comparison_pairs import pairs_card, twins_card
-from inference.comparison_tables import coverage_card, ranking, robustness_card
-from inference.contenders import Table
-from inference.curves import risk_coverage
-from inference.markup import card, legend, threads
-from inference.method import method
-from inference.page import list_items, note_list, style
-from inference.verdict import verdict_card
+from inference.comparison.charts import COLOURS, Bubble, coverage_chart, pareto_chart, series
+from inference.comparison.contenders import Table
+from inference.comparison.document import Comparison, Group
+from inference.comparison.markup import card, legend, threads
+from inference.comparison.method import method
+from inference.comparison.models import curves_by_class, hardest_faces, models
+from inference.comparison.pairs import pairs_card, twins_card
+from inference.comparison.tables import coverage_card, ranking, robustness_card
+from inference.comparison.verdict import verdict_card
+from inference.measure.curves import risk_coverage
+from inference.report.page import list_items, note_list, style
 
 TEMPLATE = Path(__file__).with_name("compare.html")
 

@@ -8,10 +8,10 @@ from typing import Any, ClassVar, Literal
 
 from data.documents import STRICT, Count, Number, Seconds, Share
 from data.errors import InputError
-from inference.corruptions import Kind
-from inference.curves import Coverage, without_points
-from inference.latency import Timing
-from inference.metrics import Summary
+from inference.measure.corruptions import Kind
+from inference.measure.curves import Coverage, without_points
+from inference.measure.latency import Timing
+from inference.measure.metrics import Summary
 
 VERSION = 1
 
@@ -110,7 +110,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class PairRow:
-    """Two contenders by name, `first` before `second`; see `inference.paired.Pair`."""
+    """Two contenders by name, `first` before `second`; see `inference.measure.paired.Pair`."""
 
     first: str
     second: str

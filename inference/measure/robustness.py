@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from data.draw import apportion
 from data.faceset import LABELS
-from inference.corruptions import KINDS, STRENGTHS, Kind, corrupt
+from inference.measure.corruptions import KINDS, STRENGTHS, Kind, corrupt
 from inference.testtime import Predictor
 
 FACES = 1000

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from data.errors import InputError
 from data.faceset import LABELS
-from inference.curves import (
+from inference.measure.curves import (
     CalibrationBin,
     RocCurve,
     calibration_bins,

@@ -8,10 +8,10 @@ from typing import Any, ClassVar, Literal
 
 from data.documents import STRICT, Count, Number, Seconds, Share
 from data.errors import InputError
-from inference.curves import without_points
 from inference.manifest import DataRecord, Setting
-from inference.metrics import ClassFigures
-from inference.report_document import Report
+from inference.measure.curves import without_points
+from inference.measure.metrics import ClassFigures
+from inference.report.document import Report
 
 RESULT_VERSION = 1
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 
 from data.errors import InputError
-from inference.contenders import Contender, Table, ensemble, ranked
+from inference.comparison.contenders import Contender, Table, ensemble, ranked
+from inference.comparison.progress import Meter
 from inference.ensemble import pick_greedily
 from inference.evaluate import Assignment, measure
-from inference.exposure import exposure
-from inference.progress import Meter
+from inference.measure.exposure import exposure
 
 MIN_MEMBERS = 2
 

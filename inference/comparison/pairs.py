@@ -6,11 +6,11 @@ from html import escape
 import numpy as np
 
 from data.faceset import LABELS
-from inference.comparison_document import Group, PairRow, TwinPair, Twins
-from inference.contenders import Table, twins
-from inference.figures import percent
-from inference.markup import card, heads, or_dash, table, who
-from inference.page import face_image
+from inference.comparison.contenders import Table, twins
+from inference.comparison.document import Group, PairRow, TwinPair, Twins
+from inference.comparison.markup import card, heads, or_dash, table, who
+from inference.report.page import face_image
+from inference.report.plots import percent
 
 TWIN_FACES = 12
 PAIR_COLUMNS = (

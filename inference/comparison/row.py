@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 
-from inference.comparison_document import Row, Selected
-from inference.contenders import Contender
-from inference.curves import coverage
+from inference.comparison.contenders import Contender
+from inference.comparison.document import Row, Selected
+from inference.comparison.measurements import Measured
 from inference.manifest import Selection
-from inference.measurements import Measured
-from inference.report import PREDICTIONS_FILE, document, notes
-from inference.report_document import Report
+from inference.measure.curves import coverage
+from inference.report.document import Report
+from inference.report.writer import PREDICTIONS_FILE, document, notes
 
 
 def row(one: Contender, measured: Measured) -> Row:

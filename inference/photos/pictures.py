@@ -28,7 +28,7 @@ from PIL import (
 from data.errors import InputError, printable
 from data.leftout import JPEG_SUFFIXES
 from data.modes import to_rgb
-from inference import structure
+from inference.photos import structure
 
 MAX_BYTES = 10_000_000
 MAX_PIXELS = 25_000_000

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from inference.machine import available_cpus
-from inference.report import Draft
+from inference.report.writer import Draft
 
 MAX_WORKERS = 4
 

@@ -1,6 +1,6 @@
 """What an evaluation leaves behind: one folder that a person can read and a program can recompute.
 
-`report.json`, whose content is `inference.report_document.Report`, is written last and removed first, so that a folder
+`report.json`, whose content is `inference.report.document.Report`, is written last and removed first, so that a folder
 which holds one is whole.
 """
 
@@ -17,12 +17,10 @@ from numpy.typing import NDArray
 from data.faceset import LABELS, NO_USAGE, USAGES, FaceSet
 from data.files import remove_temporaries, write_json, write_text
 from data.splits import Split
-from inference.exposure import Exposure
-from inference.figures import draw_confusion, draw_reliability, draw_roc, percent
 from inference.manifest import Manifest, data_record
-from inference.metrics import Summary
-from inference.page import Mistake, render_page
-from inference.report_document import (
+from inference.measure.exposure import Exposure
+from inference.measure.metrics import Summary
+from inference.report.document import (
     REPORT_FILE,
     VERSION,
     EvaluatedOn,
@@ -32,6 +30,8 @@ from inference.report_document import (
     Speed,
     percent_or_undefined,
 )
+from inference.report.page import Mistake, render_page
+from inference.report.plots import draw_confusion, draw_reliability, draw_roc, percent
 from inference.testtime import Augmentation
 
 PREDICTIONS_FILE, PAGE_FILE = "predictions.csv", "report.html"

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from inference import robustness
-from inference.comparison_document import Robust
-from inference.contenders import Contender, Table
+from inference.comparison.contenders import Contender, Table
+from inference.comparison.document import Robust
+from inference.comparison.progress import Meter
 from inference.ensemble import mean_probabilities
 from inference.evaluate import Assignment
-from inference.latency import Plan, Timing, interleaved
-from inference.progress import Meter
+from inference.measure import robustness
+from inference.measure.latency import Plan, Timing, interleaved
 
 
 def _load() -> float | None:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from html import escape
 
 from data.faceset import LABELS
-from inference.charts import series
-from inference.comparison_document import Condition, Group, Robust, Row
-from inference.markup import card, heads, or_dash, swatch, table, who
+from inference.comparison.charts import series
+from inference.comparison.document import Condition, Group, Robust, Row
+from inference.comparison.markup import card, heads, or_dash, swatch, table, who
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from data.faceset import LABELS
 from data.files import whole_file
-from inference.curves import RocCurve
-from inference.metrics import Summary
+from inference.measure.curves import RocCurve
+from inference.measure.metrics import Summary
 
 DPI = 150
 INK, FAINT, GRID = "#1f2430", "#6b7280", "#e5e7eb"

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from html import escape
 
-from inference.charts import series
-from inference.comparison_document import Row
+from inference.comparison.charts import series
+from inference.comparison.document import Row
 
 
 def card(title: str, hint: str, body: str, kind: str = "") -> str:

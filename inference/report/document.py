@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 
 from data.documents import STRICT, Count, Number, Seconds, Share, read_document
 from data.errors import InputError, printable
-from inference.figures import percent
 from inference.manifest import DataRecord, Manifest
-from inference.metrics import Summary
+from inference.measure.metrics import Summary
+from inference.report.plots import percent
 
 VERSION = 1
 REPORT_FILE = "report.json"

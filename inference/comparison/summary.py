@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from data.faceset import LABELS
-from inference.figures import percent
-from inference.report_document import Report
+from inference.report.document import Report
+from inference.report.plots import percent
 
 
 def summary_table(reports: Sequence[Report]) -> str:

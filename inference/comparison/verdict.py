@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from html import escape
 
-from inference.comparison_document import Group, Row
-from inference.figures import percent
+from inference.comparison.document import Group, Row
+from inference.report.plots import percent
 
 
 def verdict_card(record: Group) -> str:

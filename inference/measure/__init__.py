@@ -1,0 +1,1 @@
+"""What a model's answers are worth: figures, curves, comparisons of pairs, robustness, latency."""

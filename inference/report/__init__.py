@@ -1,0 +1,1 @@
+"""An evaluation as a document, as pictures and as a page."""
