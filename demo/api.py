@@ -5,9 +5,9 @@ from typing import Any
 import gradio as gr
 
 from data.errors import InputError
+from demo.intake.uploads import Upload, read_upload, upload, uploads
 from demo.page import ENGINE_QUEUE, Page
-from demo.shelf import title
-from demo.uploads import Upload, read_upload, upload, uploads
+from demo.state.shelf import title
 from inference.photos.faces import Policy
 from inference.predict import as_record, predict_files, predict_picture
 

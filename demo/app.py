@@ -12,15 +12,16 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from data.errors import InputError
-from demo import api, compare, folder, photo, train, webcam
-from demo.cards import notice
-from demo.limits import RequestLimits
+from demo import api
+from demo.intake.limits import RequestLimits
+from demo.intake.scratch import scratch_folder
+from demo.intake.uploads import KEPT_SECONDS
 from demo.page import Page, browser_language, refreshed
-from demo.scratch import scratch_folder
-from demo.shelf import Shelf
-from demo.theme import STYLE, theme
-from demo.uploads import KEPT_SECONDS
-from demo.words import say, translations
+from demo.state.shelf import Shelf
+from demo.tabs import compare, folder, photo, train, webcam
+from demo.view.cards import notice
+from demo.view.theme import STYLE, theme
+from demo.view.words import say, translations
 from inference.photos.faces import finder
 
 WAITING = 16  # Requests in line; one more is refused at once.

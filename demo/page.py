@@ -7,8 +7,8 @@ from typing import Any
 
 import gradio as gr
 
-from demo.shelf import ALL, Shelf, title
-from demo.words import Language, language, say
+from demo.state.shelf import ALL, Shelf, title
+from demo.view.words import Language, language, say
 from inference.photos.faces import Finder
 
 # Everything that runs a model waits in one line, since onnxruntime takes all processors for each run.

@@ -22,11 +22,11 @@ from starlette.responses import PlainTextResponse
 
 from data.errors import InputError
 from demo.__main__ import account_from, is_loopback, main
-from demo.cards import safe_cell
-from demo.limits import JSON_BYTES, RequestLimits
-from demo.sentences import SENTENCES
-from demo.shelf import ALL, DEFAULT, Shelf, title
-from demo.words import language, say
+from demo.intake.limits import JSON_BYTES, RequestLimits
+from demo.state.shelf import ALL, DEFAULT, Shelf, title
+from demo.view.cards import safe_cell
+from demo.view.sentences import SENTENCES
+from demo.view.words import language, say
 
 gradio_client = pytest.importorskip("gradio_client", reason="the page needs Gradio: install ferox[demo]")
 
@@ -57,7 +57,7 @@ def client(server: str) -> Any:
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the page's own drawn pictures."""
-    from demo.examples import draw_examples
+    from demo.view.examples import draw_examples
 
     folder = tmp_path_factory.mktemp("examples")
     draw_examples(folder)
@@ -285,7 +285,7 @@ def test_no_visitor_is_told_where_the_faces_lie(models: Path, tmp_path: Path, mo
 def test_who_waits_for_a_folder_is_shown_the_line_and_no_camera_is_waited_for_without_end(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from demo.webcam import TURN
+    from demo.tabs.webcam import TURN
 
     events = built(models, tmp_path, tmp_path / "fer2013.csv", monkeypatch).fns.values()
     assert [event.show_progress for event in events if event.name == "read_all"] == ["minimal"]
@@ -317,7 +317,7 @@ def test_uploads_are_removed_but_never_the_examples_that_everybody_shares(
 
 
 def test_an_upload_that_is_not_kept_any_more_is_to_be_sent_again(tmp_path: Path) -> None:
-    from demo.uploads import Upload, read_upload
+    from demo.intake.uploads import Upload, read_upload
 
     with pytest.raises(InputError, match=r"me\.jpg is no longer here: uploads are kept for an hour; send it again"):
         read_upload(Upload(tmp_path / "gone", "me.jpg"))
@@ -332,8 +332,8 @@ def aged(folder: Path) -> Path:
 
 
 def test_scratch_folders_go_unless_their_server_lives_or_has_just_begun(tmp_path: Path) -> None:
-    from demo.locks import locked
-    from demo.scratch import remove_stale
+    from demo.intake.scratch import remove_stale
+    from demo.state.locks import locked
 
     left, held, other = (aged(tmp_path / name) for name in ("ferox-demo-left", "ferox-demo-held", "other"))
     new = tmp_path / "ferox-demo-new"
@@ -485,7 +485,7 @@ def test_all_models_are_those_that_can_be_used(models: Path, tmp_path: Path) -> 
 def test_of_many_models_the_first_answer_side_by_side_and_each_other_is_named(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("demo.shelf.KEPT", 2)
+    monkeypatch.setattr("demo.state.shelf.KEPT", 2)
     for number in range(3):
         shutil.copy(models / "mlp_1.torch.published-official.onnx", tmp_path / f"mlp_{number}.torch.x.onnx")
     shelf = Shelf(tmp_path)
@@ -517,8 +517,8 @@ def test_a_model_that_cannot_be_opened_is_named_without_the_servers_path(
 
 
 def test_a_photo_is_read_by_the_usable_models_and_each_other_is_named(models: Path, examples: Path) -> None:
-    from demo.photo import answered
-    from demo.uploads import Upload
+    from demo.intake.uploads import Upload
+    from demo.tabs.photo import answered
 
     sent = Upload(examples / "crop.png", "crop.png")
     for accepted, sentence in (("en", "torch · published, official is left out: "), ("zh", "已略过 ")):
@@ -530,8 +530,8 @@ def test_a_photo_is_read_by_the_usable_models_and_each_other_is_named(models: Pa
 
 
 def test_a_photo_without_models_is_answered_with_how_to_get_one(tmp_path: Path, examples: Path) -> None:
-    from demo.photo import answered
-    from demo.uploads import Upload
+    from demo.intake.uploads import Upload
+    from demo.tabs.photo import answered
 
     sent = Upload(examples / "crop.png", "crop.png")
     _, html, _ = answered(page_with(tmp_path), sent, None, "auto", visitor("en"))
@@ -595,7 +595,7 @@ def test_no_name_of_a_file_becomes_a_formula_in_a_spreadsheet() -> None:
 
 
 def test_examples_are_the_same_every_time_and_their_faces_are_found(examples: Path, tmp_path: Path) -> None:
-    from demo.examples import draw_examples
+    from demo.view.examples import draw_examples
     from inference.photos.faces import HaarFinder, face_crops
     from inference.photos.pictures import read_picture
 
@@ -610,8 +610,8 @@ def test_reports_that_came_with_the_models_are_compared_until_there_are_own_ones
 ) -> None:
     from dataclasses import replace
 
-    from demo import reports
-    from demo.compare import side_by_side
+    from demo.state import reports
+    from demo.tabs.compare import side_by_side
 
     stem = "cnn_1.torch.published-official"
     models, own = tmp_path / "models", tmp_path / "own"
@@ -633,8 +633,8 @@ def test_reports_that_came_with_the_models_are_compared_until_there_are_own_ones
 def test_a_report_that_is_wrong_is_named_and_takes_no_other_down(compared: Path, tmp_path: Path) -> None:
     from dataclasses import replace
 
-    from demo import reports
-    from demo.compare import side_by_side
+    from demo.state import reports
+    from demo.tabs.compare import side_by_side
 
     stem, other = "cnn_1.torch.published-official", "mlp_1.torch.published-official"
     for name in (stem, other):

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from data.faceset import LABELS
-from demo.words import EMOTIONS_ZH
+from demo.view.words import EMOTIONS_ZH
 
 pytest.importorskip("gradio", reason="the page needs Gradio: install ferox[demo]")
 
@@ -93,7 +93,7 @@ def visit(browser: Any, server: str) -> Iterator[Callable[..., Any]]:
 
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from demo.examples import draw_examples
+    from demo.view.examples import draw_examples
 
     folder = tmp_path_factory.mktemp("examples")
     draw_examples(folder)

@@ -22,11 +22,11 @@ from data.leftout import Tally
 
 pytest.importorskip("gradio", reason="the page needs Gradio: install ferox[demo]")
 
-from demo.archive import sources
-from demo.folder import Work, answered
+from demo.intake.archive import sources
+from demo.intake.uploads import Upload
 from demo.page import Page
-from demo.shelf import Shelf
-from demo.uploads import Upload
+from demo.state.shelf import Shelf
+from demo.tabs.folder import Work, answered
 from inference.photos.faces import HaarFinder
 from inference.photos.pictures import MAX_BYTES
 from inference.predict import PicturePrediction
@@ -83,7 +83,7 @@ def test_each_crop_of_a_zip_is_one_face_and_an_unreadable_file_has_its_own_row(
 def test_a_folder_that_is_stopped_keeps_what_was_read(
     page: Page, drawn: FaceSet, tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("demo.folder.EVERY", 0.0)
+    monkeypatch.setattr("demo.tabs.folder.EVERY", 0.0)
     sent = zipped(tmp_path / "faces.zip", {f"{number}.png": png(drawn.pixels[number]) for number in range(5)})
     work = Work()
     going: Any = answered(page, [sent], tiny_model.stem, "en", work)
@@ -173,7 +173,7 @@ def test_a_zip_is_opened_once_for_all_its_pictures(tmp_path: Path, monkeypatch: 
 
 
 def test_too_many_pictures_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("demo.archive.MOST_PICTURES", 3)
+    monkeypatch.setattr("demo.intake.archive.MOST_PICTURES", 3)
     sent = zipped(tmp_path / "many.zip", {f"{number}.png": b"x" for number in range(4)})
     assert "many.zip holds 4 pictures: at most 3 are taken" in refused(sent)
     plain = [Upload(tmp_path / "a.png", "a.png")] * 4
@@ -357,7 +357,7 @@ def test_thumbnails_are_shrunk_only_from_what_is_larger(
 
 
 def test_no_error_becomes_a_formula_in_a_spreadsheet() -> None:
-    from demo.cards import Reading, as_csv
+    from demo.view.cards import Reading, as_csv
 
     error = "=HYPERLINK(1).png is empty"
     (row,) = csv.DictReader(io.StringIO(as_csv([Reading("m", "M", PicturePrediction("=x", (), (), error))])))
@@ -365,7 +365,7 @@ def test_no_error_becomes_a_formula_in_a_spreadsheet() -> None:
 
 
 def test_predictions_without_faces_keep_their_row() -> None:
-    from demo.cards import Reading, as_csv
+    from demo.view.cards import Reading, as_csv
 
     blank = Reading("m", "M", PicturePrediction("x.png", (), ()))
     (row,) = csv.DictReader(io.StringIO(as_csv([blank])))

@@ -20,12 +20,12 @@ from data.errors import InputError
 
 pytest.importorskip("gradio", reason="the page needs Gradio: install ferox[demo]")
 
-from demo.choices import Wish, installed_frameworks
 from demo.page import Page
-from demo.shelf import Shelf
-from demo.train import GIVEN, Handlers, publish
-from demo.trainer import Current, Trainer
-from demo.training_view import layers, view
+from demo.state.choices import Wish, installed_frameworks
+from demo.state.shelf import Shelf
+from demo.state.supervisor import Current, Trainer
+from demo.tabs.train import GIVEN, Handlers, publish
+from demo.view.training import layers, view
 from inference.manifest import DataRecord
 from inference.photos.faces import HaarFinder
 from inference.report.training_result import Checkpoint, Machine
@@ -185,7 +185,7 @@ def test_a_full_disk_and_a_process_that_cannot_start_are_said(tmp_path: Path, mo
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
     with monkeypatch.context() as patch:
-        patch.setattr("demo.trainer.write_json", full)
+        patch.setattr("demo.state.supervisor.write_json", full)
         for sentence in refusals(trainer):
             assert "No space left on device" in sentence
             assert str(tmp_path) not in sentence
@@ -240,7 +240,7 @@ def test_export_gives_a_training_a_name_of_its_own(tmp_path: Path, monkeypatch: 
         name = "mlp_1.torch.published-official-20261125-222923.onnx"
         return subprocess.CompletedProcess(command, 0, f"{tmp_path / name}\n", "")
 
-    monkeypatch.setattr("demo.train.subprocess.run", run)
+    monkeypatch.setattr("demo.tabs.train.subprocess.run", run)
     *_, said = publish(page_of(tmp_path), trained(tmp_path / "published-official-20261125-222923"), "en")
     assert commands[0][-3:] == ["--tag", "20261125-222923", "--replace"]
     assert "MLP-1 · torch · published, official, 2026-11-25 22:29:23 is published" in said
@@ -254,7 +254,7 @@ def test_a_refused_export_is_said_without_the_folders_of_this_machine(
     def refuse(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess(command, 3, "", f"error: {run} is not published: parity: no\n")
 
-    monkeypatch.setattr("demo.train.subprocess.run", refuse)
+    monkeypatch.setattr("demo.tabs.train.subprocess.run", refuse)
     *_, said = publish(page_of(tmp_path / "models"), trained(run), "en")
     assert f"{run.name} is not published: parity: no" in said
     assert str(tmp_path) not in said

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from data.faceset import LABELS, FaceSet
-from demo.tracking import Moment, Scene, follow
+from demo.state.tracking import Moment, Scene, follow
 from inference.photos.faces import FaceBox, HaarFinder
 from inference.photos.pictures import Picture
 from inference.predict import FacePrediction
@@ -19,8 +19,8 @@ from inference.predict import FacePrediction
 pytest.importorskip("gradio", reason="the page needs Gradio: install ferox[demo]")
 
 from demo.page import Page
-from demo.shelf import Shelf
-from demo.webcam import frame, seen
+from demo.state.shelf import Shelf
+from demo.tabs.webcam import frame, seen
 
 
 def face(x: int, label: str, share: float = 1.0) -> FacePrediction:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from data.faceset import LABELS
-from demo.words import Language, emotion, say
+from demo.view.words import Language, emotion, say
 from inference.predict import FacePrediction, PicturePrediction, as_record
 from inference.report.page import image_address
 from inference.report.plots import PALETTE

@@ -7,7 +7,7 @@ translated here, by the language that the browser asks for.
 from typing import Literal
 
 from data.faceset import LABELS
-from demo.sentences import SENTENCES
+from demo.view.sentences import SENTENCES
 
 Language = Literal["en", "zh"]
 

@@ -20,7 +20,7 @@ from typing import ClassVar, Literal
 from data.documents import STRICT, parse_document
 from data.errors import InputError, printable, said_in
 from data.files import write_json
-from demo.locks import locked
+from demo.state.locks import locked
 from training.run import RECORD_FILE, RunRecord, read_record
 
 Status = Literal["none", "starting", "running", "pausing", "paused", "stopped", "finished", "failed"]

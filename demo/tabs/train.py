@@ -10,13 +10,13 @@ from typing import Any
 import gradio as gr
 
 from data.errors import InputError
-from demo.cards import notice
-from demo.choices import PROTOCOLS, Wish, installed_frameworks
 from demo.page import Page, browser_language
-from demo.shelf import title as shelf_title
-from demo.trainer import Current, Trainer
-from demo.training_view import layers, view
-from demo.words import Language, say
+from demo.state.choices import PROTOCOLS, Wish, installed_frameworks
+from demo.state.shelf import title as shelf_title
+from demo.state.supervisor import Current, Trainer
+from demo.view.cards import notice
+from demo.view.training import layers, view
+from demo.view.words import Language, say
 from training.recipe import CHOICES, recipe
 from training.run import RunRecord
 from training.specs import MODELS, model_spec

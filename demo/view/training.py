@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from data.errors import InputError
-from demo.cards import notice
-from demo.trainer import Current
-from demo.words import Language, emotion, say
+from demo.state.supervisor import Current
+from demo.view.cards import notice
+from demo.view.words import Language, emotion, say
 from inference.measure.metrics import confusion_matrix, summarise
 from inference.report.page import image_address
 from inference.report.plots import draw_confusion, draw_curves, draw_roc, percent

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import InputError
-from demo.annotate import numbered
-from demo.cards import Reading, cards, notice
-from demo.examples import draw_examples
+from demo.intake.uploads import Upload, read_upload, upload
 from demo.page import ENGINE_QUEUE, Page, browser_language, model_choice
-from demo.shelf import title
-from demo.uploads import Upload, read_upload, upload
-from demo.words import Language, say
+from demo.state.shelf import title
+from demo.view.annotate import numbered
+from demo.view.cards import Reading, cards, notice
+from demo.view.examples import draw_examples
+from demo.view.words import Language, say
 from inference.engine import Engine
 from inference.photos.faces import FaceBox, Finder, Policy, face_crops
 from inference.photos.pictures import Picture

@@ -10,12 +10,12 @@ import gradio as gr
 from PIL import Image
 
 from data.errors import InputError
-from demo.annotate import numbered
-from demo.cards import COLOURS, bars, notice
+from demo.intake.uploads import upload
 from demo.page import Page, browser_language, model_choice
-from demo.tracking import KEPT, Scene, Track, follow
-from demo.uploads import upload
-from demo.words import Language, emotion, say
+from demo.state.tracking import KEPT, Scene, Track, follow
+from demo.view.annotate import numbered
+from demo.view.cards import COLOURS, bars, notice
+from demo.view.words import Language, emotion, say
 from inference.photos.pictures import Picture, read_picture
 from inference.predict import predict_picture
 

@@ -7,12 +7,12 @@ from typing import Any
 import gradio as gr
 
 from data.errors import InputError
-from demo import reports
-from demo.cards import notice
 from demo.page import Page, browser_language
-from demo.reports import Shown
-from demo.shelf import title
-from demo.words import Language, say
+from demo.state import reports
+from demo.state.reports import Shown
+from demo.state.shelf import title
+from demo.view.cards import notice
+from demo.view.words import Language, say
 from inference.comparison.markup import or_dash
 from inference.report.page import image_address
 from inference.report.plots import percent

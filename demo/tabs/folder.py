@@ -14,13 +14,13 @@ from PIL import Image
 from data.errors import InputError
 from data.faceset import LABELS
 from data.leftout import Tally, sentence
-from demo.annotate import numbered
-from demo.archive import Source, sources
-from demo.cards import COLOURS, Reading, csv_link, notice
+from demo.intake.archive import Source, sources
+from demo.intake.uploads import Upload, uploads
 from demo.page import Page, browser_language, model_choice
-from demo.shelf import title
-from demo.uploads import Upload, uploads
-from demo.words import Language, emotion, say
+from demo.state.shelf import title
+from demo.view.annotate import numbered
+from demo.view.cards import COLOURS, Reading, csv_link, notice
+from demo.view.words import Language, emotion, say
 from inference.engine import Engine
 from inference.photos.faces import FaceBox, Finder
 from inference.photos.pictures import Picture, file_name, read_picture

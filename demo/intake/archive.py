@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from data.errors import InputError, printable
 from data.leftout import Tally, unread
-from demo.uploads import Upload, gone
+from demo.intake.uploads import Upload, gone
 from inference.photos.pictures import MAX_BYTES, SUFFIXES, file_name
 
 MOST_PICTURES = 10_000

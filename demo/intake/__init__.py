@@ -1,0 +1,1 @@
+"""What people send: limited, unpacked, and removed again."""
