@@ -25,7 +25,7 @@ from gradio_client.exceptions import AppError
 from gradio_client.utils import QueueError
 from PIL import Image
 
-from data.errors import run_command
+from data.commands import run_command
 from demo.view.examples import face, toned
 from inference.engine import Engine
 from inference.photos.faces import finder

@@ -18,7 +18,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from data.errors import InputError, run_command
+from data.commands import run_command
+from data.errors import InputError
 from data.faceset import LABELS, SIDE
 from inference.machine import available_cpus
 from training.epoch import batches

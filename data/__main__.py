@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from data.classes import CLASSES_HELP
-from data.errors import run_command
+from data.commands import run_command
 
 
 def main() -> int:

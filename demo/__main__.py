@@ -10,7 +10,8 @@ import os
 import sys
 from pathlib import Path
 
-from data.errors import InputError, how_to_install, run_command
+from data.commands import how_to_install, run_command
+from data.errors import InputError
 
 AUTH_VARIABLE = "FEROX_AUTH"
 LAST_PORT = 65_535

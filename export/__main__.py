@@ -8,7 +8,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from data.errors import InputError, how_to_install, run_command
+from data.commands import how_to_install, run_command
+from data.errors import InputError
 from inference.manifest import PRECISIONS
 
 

@@ -9,7 +9,8 @@ import paddle2onnx
 from numpy.typing import NDArray
 from paddle import nn
 
-from data.errors import InputError, run_command
+from data.commands import run_command
+from data.errors import InputError
 from data.faceset import SIDE
 from export.contract import OPSET
 from export.framework_side import answer, in_batches

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from data.errors import run_command
+from data.commands import run_command
 from data.faceset import SIDE
 from export.contract import OPSET
 from export.framework_side import answer, in_batches

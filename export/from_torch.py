@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from data.errors import run_command
+from data.commands import run_command
 from data.faceset import SIDE
 from export.contract import OPSET
 from export.framework_side import answer, in_batches

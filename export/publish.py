@@ -18,7 +18,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from data.errors import InputError, how_to_install
+from data.commands import how_to_install
+from data.errors import InputError
 from data.faceset import LABELS, FaceSet
 from data.files import write_bytes, write_json, write_text
 from data.splits import Split

@@ -5,7 +5,7 @@ import importlib
 from pathlib import Path
 
 from data.classes import CLASSES_HELP
-from data.errors import run_command
+from data.commands import run_command
 
 TTA = ("none", "flip", "ten-crop")
 

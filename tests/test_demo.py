@@ -332,8 +332,8 @@ def aged(folder: Path) -> Path:
 
 
 def test_scratch_folders_go_unless_their_server_lives_or_has_just_begun(tmp_path: Path) -> None:
+    from data.locks import locked
     from demo.intake.scratch import remove_stale
-    from demo.state.locks import locked
 
     left, held, other = (aged(tmp_path / name) for name in ("ferox-demo-left", "ferox-demo-held", "other"))
     new = tmp_path / "ferox-demo-new"

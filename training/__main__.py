@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from data.classes import CLASSES_HELP
-from data.errors import InputError, how_to_install, run_command
+from data.commands import how_to_install, run_command
+from data.errors import InputError
 from data.splits import PROTOCOLS, SplitPlan
 from training.recipe import CHOICES, FRAMEWORKS, RECIPES, Settings, recipe
 from training.specs import MODELS

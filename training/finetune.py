@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.errors import InputError, how_to_install
+from data.commands import how_to_install
+from data.errors import InputError
 from data.faceset import FaceSet
 from data.splits import Split
 from training.ancestry import Ancestor, ancestor

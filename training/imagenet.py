@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from data.cache import cache_folder
-from data.errors import InputError, how_to_install
+from data.commands import how_to_install
+from data.errors import InputError
 from data.files import write_bytes
 from training.specs import ModelSpec
 from training.weights import Weights, check_weights

@@ -5,14 +5,13 @@ it is replaced in one step, and only then is what it no longer refers to removed
 it was after its last commit.
 """
 
-import fcntl
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +21,7 @@ from data.errors import InputError
 from data.faceset import FaceSet
 from data.files import remove_temporaries, sha256, write_json
 from data.load import load
+from data.locks import take
 from data.splits import Split, split
 from inference.manifest import DataRecord
 from inference.report.training_result import Checkpoint, FinalFigures, Machine, Move
@@ -115,15 +115,6 @@ def exclusive(folder: Path) -> Iterator[None]:
         if not take(file):
             raise InputError(f"{folder} is being trained by another process; wait for it, or stop it")
         yield
-
-
-def take(file: IO[str] | int) -> bool:
-    """Lock an open file or handle for this process and those that inherit it; False if another one holds it."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def write_record(folder: Path, record: RunRecord) -> None:

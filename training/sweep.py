@@ -14,14 +14,16 @@ import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from data.commands import said_in
 from data.documents import read_document
-from data.errors import InputError, said_in
+from data.errors import InputError
 from data.files import write_json, write_text
 from data.load import load
+from data.locks import take
 from data.splits import split
 from training.grid import FAILURE_FILE, Job, Plan, State, find_run, grid, read_state, share, table, write_tables
 from training.recipe import CHOICES, FRAMEWORKS
-from training.run import LOCK_FILE, read_record, take
+from training.run import LOCK_FILE, read_record
 
 PLAN_FILE, LOG_FILE = "sweep.json", "training.log"
 POLL_SECONDS = 1.0

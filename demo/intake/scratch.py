@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from demo.state.locks import locked
+from data.locks import locked
 
 PREFIX = "ferox-demo-"
 NEW_SECONDS = 60  # A folder this new may belong to a server that is about to lock it.

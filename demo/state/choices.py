@@ -5,7 +5,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-from data.errors import InputError, how_to_install
+from data.commands import how_to_install
+from data.errors import InputError
 from data.splits import SplitPlan
 from training.recipe import FRAMEWORKS, Settings, recipe
 

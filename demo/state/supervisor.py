@@ -17,10 +17,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from data.commands import said_in
 from data.documents import STRICT, parse_document
-from data.errors import InputError, printable, said_in
+from data.errors import InputError, printable
 from data.files import write_json
-from demo.state.locks import locked
+from data.locks import locked
 from training.run import RECORD_FILE, RunRecord, read_record
 
 Status = Literal["none", "starting", "running", "pausing", "paused", "stopped", "finished", "failed"]

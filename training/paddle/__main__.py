@@ -2,7 +2,7 @@
 
 import sys
 
-from data.errors import run_command
+from data.commands import run_command
 from training.__main__ import main
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import torch
 
-from data.errors import InputError, run_command
+from data.commands import run_command
+from data.errors import InputError
 from training.specs import model_spec
 from training.weights import Weights, save_arrays, shapes
 

@@ -1,11 +1,20 @@
 """Locks that the operating system gives back when their process ends, however it ends."""
 
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
-from training.run import take
+
+def take(file: IO[str] | int) -> bool:
+    """Lock an open file or handle for this process and those that inherit it; False if another one holds it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextmanager
