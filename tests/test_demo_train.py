@@ -325,14 +325,14 @@ def test_the_test_share_counts_under_the_random_protocol_alone() -> None:
 
 
 def test_the_command_line_gives_the_same_settings_as_the_fields() -> None:
-    from training.__main__ import _parser, settings_from
+    from training.options import parse, settings_from
 
     for wish in (
         WISH,
         replace(WISH, protocol="random", test_share=0.35, keep_all=True, optimizer="sgd", learning_rate=1e-5),
         replace(WISH, model="cnn_4", balance="class-weights", batch_size=128),
     ):
-        assert settings_from(_parser().parse_args(wish.arguments())) == wish.settings()
+        assert settings_from(parse(wish.arguments())) == wish.settings()
 
 
 @pytest.mark.parametrize("name", MODELS)

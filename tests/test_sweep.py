@@ -13,8 +13,8 @@ import pytest
 from data.draw import write_csv
 from data.errors import InputError
 from data.faceset import FaceSet
-from training.__main__ import check_framework
 from training.grid import FAILURE_FILE, Job, State, grid, summary, table
+from training.options import check_framework
 from training.sweep import LOG_FILE, _conclude
 
 pytest.importorskip("torch", reason="PyTorch is not installed (ferox[torch])")

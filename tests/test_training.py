@@ -27,11 +27,11 @@ from inference.engine import Engine
 from inference.ensemble import Ensemble
 from inference.manifest import Manifest, Temperature
 from inference.report.training_result import Machine
-from training.__main__ import parse, settings_from
 from training.average import STEPS_BETWEEN, AverageInNumPy, AverageSchedule, load_average, save_average
 from training.epoch import EpochPlan, class_weights, plan_epoch
 from training.history import read_history
 from training.loop import Trainer
+from training.options import parse, settings_from
 from training.recipe import BEST_RATES, CHOICES, Settings, recipe
 from training.run import Progress, prepare_resume, read_record, with_epochs, with_move
 from training.specs import MODELS

@@ -22,6 +22,7 @@ from data.load import load
 from data.locks import take
 from data.splits import split
 from training.grid import FAILURE_FILE, Job, Plan, State, find_run, grid, read_state, share, table, write_tables
+from training.options import check_framework, parse, settings_from
 from training.recipe import CHOICES, FRAMEWORKS
 from training.run import LOCK_FILE, read_record
 
@@ -83,8 +84,6 @@ def _parser() -> argparse.ArgumentParser:
 
 def _check(jobs: list[Job], folds: int | None, common: list[str]) -> None:
     """Refuse what a training would refuse, before the first one begins."""
-    from training.__main__ import check_framework, parse, settings_from
-
     taken = ("--resume", "--finish", "--time-limit", "--ask-ahead", "--framework", "--model", "--optimizer", "--fold")
     if odd := [option for option in common if option.split("=")[0] in taken]:
         raise InputError(
