@@ -30,7 +30,7 @@ from demo.view.examples import face, toned
 from inference.engine import Engine
 from inference.photos.faces import finder
 from inference.photos.pictures import read_picture
-from inference.predict import predict_picture
+from inference.photos.reading import predict_picture
 
 WARM_UP = 10
 # By then every pool and cache is filled.

@@ -9,7 +9,7 @@ from demo.intake.uploads import Upload, read_upload, upload, uploads
 from demo.page import ENGINE_QUEUE, Page
 from demo.state.shelf import title
 from inference.photos.faces import Policy
-from inference.predict import as_record, predict_files, predict_picture
+from inference.photos.reading import as_record, predict_files, predict_picture
 
 MOST_FILES = 64
 POLICIES: tuple[Policy, ...] = ("auto", "whole")

@@ -17,8 +17,7 @@ from data.errors import InputError
 from export.contract import OPSET
 from export.operators import Array, Operator
 from export.reading import Reader
-
-NAMES = {"Gemm": "dense", "LeakyRelu": "leakyrelu", "MaxPool": "maxpool", "GlobalAveragePool": "globalaveragepool"}
+from inference.layers import layer_name
 
 
 def canonical(network: onnx.ModelProto) -> onnx.ModelProto:
@@ -129,9 +128,8 @@ def _write(operators: dict[int, Operator], order: list[int]) -> onnx.ModelProto:
         if operator.kind == "Input":
             parts.names[number] = "network_input"
             continue
-        kind = NAMES.get(operator.kind, operator.kind.lower())
-        counts[kind] += 1
-        name = f"{kind}_{counts[kind]}"
+        counts[operator.kind] += 1
+        name = layer_name(operator.kind, counts[operator.kind])
         parts.names[number] = name
         depth_first = sorted(operator.inputs, key=order.index)
         _write_operator(operator, name, [parts.names[source] for source in depth_first], operators, parts)

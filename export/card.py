@@ -7,6 +7,7 @@ from inference.manifest import Manifest
 from inference.measure.corruptions import Kind
 from inference.measure.metrics import ClassFigures, wilson_interval
 from inference.report.training_result import FinalFigures
+from inference.text import percent
 from training.epoch import AUGMENTATIONS, CORRUPTED
 from training.run import RunRecord
 
@@ -58,12 +59,12 @@ def _facts(manifest: Manifest, record: RunRecord) -> list[str]:
         "data": f"{data.source}, fingerprint `{data.fingerprint[:16]}`",
         "protocol": f"{data.protocol}: {', '.join(f'{count:,} {part}' for part, count in data.counts.items())}",
         "recipe": f"{settings.recipe}, seed {settings.seed}",
-        "selected on": f"{selection.part}, epoch {selection.epoch}: accuracy {selection.accuracy:.2%}",
+        "selected on": f"{selection.part}, epoch {selection.epoch}: accuracy {percent(selection.accuracy, 2)}",
     }
     if settings.weights != "none":
         rows["began with"] = f"the weights of {settings.weights}"
     if settings.teachers:
-        rows["taught by"] = f"{', '.join(settings.teachers)}; {settings.distillation:.0%} of each label is theirs"
+        rows["taught by"] = f"{', '.join(settings.teachers)}; {percent(settings.distillation)} of each label is theirs"
     if manifest.inherited:
         others = (f"{one.source} ({one.protocol}, fingerprint `{one.fingerprint[:16]}`)" for one in manifest.inherited)
         rows["these had learned from"] = ", ".join(others)
@@ -83,8 +84,8 @@ def _cost(manifest: Manifest) -> dict[str, str]:
     """What a lower precision costs, by part, and the layers that int8 leaves alone."""
     rows = {
         f"{manifest.precision} on {part}": (
-            f"accuracy {cost.accuracy_fp32:.2%} before, {cost.accuracy:.2%} after; the same label on "
-            f"{cost.agreement:.2%} of {cost.faces:,} faces"
+            f"accuracy {percent(cost.accuracy_fp32, 2)} before, {percent(cost.accuracy, 2)} after; the same label on "
+            f"{percent(cost.agreement, 2)} of {cost.faces:,} faces"
         )
         for part, cost in manifest.parity.parts.items()
     }
@@ -105,7 +106,8 @@ def _temperature(manifest: Manifest) -> str:
 
 def _accuracy(test: FinalFigures) -> str:
     low, high = wilson_interval(test.correct, test.faces)
-    return f"accuracy {test.accuracy:.2%} (95 % interval {low:.2%} to {high:.2%}) on {test.faces:,} faces"
+    interval = f"95 % interval {percent(low, 2)} to {percent(high, 2)}"
+    return f"accuracy {percent(test.accuracy, 2)} ({interval}) on {test.faces:,} faces"
 
 
 def _classes(test: FinalFigures) -> list[str]:
@@ -160,4 +162,4 @@ def _spoiled(spoiled: SpoiledFigures, record: RunRecord) -> list[str]:
 
 
 def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1%}"
+    return percent(value, 1)

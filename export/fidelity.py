@@ -15,6 +15,7 @@ from data.splits import Split
 from inference.engine import Engine
 from inference.manifest import Fidelity, Parity
 from inference.measure.paired import difference_interval
+from inference.text import percent
 
 # What the measured models leave room for, see docs/experiments.md.
 LARGEST_DIVERGENCE, LEAST_AGREEMENT, LARGEST_DROP = 0.02, 0.95, 0.005
@@ -30,11 +31,12 @@ def refusal(found: Fidelity) -> str:
     if not found.divergence <= LARGEST_DIVERGENCE:
         return f"{where} its answers diverge by {found.divergence:.3g} nats, over {LARGEST_DIVERGENCE:g}"
     if found.agreement < LEAST_AGREEMENT:
-        return f"{where} it gives {found.agreement:.2%} of the faces the same label, under {LEAST_AGREEMENT:.0%}"
+        agreement, least = percent(found.agreement, 2), percent(LEAST_AGREEMENT)
+        return f"{where} it gives {agreement} of the faces the same label, under {least}"
     if found.interval[1] < -LARGEST_DROP:
+        before, after = percent(found.accuracy_fp32, 2), percent(found.accuracy, 2)
         return (
-            f"{where} accuracy falls from {found.accuracy_fp32:.2%} to {found.accuracy:.2%}, surely (95 %) by more "
-            f"than {100 * LARGEST_DROP:g} points"
+            f"{where} accuracy falls from {before} to {after}, surely (95 %) by more than {100 * LARGEST_DROP:g} points"
         )
     return ""
 

@@ -19,12 +19,11 @@ from onnx import TensorProto, helper, numpy_helper
 from data.errors import InputError
 from data.faceset import LABELS, FaceSet
 from data.splits import Split
+from inference.layers import WITH_WEIGHTS
 
 CALIBRATION_FACES, CALIBRATION_BATCH = 1050, 50
 # Of what was tried (the whole range, fewer percent, least entropy) the closest to float32: see docs/experiments.md.
 PERCENTILE = 99.999
-# The operators with weights, the only ones whose rounding can be spared by leaving them in float32.
-LAYERS = ("Conv", "Gemm")
 
 
 def half(network: onnx.ModelProto) -> onnx.ModelProto:
@@ -89,7 +88,7 @@ class Quantizer:
     def layers(self) -> list[str]:
         """The names of the layers that int8 computes where nothing else is asked for, in their order."""
         last = _last_layer(self.graph)
-        return [node.name for node in self.graph.graph.node if node.op_type in LAYERS and node.name != last]
+        return [node.name for node in self.graph.graph.node if node.op_type in WITH_WEIGHTS and node.name != last]
 
     def float_layers(self, spared: Collection[str] = ()) -> tuple[str, ...]:
         """The names of the layers that stay in float32 where `spared` ones are to."""

@@ -12,11 +12,11 @@ from data.documents import parse_document, top_level
 from data.errors import InputError
 from data.files import write_text
 from inference.comparison.document import Comparison, Row
-from inference.comparison.markup import or_dash, threads
 from inference.comparison.row import best_epoch
 from inference.report.document import REPORT_FILE
 from inference.report.published import OTHERS, is_fer2013_test, published_accuracy
 from inference.report.training_result import FinishedRun, Result
+from inference.text import or_dash, threads
 
 RESULTS = Path("docs/results")
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"

@@ -250,7 +250,7 @@ def test_a_trained_run_is_published_evaluates_to_the_run_s_own_accuracy_can_teac
     (teacher,) = json.loads((pupil / "run.json").read_text())["settings"]["teachers"]
     assert teacher.startswith(f"mlp_1.{framework}.published-official ")
     assert figures(pupil)[0]["train_loss"] != figures(folder)[0]["train_loss"]
-    assert f"| taught by | {teacher}; 50% of each label is theirs |" in card(pupil, proof)
+    assert f"| taught by | {teacher}; 50 % of each label is theirs |" in card(pupil, proof)
     (line,) = figures(tuned)
     assert line["validation_loss"] == pytest.approx(record["checkpoints"][0]["loss"], abs=1e-3)
     assert line["validation_accuracy"] == record["checkpoints"][0]["accuracy"]

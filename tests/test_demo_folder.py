@@ -29,7 +29,7 @@ from demo.state.shelf import Shelf
 from demo.tabs.folder import Work, answered
 from inference.photos.faces import HaarFinder
 from inference.photos.pictures import MAX_BYTES
-from inference.predict import PicturePrediction
+from inference.photos.reading import PicturePrediction
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from data.faceset import LABELS, FaceSet
 from demo.state.tracking import Moment, Scene, follow
 from inference.photos.faces import FaceBox, HaarFinder
 from inference.photos.pictures import Picture
-from inference.predict import FacePrediction
+from inference.photos.reading import FacePrediction
 
 pytest.importorskip("gradio", reason="the page needs Gradio: install ferox[demo]")
 
@@ -26,7 +26,7 @@ from demo.tabs.webcam import frame, seen
 def face(x: int, label: str, share: float = 1.0) -> FacePrediction:
     probabilities = np.full(len(LABELS), (1 - share) / 6, np.float32)
     probabilities[LABELS.index(label)] = share
-    return FacePrediction(FaceBox(x, 50, 100, 100), label, probabilities, np.zeros((48, 48), np.uint8))
+    return FacePrediction(FaceBox(x, 50, 100, 100), probabilities, np.zeros((48, 48), np.uint8))
 
 
 def test_one_odd_frame_does_not_change_a_steady_label() -> None:

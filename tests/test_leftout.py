@@ -23,7 +23,7 @@ from data.leftout import LeftOut, Tally, sentence
 from data.load import load
 from data.walk import files_below
 from inference.manifest import Parity
-from inference.predict import picture_files
+from inference.photos.files import picture_files
 from inference.report.document import LeftOutFiles
 from inference.report.writer import notes
 

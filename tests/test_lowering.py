@@ -85,7 +85,7 @@ def test_accuracy_is_refused_for_what_is_sure_and_not_for_noise() -> None:
     assert "diverge" in refusal(replace(same, divergence=0.021))
     assert "diverge" in refusal(replace(same, divergence=float("nan")))
     assert "not compared in full" in refusal(replace(same, divergence=None))
-    assert "94.00% of the faces the same label, under 95%" in refusal(replace(same, agreement=0.94))
+    assert "94.00 % of the faces the same label, under 95 %" in refusal(replace(same, agreement=0.94))
 
 
 def test_no_lower_precision_is_judged_on_a_test_part(drawn: FaceSet, monkeypatch: pytest.MonkeyPatch) -> None:

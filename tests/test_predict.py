@@ -17,11 +17,14 @@ from PIL import Image
 from data.errors import InputError
 from data.faceset import LABELS, FaceSet
 from data.leftout import Tally
-from inference import engine, predict
+from inference import engine
 from inference.engine import Engine
+from inference.photos import reading
 from inference.photos.faces import HaarFinder
+from inference.photos.files import picture_files
 from inference.photos.pictures import Picture
-from inference.predict import main, picture_files, predict_files, predict_picture
+from inference.photos.reading import predict_files, predict_picture
+from inference.predict import main
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +106,7 @@ def test_the_table_shows_each_face_with_its_label_and_runner_up(
     assert head.split() == ["file", "face", "box", "x,y", "w", "x", "h", "label", "confidence", "runner-up"]
     assert len(rows) == 2
     names = "|".join(LABELS)
-    form = rf"{re.escape(str(path))} +\d +-?\d+,-?\d+ \d+ x \d+ +({names}) +[\d.]+% +({names}) [\d.]+%"
+    form = rf"{re.escape(str(path))} +\d +-?\d+,-?\d+ \d+ x \d+ +({names}) +[\d.]+ % +({names}) [\d.]+ %"
     for number, row in enumerate(rows, 1):
         assert re.fullmatch(form, row)
         assert row.removeprefix(str(path)).split()[0] == str(number)
@@ -197,7 +200,7 @@ def test_many_pictures_are_predicted_in_groups_as_they_are_alone(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     paths = [saved(tmp_path / f"{number:02}.png", drawn.pixels[number]) for number in range(11)]
-    monkeypatch.setattr(predict, "PICTURES_AT_ONCE", 4)
+    monkeypatch.setattr(reading, "PICTURES_AT_ONCE", 4)
     assert main(arguments(tiny_model, tmp_path, json=True)) == 0
     records = strict(capsys.readouterr().out)
     expected = Engine.load(tiny_model, threads=1).predict(drawn.pixels[:11])

@@ -22,8 +22,9 @@ from inference.measure.exposure import exposure, refuse_seen
 from inference.measure.metrics import summarise
 from inference.report.document import Speed
 from inference.report.page import parity_verdict
-from inference.report.plots import draw_confusion, draw_curves, draw_reliability, draw_roc, percent
+from inference.report.plots import draw_confusion, draw_curves, draw_reliability, draw_roc
 from inference.report.writer import Evaluation, document, worst_of, write_report
+from inference.text import percent
 
 OFFICIAL, RANDOM = SplitPlan(), SplitPlan("random")
 

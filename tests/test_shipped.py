@@ -14,6 +14,7 @@ from demo.state.shelf import DEFAULT
 from inference.engine import Engine
 from inference.manifest import Parity
 from inference.report.document import read_report
+from inference.text import percent
 
 MODELS = Path(__file__).parents[1] / "artifacts" / "models"
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
@@ -58,7 +59,7 @@ def test_a_shipped_model_is_proven_and_says_so(path: Path) -> None:
     record = json.loads(path.with_suffix(".parity.json").read_text())
     del record["stage"]
     assert parse_document(Parity, json.dumps(record), "parity.json", "") == manifest.parity
-    assert f"accuracy {manifest.selection.accuracy:.2%}" in path.with_suffix(".md").read_text()
+    assert f"accuracy {percent(manifest.selection.accuracy, 2)}" in path.with_suffix(".md").read_text()
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)

@@ -5,7 +5,6 @@ laid out again from what the layer answers on training faces: normalising by tha
 shifting by the same changes nothing at first, and can be trained.
 """
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,11 @@ from data.commands import how_to_install
 from data.errors import InputError
 from data.faceset import FaceSet
 from data.splits import Split
+from inference.layers import layers_with_weights
 from training.ancestry import Ancestor, ancestor
 from training.specs import BatchNorm, Conv, Dense, ModelSpec, Residual
 from training.weights import NamedLayer, Weights, check_weights, initial_weights, named_layers
 
-# Convolutions come before dense layers in every spec.
-LAYER = re.compile(r"(conv|dense)_(\d+)$")
 FACES = 2048
 BATCH = 64
 
@@ -135,10 +133,9 @@ def _opened(path: Path) -> tuple[Any, list[str]]:
             f"--weights {path.name} needs onnx, which is not installed; {how_to_install('export')}"
         ) from missing
     graph = onnx.shape_inference.infer_shapes(onnx.load(path))
-    # The quantiser reorders nodes, but keeps the numbers in their names.
-    layers = {match.groups(): node for node in graph.graph.node if (match := LAYER.match(node.name))}
-    order = sorted(layers, key=lambda layer: (layer[0], int(layer[1])))
-    names = [name for key in order for name in (*layers[key].input[1:3], layers[key].output[0])]
+    nodes = {node.name: node for node in graph.graph.node}
+    layers = [nodes[name] for name in layers_with_weights(nodes)]
+    names = [name for layer in layers for name in (*layer.input[1:3], layer.output[0])]
     known = {value.name: value for value in graph.graph.value_info}
     stored = {array.name: array for array in graph.graph.initializer}
     for name in names:

@@ -15,6 +15,7 @@ from typing import Any
 from data.documents import STRICT
 from data.errors import InputError
 from data.files import write_text
+from inference.text import PLAIN_DASH, percent
 from training.history import read_history
 from training.recipe import CHOICES, FRAMEWORKS
 from training.run import RECORD_FILE, read_record
@@ -164,7 +165,7 @@ def write_tables(out: Path, states: dict[Job, State]) -> list[Path]:
     if folds := summary(states):
         for line in folds:
             name = f"{line.framework} {line.model} {line.optimizer}"
-            print(f"{name}: {line.mean:.2%} ± {share(line.deviation)} over {line.folds} folds", file=sys.stderr)
+            print(f"{name}: {percent(line.mean, 2)} ± {share(line.deviation)} over {line.folds} folds", file=sys.stderr)
         paths.append(_write_csv(out / "folds.csv", [asdict(line) for line in folds]))
     return paths
 
@@ -194,4 +195,4 @@ def _cells(job: Job, state: State) -> tuple[str, ...]:
 
 def share(value: float | None) -> str:
     """Return a share of 1 as percent, a dash for None."""
-    return "-" if value is None else f"{value:.2%}"
+    return percent(value, 2, PLAIN_DASH)

@@ -25,6 +25,7 @@ from data.files import sha256
 from data.splits import Split
 from inference.measure.metrics import ClassFigures, class_figures, confusion_matrix
 from inference.report.training_result import Checkpoint, FinalFigures
+from inference.text import percent
 from training.average import STEPS_BETWEEN, AverageSchedule, load_average, save_average
 from training.epoch import batches
 from training.history import EpochFigures, read_history, write_history
@@ -312,7 +313,8 @@ class Trainer:
         self.record = replace(self.record, status="finished", progress=None, test=test)
         write_record(self.folder, self.record)
         print(
-            f"best epoch {best.epoch}: accuracy {test.accuracy:.2%} on the {len(logits):,} faces of the test part",
+            f"best epoch {best.epoch}: accuracy {percent(test.accuracy, 2)} on the {len(logits):,} faces of the test "
+            "part",
             file=sys.stderr,
         )
         return 0
@@ -352,8 +354,8 @@ def judge(logits: NDArray[np.float32], labels: NDArray[np.uint8]) -> Judged:
 def epoch_text(line: EpochFigures) -> str:
     """Return an epoch's figures as text for a terminal."""
     head = (
-        f"epoch {line.epoch}: loss {line.train_loss:.4f}, training accuracy {line.train_accuracy:.2%}, "
-        f"{line.validation_part} loss {line.validation_loss:.4f}, accuracy {line.validation_accuracy:.2%}, "
+        f"epoch {line.epoch}: loss {line.train_loss:.4f}, training accuracy {percent(line.train_accuracy, 2)}, "
+        f"{line.validation_part} loss {line.validation_loss:.4f}, accuracy {percent(line.validation_accuracy, 2)}, "
         f"{line.images_per_second:.0f} images/s"
     )
     rows = [f"  {'':9}{'TP':>6}{'FP':>6}{'TN':>6}{'FN':>6}{'precision':>11}{'recall':>9}{'F1':>9}"]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from data.faceset import LABELS
 from inference.photos.faces import FaceBox
-from inference.predict import FacePrediction
+from inference.photos.reading import FacePrediction
 
 SMOOTHING = 0.6  # Seconds in which an old frame's weight falls to 1/e.
 FORGOTTEN = 1.5  # Seconds without being found.

@@ -13,9 +13,8 @@ from demo.state.reports import Shown
 from demo.state.shelf import title
 from demo.view.cards import notice
 from demo.view.words import Language, say
-from inference.comparison.markup import or_dash
 from inference.report.page import image_address
-from inference.report.plots import percent
+from inference.text import or_dash, percent
 
 MOST = 6
 COLUMNS = ("model", "framework", "accuracy", "interval", "f1", "auc", "loss", "calibration", "size", "speed")

@@ -12,7 +12,6 @@ import numpy as np
 from PIL import Image
 
 from data.errors import InputError
-from data.faceset import LABELS
 from data.leftout import Tally, sentence
 from demo.intake.archive import Source, sources
 from demo.intake.uploads import Upload, uploads
@@ -24,7 +23,8 @@ from demo.view.words import Language, emotion, say
 from inference.engine import Engine
 from inference.photos.faces import FaceBox, Finder
 from inference.photos.pictures import Picture, file_name, read_picture
-from inference.predict import FacePrediction, PicturePrediction, predict_picture
+from inference.photos.reading import FacePrediction, PicturePrediction, predict_picture
+from inference.text import percent
 
 SHOWN = 300  # Tiles and rows on the page.
 THUMBNAIL = 200  # Pixels.
@@ -175,8 +175,8 @@ def _tile(name: str, image: str, below: str) -> str:
 
 
 def _chip(number: int, face: FacePrediction, lang: Language) -> str:
-    share = float(face.probabilities.max())
-    return f"<b style='--tone:{COLOURS[face.label]}'>{number} {emotion(lang, face.label)} {share:.0%}</b>"
+    words = f"{number} {emotion(lang, face.label)} {percent(face.confidence)}"
+    return f"<b style='--tone:{COLOURS[face.label]}'>{words}</b>"
 
 
 def _thumbnail(picture: Picture, faces: Sequence[FacePrediction]) -> str:
@@ -208,9 +208,8 @@ def _rows(prediction: PicturePrediction, lang: Language) -> Iterator[str]:
     elif not prediction.faces:
         yield f"<tr><td>{name}</td><td>–</td><td colspan='3'>{say(lang, 'no_face_short')}</td></tr>"
     for number, face in enumerate(prediction.faces, 1):
-        first, second = np.argsort(-face.probabilities, kind="stable")[:2]
-        shares = face.probabilities[first], face.probabilities[second]
+        (first, best), (second, other) = face.ranking[:2]
         yield (
-            f"<tr><td>{name}</td><td>{number}</td><td>{emotion(lang, face.label)}</td><td>{shares[0]:.1%}</td>"
-            f"<td>{emotion(lang, LABELS[second])} {shares[1]:.1%}</td></tr>"
+            f"<tr><td>{name}</td><td>{number}</td><td>{emotion(lang, first)}</td><td>{percent(best, 1)}</td>"
+            f"<td>{emotion(lang, second)} {percent(other, 1)}</td></tr>"
         )

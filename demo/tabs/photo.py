@@ -2,12 +2,9 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
-import numpy as np
-from numpy.typing import NDArray
 
 from data.errors import InputError
 from demo.intake.uploads import Upload, read_upload, upload
@@ -18,23 +15,9 @@ from demo.view.cards import Reading, cards, notice
 from demo.view.examples import draw_examples
 from demo.view.words import Language, say
 from inference.engine import Engine
-from inference.photos.faces import FaceBox, Finder, Policy, face_crops
+from inference.photos.faces import Finder, Policy
 from inference.photos.pictures import Picture
-from inference.predict import predict_picture
-
-Pixels = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Found:
-    """A search that has been made, so that several models answer about one and the same."""
-
-    boxes: tuple[FaceBox, ...]
-    margin: float
-
-    def find(self, pixels: Pixels) -> list[FaceBox]:
-        """Return the faces found before, whatever `pixels` are."""
-        return list(self.boxes)
+from inference.photos.reading import find_faces, predict_faces
 
 
 def build(page: Page, _: gr.Tab) -> None:
@@ -123,10 +106,11 @@ def answered(
 
 def read_faces(engines: Sequence[Engine], picture: Picture, finder: Finder, policy: Policy) -> list[Reading]:
     """Return what each model sees in a picture, whose faces are searched for once."""
-    found = Found(tuple(face.box for face in face_crops(picture.pixels, finder, policy)), finder.margin)
+    found = find_faces(picture, finder, policy)
     return [
-        Reading(engine.path.stem, title(engine.path.stem), predict_picture(engine, picture, found, policy))
+        Reading(engine.path.stem, title(engine.path.stem), prediction)
         for engine in engines
+        for prediction in predict_faces(engine, [found])
     ]
 
 

@@ -17,7 +17,8 @@ from demo.view.annotate import numbered
 from demo.view.cards import COLOURS, bars, notice
 from demo.view.words import Language, emotion, say
 from inference.photos.pictures import Picture, read_picture
-from inference.predict import predict_picture
+from inference.photos.reading import predict_picture
+from inference.text import percent
 
 EVERY = 0.2  # Seconds between two frames.
 CAMERAS = 4  # At once.
@@ -105,7 +106,7 @@ def view(picture: Picture, scene: Scene, now: float, milliseconds: float, lang: 
 
 
 def _face(track: Track, lang: Language) -> str:
-    share = f"<span>{float(track.probabilities.max()):.0%}</span>"
+    share = f"<span>{percent(float(track.probabilities.max()))}</span>"
     return (
         f"<article class='fx-card'><div class='fx-answers'><section><p class='fx-label' "
         f"style='--tone:{COLOURS[track.label]}'>{track.number} {emotion(lang, track.label)} {share}</p>"

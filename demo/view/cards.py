@@ -14,9 +14,10 @@ from PIL import Image
 
 from data.faceset import LABELS
 from demo.view.words import Language, emotion, say
-from inference.predict import FacePrediction, PicturePrediction, as_record
+from inference.photos.reading import FacePrediction, PicturePrediction, as_record
 from inference.report.page import image_address
 from inference.report.plots import PALETTE
+from inference.text import percent
 
 COLOURS = dict(zip(LABELS, PALETTE, strict=True))
 
@@ -57,7 +58,7 @@ def bars(probabilities: NDArray[np.float32], lang: Language) -> str:
         rows.append(
             f"<li><span class='fx-name'>{emotion(lang, label)}</span>"
             f"<span class='fx-track'><i style='width:{100 * share:.1f}%;background:{COLOURS[label]}'></i></span>"
-            f"<span class='fx-share'>{share:.1%}</span></li>"
+            f"<span class='fx-share'>{percent(share, 1)}</span></li>"
         )
     return f"<ol class='fx-bars'>{''.join(rows)}</ol>"
 
@@ -125,10 +126,9 @@ def _card(place: int, readings: Sequence[Reading], lang: Language) -> str:
 
 
 def _answer(reading: Reading, face: FacePrediction, several: bool, lang: Language) -> str:
-    share = float(face.probabilities.max())
     name = f"<h4>{escape(reading.title)}</h4>" if several else ""
     return (
         f"<section data-model='{escape(reading.name, quote=True)}'>{name}<p class='fx-label' "
-        f"style='--tone:{COLOURS[face.label]}'>{emotion(lang, face.label)} <span>{share:.0%}</span></p>"
+        f"style='--tone:{COLOURS[face.label]}'>{emotion(lang, face.label)} <span>{percent(face.confidence)}</span></p>"
         f"{bars(face.probabilities, lang)}</section>"
     )

@@ -16,7 +16,8 @@ from demo.view.cards import notice
 from demo.view.words import Language, emotion, say
 from inference.measure.metrics import confusion_matrix, summarise
 from inference.report.page import image_address
-from inference.report.plots import draw_confusion, draw_curves, draw_roc, percent
+from inference.report.plots import draw_confusion, draw_curves, draw_roc
+from inference.text import percent
 from training.history import EpochFigures, read_history
 from training.run import RunRecord, read_answers
 from training.specs import ModelSpec

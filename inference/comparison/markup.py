@@ -39,13 +39,3 @@ def legend(rows: Sequence[Row]) -> str:
     """Every contender with its line."""
     items = (f"<li data-series='{place}'>{who(place, row)}</li>" for place, row in enumerate(rows))
     return f"<ul class='legend'>{''.join(items)}</ul>"
-
-
-def threads(count: int | None) -> str:
-    """The threads of one run, in words; None where onnxruntime chose."""
-    return "threads of its own choice" if count is None else f"{count} thread{'' if count == 1 else 's'}"
-
-
-def or_dash(value: float | None, form: str) -> str:
-    """A figure by a format specification, a dash where it is undefined or was not measured."""
-    return "–" if value is None else format(value, form)

@@ -1,10 +1,10 @@
 """How a comparison was measured, in words, for the foot of its page."""
 
 from inference.comparison.document import Comparison, ComparisonMachine
-from inference.comparison.markup import threads
 from inference.measure.corruptions import UNITS
 from inference.measure.latency import Timing
 from inference.measure.paired import REPLICATES
+from inference.text import threads
 
 
 def method(content: Comparison) -> list[tuple[str, str]]:

@@ -9,10 +9,10 @@ from data.faceset import LABELS
 from inference.comparison.charts import reliability_chart, roc_chart, roc_path, series
 from inference.comparison.contenders import Contender, Table
 from inference.comparison.document import Group, Row
-from inference.comparison.markup import card, heads, legend, or_dash, swatch, table
+from inference.comparison.markup import card, heads, legend, swatch, table
 from inference.report.page import face_image, mistake_figures
-from inference.report.plots import percent
 from inference.report.writer import worst_of
+from inference.text import or_dash, percent
 
 HARD_FACES, MISTAKES = 18, 12
 # Curves are drawn with every other point; their areas are those of all points.

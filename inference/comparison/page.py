@@ -11,7 +11,7 @@ from string import Template
 from inference.comparison.charts import COLOURS, Bubble, coverage_chart, pareto_chart, series
 from inference.comparison.contenders import Table
 from inference.comparison.document import Comparison, Group
-from inference.comparison.markup import card, legend, threads
+from inference.comparison.markup import card, legend
 from inference.comparison.method import method
 from inference.comparison.models import curves_by_class, hardest_faces, models
 from inference.comparison.pairs import pairs_card, twins_card
@@ -19,6 +19,7 @@ from inference.comparison.tables import coverage_card, ranking, robustness_card
 from inference.comparison.verdict import verdict_card
 from inference.measure.curves import risk_coverage
 from inference.report.page import list_items, note_list, style
+from inference.text import threads
 
 TEMPLATE = Path(__file__).with_name("compare.html")
 

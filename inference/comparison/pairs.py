@@ -8,9 +8,9 @@ import numpy as np
 from data.faceset import LABELS
 from inference.comparison.contenders import Table, twins
 from inference.comparison.document import Group, PairRow, TwinPair, Twins
-from inference.comparison.markup import card, heads, or_dash, table, who
+from inference.comparison.markup import card, heads, table, who
 from inference.report.page import face_image
-from inference.report.plots import percent
+from inference.text import or_dash, percent
 
 TWIN_FACES = 12
 PAIR_COLUMNS = (

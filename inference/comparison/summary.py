@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from data.faceset import LABELS
 from inference.report.document import Report
-from inference.report.plots import percent
+from inference.text import PLAIN_DASH, or_dash, percent
 
 
 def summary_table(reports: Sequence[Report]) -> str:
@@ -51,14 +51,10 @@ def _row(report: Report) -> tuple[str, ...]:
         on.part,
         percent(figures.accuracy, 2),
         report.interval.replace("–", "-"),
-        _fixed_or_dash(f1.value) + partial,
-        _fixed_or_dash(figures.macro_roc.auc),
+        or_dash(f1.value, ".4f", PLAIN_DASH) + partial,
+        or_dash(figures.macro_roc.auc, ".4f", PLAIN_DASH),
         f"{figures.log_loss:.4f}",
         f"{figures.calibration_error:.4f}",
         f"{report.megabytes:.1f}",
         f"{report.engine.images_per_second:,.0f}",
     )
-
-
-def _fixed_or_dash(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"

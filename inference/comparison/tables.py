@@ -7,7 +7,8 @@ from html import escape
 from data.faceset import LABELS
 from inference.comparison.charts import series
 from inference.comparison.document import Condition, Group, Robust, Row
-from inference.comparison.markup import card, heads, or_dash, swatch, table, who
+from inference.comparison.markup import card, heads, swatch, table, who
+from inference.text import or_dash
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 
 from inference.comparison.document import Group, Row
-from inference.report.plots import percent
+from inference.text import percent
 
 
 def verdict_card(record: Group) -> str:

@@ -11,7 +11,6 @@ from data.documents import STRICT, Count, Number, Seconds, Share, read_document
 from data.errors import InputError, printable
 from inference.manifest import DataRecord, Manifest
 from inference.measure.metrics import Summary
-from inference.report.plots import percent
 
 VERSION = 1
 REPORT_FILE = "report.json"
@@ -150,8 +149,3 @@ def read_report(folder: Path) -> Report:
             "MODEL"
         )
     return read_document(Report, file, "evaluate the model again")
-
-
-def percent_or_undefined(share: float | None) -> str:
-    """A share from 0 to 1 in per cent with two digits, or that it is undefined."""
-    return "undefined" if share is None else percent(share, 2)

@@ -18,7 +18,7 @@ from inference.manifest import Parity
 from inference.measure.curves import RocCurve
 from inference.measure.metrics import Averages, ClassFigures, Mean, Summary
 from inference.report.document import Report
-from inference.report.plots import percent
+from inference.text import percent, threads
 
 TEMPLATE, STYLE = (Path(__file__).with_name(name) for name in ("report.html", "page.css"))
 Mistake = tuple[NDArray[np.uint8], str, str, float]
@@ -129,7 +129,6 @@ def face_image(face: NDArray[np.uint8], truth: str) -> str:
 def _facts(report: Report) -> list[tuple[str, str]]:
     manifest, on, engine = report.manifest, report.evaluated_on, report.engine
     own, selection = manifest.data, manifest.selection
-    threads = "its own choice of threads" if engine.threads is None else f"{engine.threads} threads"
     counts = ", ".join(f"{name} {count:,}" for name, count in own.counts.items())
     return [
         ("file", f"{report.model.file}, {report.megabytes:.2f} MB"),
@@ -146,7 +145,7 @@ def _facts(report: Report) -> list[tuple[str, str]]:
         ("temperature", f"{manifest.temperature.value:g}"),
         ("checkpoint", manifest.checkpoint_sha256),
         ("exported", manifest.created),
-        ("engine", f"onnxruntime {engine.onnxruntime}, {', '.join(engine.providers)}, {threads}"),
+        ("engine", f"onnxruntime {engine.onnxruntime}, {', '.join(engine.providers)}, {threads(engine.threads)}"),
     ]
 
 

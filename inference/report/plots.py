@@ -20,6 +20,7 @@ from data.faceset import LABELS
 from data.files import whole_file
 from inference.measure.curves import RocCurve
 from inference.measure.metrics import Summary
+from inference.text import percent
 
 DPI = 150
 INK, FAINT, GRID = "#1f2430", "#6b7280", "#e5e7eb"
@@ -125,11 +126,6 @@ def draw_curves(history: Sequence[Epoch], path: Path, title: str = "Training") -
                     label=f"epoch {best.epoch}: {value}",
                 )
             _legend(axes, "best" if name == "loss" else "lower right")
-
-
-def percent(share: float, digits: int = 0) -> str:
-    """A share from 0 to 1 in per cent: `percent(0.5, 1)` is `50.0 %`."""
-    return f"{100 * share:.{digits}f} %"
 
 
 def _draw_history(axes: Axes, history: Sequence[Epoch], name: str) -> None:

@@ -28,11 +28,11 @@ from inference.report.document import (
     ModelFile,
     Report,
     Speed,
-    percent_or_undefined,
 )
 from inference.report.page import Mistake, render_page
-from inference.report.plots import draw_confusion, draw_reliability, draw_roc, percent
+from inference.report.plots import draw_confusion, draw_reliability, draw_roc
 from inference.testtime import Augmentation
+from inference.text import percent
 
 PREDICTIONS_FILE, PAGE_FILE = "predictions.csv", "report.html"
 
@@ -166,7 +166,7 @@ def notes(manifest: Manifest, on: EvaluatedOn, figures: Summary) -> list[str]:
     if on.copies:
         found.append(
             f"{on.copies:,} of these faces are exact copies of faces that it was trained on; without them "
-            f"its accuracy is {percent_or_undefined(on.accuracy_without_copies)}."
+            f"its accuracy is {percent(on.accuracy_without_copies, 2, 'undefined')}."
         )
     for part, cost in manifest.parity.parts.items():
         changed, before, after = (

@@ -1,0 +1,132 @@
+"""From a picture to what a model sees in it: its faces are found and cut out once, then any model answers about them.
+
+Of several pictures the faces are gathered before the model runs, since one run over many costs far less than many over
+one; what is kept of a picture meanwhile is its crops alone, so memory stays bounded.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.errors import InputError
+from data.faceset import LABELS
+from inference.engine import Engine
+from inference.photos.faces import FaceBox, FaceCrop, Finder, Policy, face_crops
+from inference.photos.pictures import Picture, read_picture
+
+FACES_AT_ONCE = 256
+PICTURES_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class FacePrediction:
+    """One face: `probabilities` is float32[7] in the order of `LABELS`, `crop` is uint8[48, 48]."""
+
+    box: FaceBox
+    probabilities: NDArray[np.float32]
+    crop: NDArray[np.uint8]
+
+    @property
+    def ranking(self) -> list[tuple[str, float]]:
+        """Every label with its probability, the most probable first."""
+        order = np.argsort(-self.probabilities, kind="stable")
+        return [(LABELS[label], float(self.probabilities[label])) for label in order]
+
+    @property
+    def label(self) -> str:
+        """The most probable label."""
+        return LABELS[int(self.probabilities.argmax())]
+
+    @property
+    def confidence(self) -> float:
+        """The probability of the most probable label, 0 to 1."""
+        return float(self.probabilities.max())
+
+
+@dataclass(frozen=True)
+class PicturePrediction:
+    """One picture's faces, the largest first; `error` says why it could not be read, in one sentence."""
+
+    name: str
+    notes: tuple[str, ...]
+    faces: tuple[FacePrediction, ...]
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class FoundFaces:
+    """A picture's faces, the largest first, before a model has seen them; otherwise as `PicturePrediction`."""
+
+    name: str
+    notes: tuple[str, ...] = ()
+    crops: tuple[FaceCrop, ...] = ()
+    error: str | None = None
+
+
+def find_faces(picture: Picture, finder: Finder, policy: Policy) -> FoundFaces:
+    """Find the faces of a picture and cut them out, see `inference.photos.faces.face_crops`."""
+    return FoundFaces(picture.name, picture.notes, face_crops(picture.pixels, finder, policy))
+
+
+def predict_faces(engine: Engine, pictures: Sequence[FoundFaces]) -> Iterator[PicturePrediction]:
+    """Yield what a model sees in the faces of each picture; they all run together."""
+    crops = [face.pixels for found in pictures for face in found.crops]
+    rows = iter(engine.predict(np.stack(crops)) if crops else ())
+    for found in pictures:
+        faces = tuple(FacePrediction(face.box, next(rows), face.pixels) for face in found.crops)
+        yield PicturePrediction(found.name, found.notes, faces, found.error)
+
+
+def predict_picture(engine: Engine, picture: Picture, finder: Finder, policy: Policy) -> PicturePrediction:
+    """Find the faces of one picture and run the model on them."""
+    return next(predict_faces(engine, [find_faces(picture, finder, policy)]))
+
+
+def predict_files(
+    engine: Engine, files: Sequence[Path], finder: Finder, policy: Policy, *, keep_errors: bool
+) -> Iterator[PicturePrediction]:
+    """Yield one prediction a file, named as given; with `keep_errors`, one that cannot be read has its error.
+
+    Raises:
+        InputError: a file cannot be read, without `keep_errors`.
+    """
+    waiting: list[FoundFaces] = []
+    for file in files:
+        waiting.append(_find_faces_of(file, finder, policy, keep_error=keep_errors))
+        faces = sum(len(found.crops) for found in waiting)
+        if faces >= FACES_AT_ONCE or len(waiting) >= PICTURES_AT_ONCE:
+            yield from predict_faces(engine, waiting)
+            waiting = []
+    yield from predict_faces(engine, waiting)
+
+
+def _find_faces_of(file: Path, finder: Finder, policy: Policy, *, keep_error: bool) -> FoundFaces:
+    try:
+        picture = read_picture(file)
+    except InputError as error:
+        if not keep_error:
+            raise
+        return FoundFaces(str(file), error=str(error))
+    return FoundFaces(str(file), picture.notes, face_crops(picture.pixels, finder, policy))
+
+
+def as_record(prediction: PicturePrediction) -> dict[str, Any]:
+    """Return a prediction as plain values for JSON, in the form that `inference.predict` documents."""
+    faces = [
+        {
+            "box": asdict(face.box),
+            "label": face.label,
+            "probabilities": dict(zip(LABELS, face.probabilities.tolist(), strict=True)),
+        }
+        for face in prediction.faces
+    ]
+    return {
+        "file": prediction.name,
+        "notes": list(prediction.notes),
+        "error": prediction.error,
+        "faces": faces,
+    }
