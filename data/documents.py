@@ -17,6 +17,7 @@ from data.errors import InputError, printable
 Document = TypeVar("Document")
 # A dataclass that is a whole document has this as `__pydantic_config__`; those inside it follow.
 STRICT: Mapping[str, Any] = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
+SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 LONGEST_VALUE = 60
 # Ranges that the reader holds documents to.
 Share = Annotated[float, Ge(0), Le(1)]
@@ -49,6 +50,30 @@ def parse_document(kind: type[Document], content: str | bytes, name: str, remedy
     except InputError as error:  # What a dataclass itself refuses.
         raise InputError(f"{name}: {error}; {remedy}") from None
     return document
+
+
+def strict(**fixed: Any) -> Mapping[str, Any]:
+    """Return `STRICT` for a document in which some fields have one value, or what a JSON Schema says of them."""
+
+    def describe(schema: dict[str, Any]) -> None:
+        for name, value in fixed.items():
+            schema["properties"][name] |= value if isinstance(value, dict) else {"const": value}
+
+    return {**STRICT, "json_schema_extra": describe}
+
+
+def json_schema(kind: type[Any], title: str) -> dict[str, Any]:
+    """Return the JSON Schema of a document; `kind` is a dataclass."""
+    from pydantic.json_schema import GenerateJsonSchema
+
+    class Bare(GenerateJsonSchema):
+        """Without a title for each field, which repeats its name."""
+
+        def field_title_should_be_set(self, schema: Any) -> bool:
+            return False
+
+    schema: dict[str, Any] = _adapter(kind).json_schema(schema_generator=Bare)  # type: ignore[arg-type]
+    return {"$schema": SCHEMA_DIALECT, **schema, "title": title}
 
 
 def top_level(content: str | bytes) -> dict[str, Any] | None:

@@ -1,7 +1,7 @@
 """Settles which model to ship: `python -m inference compare MODEL... --data PATH`.
 
 Every model is evaluated as by `evaluate`; what only a comparison can tell is written beside those reports, into
-`comparison/`: `report.json` (see `docs/report-schema.md`), `compare.html`, and what each ensemble said.
+`comparison/`: `report.json` (see `docs/reports.md`), `compare.html`, and what each ensemble said.
 """
 
 import argparse
@@ -14,19 +14,22 @@ from pathlib import Path
 import numpy as np
 
 from data.load import load
-from inference.comparison.contenders import Table, contender, tables
+from inference.comparison.contenders import Contender, ContenderGroup, contender, contender_groups
+from inference.comparison.document import ComparisonSeconds
 from inference.comparison.ensembles import check_ensembles, with_ensembles
-from inference.comparison.measurements import Measured, measure_latency, measure_robustness
+from inference.comparison.measurements import with_latency, with_robustness
 from inference.comparison.page import render_comparison
 from inference.comparison.progress import Meter
 from inference.comparison.record import comparison, write_comparison
 from inference.comparison.summary import summary_table
 from inference.engine import BATCH, Engine
-from inference.evaluate import Assignment, assign, measure, refuse_same_names
+from inference.evaluate import refuse_same_names
+from inference.machine import load_average
+from inference.measure.evaluation import Assignment, assign
 from inference.measure.latency import Plan
 from inference.measure.robustness import CONDITIONS, FACES
 from inference.report.background import report_writer
-from inference.report.writer import document, draft
+from inference.report.writer import Draft
 
 FOLDER = "comparison"
 
@@ -75,14 +78,16 @@ def main(args: argparse.Namespace) -> int:
         for engine in engines
         for augmentation in dict.fromkeys(args.tta)
     ]
-    folder, found = compare(tasks, args.out, options, began)
-    models = [document(one.members[0]) for table in found for one in table.contenders if not one.is_ensemble]
+    folder, groups = compare(tasks, args.out, options, began)
+    models = [one.members[0].report for group in groups for one in group.contenders if not one.is_ensemble]
     print(summary_table(models), file=sys.stderr)
     print(folder)
     return 0
 
 
-def compare(tasks: Sequence[Assignment], out: Path, options: Options, began: float) -> tuple[Path, list[Table]]:
+def compare(
+    tasks: Sequence[Assignment], out: Path, options: Options, began: float
+) -> tuple[Path, list[ContenderGroup]]:
     """Evaluate, compare and write reports into `out`.
 
     Args:
@@ -92,49 +97,43 @@ def compare(tasks: Sequence[Assignment], out: Path, options: Options, began: flo
         began: when the work began, by `time.perf_counter`.
 
     Returns:
-        The folder `comparison` and the tables in it.
+        The folder `comparison` and the groups in it.
 
     Raises:
         InputError: an ensemble cannot be made, or a model answers with anything but probabilities.
     """
-    wanted = check_ensembles(tasks, options.ensembles)
-    costs = [_seconds_a_face(task) for task in tasks]
+    wanted, load = check_ensembles(tasks, options.ensembles), load_average()
+    costs = [_seconds_per_face(task) for task in tasks]
     meter = Meter(_expected(tasks, costs, options))
-    found, measured = _evaluate(tasks, costs, out, meter)
-    measured.evaluation_seconds = time.perf_counter() - began
-    found = with_ensembles(found, measured.tasks, measured.costs, wanted, meter)
+    contenders = _evaluate(tasks, costs, out, meter)
+    engine_seconds = sum(one.members[0].evaluation.speed.seconds for one in contenders)
+    seconds = ComparisonSeconds(time.perf_counter() - began, engine_seconds)
+    groups = with_ensembles(contender_groups(contenders), wanted, meter)
     if options.robustness:
-        measure_robustness(found, measured, meter)
+        groups = with_robustness(groups, meter)
     if options.latency:
-        measure_latency(found, measured, options.latency_plans, meter)
+        groups = with_latency(groups, options.latency_plans, meter)
     meter.stage("comparing")
-    content = comparison(found, measured)
-    folder = write_comparison(content, found, render_comparison(content, found), out / FOLDER)
+    content = comparison(groups, seconds, load)
+    folder = write_comparison(content, groups, render_comparison(content, groups), out / FOLDER)
     meter.close()
-    return folder, found
+    return folder, groups
 
 
-def _evaluate(
-    tasks: Sequence[Assignment], costs: Sequence[float], out: Path, meter: Meter
-) -> tuple[list[Table], Measured]:
-    measured, contenders = Measured(), {}
+def _evaluate(tasks: Sequence[Assignment], costs: Sequence[float], out: Path, meter: Meter) -> list[Contender]:
+    contenders = {}
     # The quickest first: their reports are drawn while slower models run, so that hardly any is waited for at the end.
     by_time = sorted(zip(tasks, costs, strict=True), key=lambda pair: pair[1] * len(pair[0].indices))
     with report_writer(out) as write:
         for task, cost in by_time:
             meter.stage(f"evaluating {task.engine.path.stem}")
-            answers, seconds = measure(task.predictor, task.faces.pixels, task.indices, meter.counter(cost))
-            evaluation = task.conclude(answers, seconds)
-            write(draft(evaluation))
-            contenders[task.name] = contender(evaluation, task.predictor)
-            measured.tasks[evaluation.name] = task
-            measured.costs[evaluation.name] = cost
-            measured.engine_seconds += seconds
+            contenders[task.name] = evaluated = contender(task.evaluate(meter.counter(cost)), cost)
+            write(Draft(evaluated.members[0].report, evaluated.answers))
         meter.stage("writing reports")
-    return tables([contenders[task.name] for task in tasks]), measured
+    return [contenders[task.name] for task in tasks]
 
 
-def _seconds_a_face(task: Assignment) -> float:
+def _seconds_per_face(task: Assignment) -> float:
     faces = np.ascontiguousarray(task.faces.pixels[task.indices[:BATCH]])
     task.predictor.predict(faces)
     began = time.perf_counter()

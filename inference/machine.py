@@ -33,6 +33,11 @@ def cgroup_quota(root: Path) -> float | None:
     return int(limit) / int(period)
 
 
+def load_average() -> float | None:
+    """Return how many processes wanted a processor in the last minute, on average; None where nobody counts."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+
+
 def processor_name() -> str:
     """Return the processor's model name, such as `Intel(R) Xeon(R) Processor`."""
     return _processor_fact("model name") or platform.processor() or platform.machine()

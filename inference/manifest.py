@@ -1,6 +1,6 @@
 """The manifest that every artifact carries: what it is, where it came from, and how it was proven.
 
-`manifest.schema.json` beside this module describes the same as a JSON Schema.
+`docs/schemas/manifest.json` describes the same as a JSON Schema.
 """
 
 import json
@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Gt
 
-from data.documents import STRICT, Count, Number, Share, parse_document, top_level
+from data.documents import Count, Number, Share, parse_document, strict, top_level
 from data.errors import InputError, printable
 from data.faceset import LABELS
 from data.splits import Split, SplitPlan
@@ -175,7 +175,12 @@ class Manifest:
     float32, by the names of their nodes.
     """
 
-    __pydantic_config__: ClassVar = STRICT
+    __pydantic_config__: ClassVar = strict(
+        contract={"enum": list(READABLE)},
+        labels={"const": list(LABELS)},
+        precision={"enum": list(PRECISIONS)},
+        framework={"enum": list(FRAMEWORKS)},
+    )
 
     contract: int
     digest: str

@@ -15,7 +15,7 @@ from inference.comparison.document import Comparison, Row
 from inference.comparison.row import best_epoch
 from inference.report.document import REPORT_FILE
 from inference.report.published import OTHERS, is_fer2013_test, published_accuracy
-from inference.report.training_result import FinishedRun, Result
+from inference.report.training_result import FinishedRun, TrainingResult
 from inference.text import or_dash, threads
 
 RESULTS = Path("docs/results")
@@ -40,7 +40,7 @@ def main(args: argparse.Namespace) -> int:
         InputError: a file cannot be read, is of another kind or version, or `into` has no markers.
     """
     found = [(path, read(path)) for path in args.files]
-    results = [(path, content) for path, content in found if isinstance(content, Result)]
+    results = [(path, content) for path, content in found if isinstance(content, TrainingResult)]
     comparisons = [content for _, content in found if isinstance(content, Comparison)]
     text = "\n\n".join([*result_tables(results), *map(comparison_tables, comparisons)])
     if args.into is None:
@@ -51,7 +51,7 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def read(path: Path) -> Result | Comparison:
+def read(path: Path) -> TrainingResult | Comparison:
     """Read a result or a comparison's `report.json`, given the file or the comparison's folder."""
     file = path / REPORT_FILE if path.is_dir() else path
     expected = f"a result (python -m training result) or a comparison's {REPORT_FILE} (python -m inference compare)"
@@ -62,13 +62,13 @@ def read(path: Path) -> Result | Comparison:
     if ("result" in content) == ("comparison" in content):
         raise InputError(f"{file} is neither; expected {expected}")
     if "result" in content:
-        return parse_document(Result, text, str(file), "make it anew")
+        return parse_document(TrainingResult, text, str(file), "make it anew")
     return parse_document(Comparison, text, str(file), "make it anew")
 
 
-def result_tables(results: Sequence[tuple[Path, Result]]) -> list[str]:
+def result_tables(results: Sequence[tuple[Path, TrainingResult]]) -> list[str]:
     """A table for each set of faces, the official protocol first and the best model first."""
-    groups: dict[tuple[str, ...], list[tuple[Path, Result]]] = {}
+    groups: dict[tuple[str, ...], list[tuple[Path, TrainingResult]]] = {}
     for path, result in results:
         groups.setdefault(result.report.table_key, []).append((path, result))
     official_first = sorted(groups.values(), key=lambda group: not _is_official(group[0][1]))
@@ -96,11 +96,11 @@ def put_between_markers(text: str, results: str, name: str) -> str:
     return f"{text[: text.index(BEGIN)]}{BEGIN}\n{results}\n{text[text.index(END) :]}"
 
 
-def _is_official(result: Result) -> bool:
+def _is_official(result: TrainingResult) -> bool:
     return result.report.evaluated_on.protocol == "official"
 
 
-def _result_table(group: Sequence[tuple[Path, Result]]) -> str:
+def _result_table(group: Sequence[tuple[Path, TrainingResult]]) -> str:
     report = group[0][1].report
     ranked = sorted(group, key=lambda one: -one[1].report.figures.accuracy)
     rows = [_result_row(path, result) for path, result in ranked]
@@ -109,7 +109,7 @@ def _result_table(group: Sequence[tuple[Path, Result]]) -> str:
     return _table(report.heading, RESULT_COLUMNS, rows)
 
 
-def _result_row(path: Path, result: Result) -> list[str]:
+def _result_row(path: Path, result: TrainingResult) -> list[str]:
     report, run = result.report, result.run
     published = published_accuracy(run.settings, report.evaluated_on)
     return [

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from data.faceset import SIDE
 from inference.engine import Engine
 
-Augmentation = Literal["none", "flip", "ten-crop"]
+TestTimeAugmentation = Literal["none", "flip", "ten-crop"]
 # Pixels of 48, as in the ten-crop figures of
 # https://github.com/WuJie1010/Facial-Expression-Recognition.Pytorch (`cut_size`).
 CROP = 44
@@ -32,7 +32,7 @@ class Augmented:
     """A model under test-time augmentation: the mean of its probabilities over the views of a face."""
 
     engine: Engine
-    augmentation: Augmentation
+    augmentation: TestTimeAugmentation
 
     @property
     def path(self) -> Path:
@@ -47,7 +47,7 @@ class Augmented:
         return np.asarray(np.mean(answers, axis=0, dtype=np.float64), np.float32)
 
 
-def views(pixels: NDArray[np.uint8], augmentation: Augmentation) -> list[NDArray[np.uint8]]:
+def views(pixels: NDArray[np.uint8], augmentation: TestTimeAugmentation) -> list[NDArray[np.uint8]]:
     """Return the views of faces uint8[N, 48, 48], each of the same shape.
 
     `flip` adds the mirror image. `ten-crop` takes the four corners and the centre, 44 pixels wide and enlarged to 48

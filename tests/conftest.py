@@ -21,10 +21,10 @@ from data.splits import SplitPlan, split
 from export.contract import seal, wrap
 from inference.compare import Options, compare
 from inference.engine import Engine
-from inference.evaluate import assign
 from inference.manifest import CONTRACT, NO_DIGEST, Manifest, Parity, Selection, data_record
+from inference.measure.evaluation import assign
 from inference.measure.metrics import class_figures
-from training.history import EpochFigures
+from training.history import EpochRecord
 
 # Hundreds of child processes import a framework each, which takes two to three times as long from source.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -204,9 +204,9 @@ def compared(portraits: FaceSet, artifacts: dict[str, Path], tmp_path_factory: p
 
 
 @pytest.fixture(scope="session")
-def epoch() -> EpochFigures:
+def epoch() -> EpochRecord:
     """The figures of a run's first epoch."""
-    return EpochFigures(
+    return EpochRecord(
         epoch=1,
         learning_rate=0.1,
         train_loss=1.5,

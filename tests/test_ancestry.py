@@ -13,11 +13,11 @@ from data.draw import draw
 from data.errors import InputError
 from data.faceset import FaceSet
 from data.splits import SplitPlan, split
-from inference.evaluate import assign
 from inference.manifest import DataRecord, Manifest, data_record, parse_manifest
+from inference.measure.evaluation import assign
 from inference.measure.exposure import exposure, refuse_seen
 from inference.report.document import Report
-from inference.report.training_result import Checkpoint, FinishedRun, Machine, Move, Result, ResultEpoch
+from inference.report.training_result import Checkpoint, EpochFigures, FinishedRun, Machine, Move, TrainingResult
 from inference.results import result_tables
 from training.ancestry import Ancestor, ancestor, inherited, overlaps
 
@@ -90,14 +90,13 @@ def test_reports_say_that_an_ancestor_learned_from_other_data(
 def report_of(tiny_model: Path) -> Callable[[Manifest, FaceSet], Report]:
     """Makes the report of a model with another manifest on the test part of faces."""
     from inference.engine import Engine
-    from inference.evaluate import measure
-    from inference.report.writer import document
+    from inference.report.writer import report_of
 
     engine = Engine.load(tiny_model, provider="cpu", threads=1)
 
     def made(manifest: Manifest, faces: FaceSet) -> Report:
         task = assign(replace(engine, manifest=manifest), faces)
-        return document(task.conclude(*measure(task.predictor, faces.pixels, task.indices, lambda count: None)))
+        return report_of(task.evaluate(lambda count: None))
 
     return made
 
@@ -148,7 +147,7 @@ def test_tables_name_what_else_a_model_learned_from(
         "validation_accuracy": 0.5,
     }
     none |= {"validation_part": "validation", "learning_rate": 0.1, "seconds": 1.0, "images_per_second": 1.0}
-    epochs = tuple(ResultEpoch(epoch=epoch, **none) for epoch in (1, 2, 3))
-    (table,) = result_tables([(Path("x.json"), Result(result=1, run=run, epochs=epochs, report=report))])
+    epochs = tuple(EpochFigures(epoch=epoch, **none) for epoch in (1, 2, 3))
+    (table,) = result_tables([(Path("x.json"), TrainingResult(result=1, run=run, epochs=epochs, report=report))])
     assert "| best, adamw, fine-tuned, learned from drawn.csv before |" in table
     assert "2 threads, then another machine, fp32, epoch 1 of 3 |" in table

@@ -12,22 +12,20 @@ import jsonschema
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from referencing import Registry, Resource
 from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, cohen_kappa_score, confusion_matrix, f1_score, log_loss, roc_auc_score
 
-import inference.comparison.record
 from data.errors import InputError
 from data.faceset import LABELS, FaceSet
 from data.splits import SplitPlan, split
 from inference.compare import Options, compare
-from inference.comparison.contenders import contender, decisive_settings, tables, twins
+from inference.comparison.contenders import contender, contender_groups, decisive_settings, twins
 from inference.comparison.ensembles import with_ensembles
 from inference.comparison.progress import Meter
 from inference.comparison.summary import summary_table
 from inference.engine import Engine
-from inference.evaluate import assign, measure
 from inference.manifest import Fidelity, Parity
+from inference.measure.evaluation import assign
 from inference.measure.robustness import CONDITIONS
 from inference.report.document import read_report
 from inference.testtime import Augmented
@@ -162,11 +160,13 @@ def test_protocols_have_a_table_each_the_official_one_first(content: Content) ->
     assert {row["protocol"] for row in content["tables"][1]["rows"]} == {"random"}
 
 
+def schema_of(name: str) -> jsonschema.Draft202012Validator:
+    folder = Path(__file__).parents[1] / "docs" / "schemas"
+    return jsonschema.Draft202012Validator(json.loads((folder / f"{name}.json").read_text()))
+
+
 def test_reports_follow_their_schemas(compared: Path, content: Content) -> None:
-    folder = Path(inference.comparison.record.__file__).parent
-    schemas = [json.loads((folder / f"{name}.schema.json").read_text()) for name in ("report", "comparison")]
-    registry: Any = Registry().with_resources([(schema["$id"], Resource.from_contents(schema)) for schema in schemas])
-    single, whole = (jsonschema.Draft202012Validator(schema, registry=registry) for schema in schemas)
+    single, whole = (schema_of(name) for name in ("report", "comparison"))
     whole.validate(content)
     reports = [path for path in compared.parent.glob("*/report.json") if path.parent != compared]
     assert len(reports) == 7
@@ -209,12 +209,10 @@ def test_ensemble_is_picked_on_the_validation_part(
 
 def picked(faces: FaceSet, engines: list[Engine]) -> list[str]:
     tasks = [assign(engine, faces) for engine in engines]
-    evaluations = [task.conclude(*measure(task.predictor, faces.pixels, task.indices)) for task in tasks]
-    contenders = [contender(done, task.predictor) for done, task in zip(evaluations, tasks, strict=True)]
-    by_name = {one.name: task for one, task in zip(contenders, tasks, strict=True)}
-    (table,) = with_ensembles(tables(contenders), by_name, dict.fromkeys(by_name, 0.0), [()], Meter(1))
+    contenders = [contender(task.evaluate(), 0.0) for task in tasks]
+    (table,) = with_ensembles(contender_groups(contenders), [()], Meter(1))
     (together,) = (one for one in table.contenders if one.is_ensemble)
-    return [member.name for member in together.members]
+    return [member.assignment.name for member in together.members]
 
 
 def test_the_test_part_has_no_say_in_what_is_picked(portraits: FaceSet, artifacts: dict[str, Path]) -> None:
@@ -337,9 +335,8 @@ def test_models_of_other_seeds_are_no_twins(portraits: FaceSet, artifacts: dict[
         engine = Engine.load(artifacts[f"cnn_1.{framework}.published-official"], provider="cpu", threads=1)
         manifest = replace(engine.manifest, recipe=engine.manifest.recipe | {"seed": seed})
         task = assign(replace(engine, manifest=manifest), portraits)
-        done = task.conclude(*measure(task.predictor, portraits.pixels, task.indices))
-        rows.append(contender(done, task.predictor))
-    (table,) = tables(rows)
+        rows.append(contender(task.evaluate(), 0.0))
+    (table,) = contender_groups(rows)
     (group,) = twins(table)
     assert {table.contenders[place].members[0].manifest.framework for place in group} == {"torch", "tensorflow"}
 
@@ -404,7 +401,7 @@ def test_an_ensemble_is_named_by_files_whose_reports_have_longer_names(
     plain = Options(robustness=False, latency=False, ensembles=(tuple(f"models/{name}.onnx" for name in HAND),))
     _, (table,) = compare(tasks, tmp_path, plain, time.perf_counter())
     (found,) = (one for one in table.contenders if one.is_ensemble)
-    assert sorted(one.name for one in found.members) == [f"{name}-validation" for name in sorted(HAND)]
+    assert sorted(one.assignment.name for one in found.members) == [f"{name}-validation" for name in sorted(HAND)]
 
 
 def test_one_model_without_measurements_still_makes_a_page(

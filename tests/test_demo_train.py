@@ -29,7 +29,7 @@ from demo.view.training import layers, view
 from inference.manifest import DataRecord
 from inference.photos.faces import HaarFinder
 from inference.report.training_result import Checkpoint, Machine
-from training.history import EpochFigures, write_history
+from training.history import EpochRecord, write_history
 from training.loop import start_record
 from training.run import write_record
 from training.specs import MODELS, model_spec
@@ -374,7 +374,7 @@ def test_a_state_that_cannot_be_made_out_is_said_and_a_new_training_takes_its_pl
 
 
 def test_answers_that_cannot_be_read_leave_the_rest_of_a_training_to_be_seen(
-    tmp_path: Path, epoch: EpochFigures
+    tmp_path: Path, epoch: EpochRecord
 ) -> None:
     current = trained(tmp_path)
     assert current.record is not None

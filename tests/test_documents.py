@@ -19,7 +19,7 @@ from inference.measure.metrics import class_figures
 from inference.report.document import read_report
 from inference.report.training_result import Checkpoint, FinalFigures, Machine, Move
 from inference.results import comparison_tables, read, result_tables
-from training.history import METRICS_FILE, EpochFigures, read_history, write_history
+from training.history import METRICS_FILE, EpochRecord, read_history, write_history
 from training.loop import start_record
 from training.recipe import recipe
 from training.run import Progress, RunRecord, plain, read_record, write_record
@@ -93,7 +93,7 @@ def result_text(folder: Path) -> str:
 
 @pytest.fixture(scope="module")
 def kinds(
-    record: RunRecord, epoch: EpochFigures, tiny_manifest: Manifest, tmp_path_factory: pytest.TempPathFactory
+    record: RunRecord, epoch: EpochRecord, tiny_manifest: Manifest, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Kind]:
     """Every kind of document that is read back, each by what its users call."""
     folder = tmp_path_factory.mktemp("documents")
@@ -168,7 +168,7 @@ def test_a_document_nested_without_end_is_refused(name: str, kinds: dict[str, Ki
             kinds[name].read(text)
 
 
-def test_run_and_epochs_come_back_as_they_were_written(record: RunRecord, epoch: EpochFigures, tmp_path: Path) -> None:
+def test_run_and_epochs_come_back_as_they_were_written(record: RunRecord, epoch: EpochRecord, tmp_path: Path) -> None:
     write_record(tmp_path, record)
     assert read_record(tmp_path) == record
     write_history(tmp_path, [epoch, replace(epoch, epoch=2)])
@@ -198,7 +198,7 @@ def test_what_is_wrong_is_named_with_its_place_and_value(
     assert str(error.value).endswith("train again")
 
 
-def test_a_line_of_metrics_that_is_none_is_named_by_its_number(epoch: EpochFigures, tmp_path: Path) -> None:
+def test_a_line_of_metrics_that_is_none_is_named_by_its_number(epoch: EpochRecord, tmp_path: Path) -> None:
     write_history(tmp_path, [epoch])
     file = tmp_path / METRICS_FILE
     file.write_text(file.read_text() + '{"epoch": "two"}\n')

@@ -14,9 +14,11 @@ from data.errors import InputError
 from data.faceset import FaceSet, face_set
 from data.splits import SplitPlan, split
 from inference.engine import Engine
-from inference.evaluate import evaluate, main, measure
+from inference.evaluate import main
 from inference.manifest import Selection, data_record
+from inference.measure.evaluation import assign, measure
 from inference.report.document import read_report
+from inference.report.writer import write_report
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +54,7 @@ def test_a_model_is_measured_on_the_test_part_of_its_own_protocol(
     tiny_model: Path, faces: FaceSet, tmp_path: Path
 ) -> None:
     engine = engine_for(tiny_model, faces, SplitPlan("random", test_share=0.3, seed=9))
-    report = read_report(evaluate(engine, faces, out=tmp_path)).to_dict()
+    report = read_report(write_report(assign(engine, faces).evaluate(), tmp_path)).to_dict()
     on = report["evaluated_on"]
     assert (on["protocol"], on["part"], on["count"], on["seed"]) == ("random", "test", 90, 9)
     assert on["fingerprint"] == report["manifest"]["data"]["fingerprint"]
@@ -61,7 +63,7 @@ def test_a_model_is_measured_on_the_test_part_of_its_own_protocol(
 
 def test_figures_are_those_of_the_engine(tiny_model: Path, faces: FaceSet, tmp_path: Path) -> None:
     engine = engine_for(tiny_model, faces, SplitPlan())
-    report = read_report(evaluate(engine, faces, out=tmp_path)).to_dict()
+    report = read_report(write_report(assign(engine, faces).evaluate(), tmp_path)).to_dict()
     test = split(faces, SplitPlan()).test
     right = engine.predict(faces.pixels[test]).argmax(axis=1) == faces.labels[test]
     assert report["figures"]["correct"] == right.sum()
@@ -74,7 +76,7 @@ def test_another_protocol_whose_test_part_it_was_trained_on_is_refused(
 ) -> None:
     engine = engine_for(tiny_model, faces, SplitPlan("random"))
     with pytest.raises(InputError, match=r"was trained on \d+ of the 100 faces of the official test part"):
-        evaluate(engine, faces, protocol="official", out=tmp_path)
+        write_report(assign(engine, faces, protocol="official").evaluate(), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -82,7 +84,7 @@ def test_seen_faces_are_measured_when_they_are_allowed_and_the_report_says_so(
     tiny_model: Path, faces: FaceSet, tmp_path: Path
 ) -> None:
     engine = engine_for(tiny_model, faces, SplitPlan("random"))
-    folder = evaluate(engine, faces, protocol="official", allow_seen=True, out=tmp_path)
+    folder = write_report(assign(engine, faces, protocol="official", allow_seen=True).evaluate(), tmp_path)
     report = read_report(folder).to_dict()
     assert folder.name == f"{tiny_model.stem}-official"
     assert report["evaluated_on"]["trained_on"] > 0
@@ -90,7 +92,7 @@ def test_seen_faces_are_measured_when_they_are_allowed_and_the_report_says_so(
 
 
 def test_naming_the_train_part_asks_for_seen_faces(tiny_model: Path, faces: FaceSet, tmp_path: Path) -> None:
-    folder = evaluate(engine_for(tiny_model, faces, SplitPlan()), faces, "train", out=tmp_path)
+    folder = write_report(assign(engine_for(tiny_model, faces, SplitPlan()), faces, "train").evaluate(), tmp_path)
     on = read_report(folder).to_dict()["evaluated_on"]
     assert folder.name == f"{tiny_model.stem}-train"
     assert (on["part"], on["trained_on"]) == ("train", on["count"])
@@ -99,17 +101,19 @@ def test_naming_the_train_part_asks_for_seen_faces(tiny_model: Path, faces: Face
 def test_official_part_of_faces_without_usage_is_refused(tiny_model: Path, faces: FaceSet, tmp_path: Path) -> None:
     bare = face_set(faces.pixels, faces.labels, source="bare.csv")
     with pytest.raises(InputError, match=r"bare\.csv .*--protocol random"):
-        evaluate(engine_for(tiny_model, faces, SplitPlan()), bare, out=tmp_path)
+        write_report(assign(engine_for(tiny_model, faces, SplitPlan()), bare).evaluate(), tmp_path)
 
 
 def test_unknown_part_is_refused(tiny_model: Path, faces: FaceSet, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="'PrivateTest', expected one of train, validation, test"):
-        evaluate(engine_for(tiny_model, faces, SplitPlan()), faces, "PrivateTest", out=tmp_path)
+        write_report(assign(engine_for(tiny_model, faces, SplitPlan()), faces, "PrivateTest").evaluate(), tmp_path)
 
 
 def test_switching_to_kfold_takes_its_first_fold(tiny_model: Path, faces: FaceSet, tmp_path: Path) -> None:
     engine = engine_for(tiny_model, faces, SplitPlan())
-    on = read_report(evaluate(engine, faces, protocol="kfold", allow_seen=True, out=tmp_path)).to_dict()["evaluated_on"]
+    on = read_report(
+        write_report(assign(engine, faces, protocol="kfold", allow_seen=True).evaluate(), tmp_path)
+    ).to_dict()["evaluated_on"]
     assert (on["protocol"], on["fold"], on["count"]) == ("kfold", 1, 60)
 
 

@@ -6,6 +6,7 @@ says why.
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,18 +18,23 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
+from data.documents import json_schema
 from data.faceset import LABELS, FaceSet, face_set
 from data.files import write_json, write_text
 from data.splits import SplitPlan, split
 from export.contract import seal, wrap
+from inference.comparison.document import Comparison
 from inference.engine import Engine
-from inference.evaluate import assign, measure
 from inference.manifest import CONTRACT, NO_DIGEST, DataRecord, Manifest, Parity, Selection, Temperature, data_record
-from inference.report.writer import document
+from inference.measure.evaluation import assign
+from inference.report.document import Report
+from inference.report.training_result import TrainingResult
+from inference.report.writer import report_of
 from inference.results import read
+from training.run import RunRecord
 
 ROOT = Path(__file__).parents[1]
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN, SCHEMAS = Path(__file__).parent / "golden", ROOT / "docs" / "schemas"
 RESULTS = sorted((ROOT / "docs" / "results").glob("*.json"))
 # What differs from one machine, or one moment, to the next.
 VOLATILE = ("created", "engine")
@@ -97,8 +103,8 @@ def model(faces: FaceSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def golden(request: pytest.FixtureRequest) -> Any:
     """Compare a document with its golden file, or write that anew where it is asked for."""
 
-    def check(name: str, found: Any) -> None:
-        path, found = GOLDEN / name, json.loads(json.dumps(found, allow_nan=False))
+    def check(name: str, found: Any, folder: Path = GOLDEN) -> None:
+        path, found = folder / name, json.loads(json.dumps(found, allow_nan=False))
         if request.config.getoption("--rewrite-golden"):
             write_json(path, found)
         assert_same(json.loads(path.read_text()), found, name)
@@ -136,7 +142,7 @@ def test_faces_and_splits_have_the_same_fingerprints(faces: FaceSet, golden: Any
 
 def test_a_report_of_fixed_answers_is_the_same_document(faces: FaceSet, model: Path, golden: Any) -> None:
     task = assign(Engine.load(model, provider="cpu", threads=1), faces)
-    content = document(task.conclude(*measure(task.predictor, faces.pixels, task.indices, lambda _: None)))
+    content = report_of(task.evaluate(lambda _: None))
     golden("report.json", {name: value for name, value in content.to_dict().items() if name not in VOLATILE})
 
 
@@ -157,6 +163,22 @@ def test_predict_s_json_is_the_same_document(model: Path, tmp_path: Path, golden
     )
     assert done.returncode == 2, done.stderr
     golden("predict.json", json.loads(done.stdout))
+
+
+@pytest.mark.parametrize(
+    ("kind", "title"),
+    [
+        (Manifest, "The manifest of an artifact, under the metadata key ferox.manifest"),
+        (Report, "An evaluation's report.json"),
+        (Comparison, "A comparison's report.json"),
+        (TrainingResult, "A file of docs/results: a training and a report of its model"),
+        (RunRecord, "A training's run.json"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_the_published_schemas_are_those_of_the_documents(kind: type[Any], title: str, golden: Any) -> None:
+    name = re.sub(r"(?<=[a-z])([A-Z])", r"-\1", kind.__name__).lower()
+    golden(f"{name}.json", json_schema(kind, title), SCHEMAS)
 
 
 @pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)

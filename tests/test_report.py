@@ -6,7 +6,6 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,14 +16,16 @@ from data.errors import InputError
 from data.faceset import LABELS, USAGES, FaceSet, face_set
 from data.splits import SplitPlan, split
 from inference.comparison.summary import summary_table
+from inference.engine import Engine
 from inference.manifest import CONTRACT, Fidelity, Manifest, Parity, Selection, data_record
+from inference.measure.evaluation import Assignment, Evaluation, Speed
 from inference.measure.exposure import exposure, refuse_seen
 from inference.measure.metrics import summarise
-from inference.report.document import Speed
 from inference.report.page import parity_verdict
 from inference.report.plots import draw_confusion, draw_curves, draw_reliability, draw_roc
-from inference.report.writer import Evaluation, document, worst_of, write_report
+from inference.report.writer import report_of, worst_of, write_report
 from inference.text import percent
+from training.history import EpochRecord
 
 OFFICIAL, RANDOM = SplitPlan(), SplitPlan("random")
 
@@ -78,13 +79,9 @@ def evaluation(
     probabilities = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
     file = tmp_path / f"{name}.onnx"
     file.write_bytes(b"x" * 1000)
+    engine = Engine(file, manifest, session=None, threads=2)
     return Evaluation(
-        file,
-        manifest,
-        faces,
-        division,
-        part,
-        exposure(manifest, faces, indices),
+        Assignment(engine, faces, division, part, exposure(manifest, faces, indices)),
         probabilities,
         summarise(faces.labels[indices], probabilities),
         Speed("1.32.0", ("CPUExecutionProvider",), 2, 0.5, len(indices) / 0.5),
@@ -133,12 +130,12 @@ def test_report_json_follows_its_description(tmp_path: Path) -> None:
 
     content = json.loads((folder / "report.json").read_text(), parse_constant=refuse)
     assert content["report"] == 1
-    assert content["model"] == {"file": done.file.name, "bytes": 1000}
-    assert content["manifest"] == json.loads(done.manifest.to_json())
+    assert content["model"] == {"file": done.assignment.engine.path.name, "bytes": 1000}
+    assert content["manifest"] == json.loads(done.assignment.engine.manifest.to_json())
     on = content["evaluated_on"]
     assert (on["protocol"], on["part"], on["count"], on["same_faces"]) == ("official", "test", 100, True)
     assert (on["trained_on"], on["selected_on"], on["copies"]) == (0, 0, 0)
-    assert on["fingerprint"] == done.split.fingerprint
+    assert on["fingerprint"] == done.assignment.split.fingerprint
     assert content["figures"]["accuracy"] == done.summary.accuracy
     assert content["engine"]["providers"] == ["CPUExecutionProvider"]
     assert content["notes"] == []
@@ -153,10 +150,10 @@ def test_figures_can_be_recomputed_from_the_predictions(tmp_path: Path) -> None:
     probabilities = np.array([[row[label] for label in LABELS] for row in rows], np.float32)
     np.testing.assert_array_equal(probabilities, done.probabilities)
     assert summarise(labels, probabilities) == done.summary
-    assert [int(row["index"]) for row in rows] == done.indices.tolist()
+    assert [int(row["index"]) for row in rows] == done.assignment.indices.tolist()
     assert {row["usage"] for row in rows} == {USAGES[2]}
     assert all((row["label"] == row["prediction"]) == (row["correct"] == "1") for row in rows)
-    assert [int(row["row"]) for row in rows] == done.faces.records["row"][done.indices].tolist()
+    assert [int(row["row"]) for row in rows] == done.assignment.faces.records["row"][done.assignment.indices].tolist()
 
 
 def test_predictions_of_faces_without_usage_leave_it_empty(tmp_path: Path) -> None:
@@ -211,7 +208,7 @@ def test_report_that_could_not_be_finished_has_no_report_json(tmp_path: Path) ->
     [(OFFICIAL, "test", ""), (OFFICIAL, "validation", "-validation"), (RANDOM, "train", "-random-train")],
 )
 def test_folder_is_named_after_what_was_evaluated(tmp_path: Path, plan: SplitPlan, part: str, suffix: str) -> None:
-    assert evaluation(tmp_path, plan=plan, part=part).name == "cnn_1.torch.published-official" + suffix
+    assert evaluation(tmp_path, plan=plan, part=part).assignment.name == "cnn_1.torch.published-official" + suffix
 
 
 def test_undefined_figures_are_null_and_said_so(tmp_path: Path) -> None:
@@ -219,9 +216,9 @@ def test_undefined_figures_are_null_and_said_so(tmp_path: Path) -> None:
     shares = done.probabilities.copy()
     shares[:, 1] = 0
     shares /= shares.sum(axis=1, keepdims=True)
-    labels = done.faces.labels[done.indices]
+    labels = done.assignment.faces.labels[done.assignment.indices]
     done = replace(done, probabilities=shares, summary=summarise(labels, shares))
-    report = document(done)
+    report = report_of(done)
     content = report.to_dict()
     assert content["figures"]["classes"][1]["precision"] is None
     assert list(content["notes"]) == ["It never answered disgust: that precision and F1 are undefined, not 0."]
@@ -230,7 +227,7 @@ def test_undefined_figures_are_null_and_said_so(tmp_path: Path) -> None:
 
 
 def test_other_data_is_said_to_be_other_data(tmp_path: Path) -> None:
-    content = document(evaluation(tmp_path, noise(seed=1), manifest=manifest_for(noise()))).to_dict()
+    content = report_of(evaluation(tmp_path, noise(seed=1), manifest=manifest_for(noise()))).to_dict()
     on = content["evaluated_on"]
     assert (on["same_faces"], on["trained_on"], on["selected_on"], on["copies"]) == (False, None, None, None)
     assert "not the data it was trained on" in content["notes"][0]
@@ -238,17 +235,17 @@ def test_other_data_is_said_to_be_other_data(tmp_path: Path) -> None:
 
 def test_part_that_the_best_epoch_was_picked_on_is_said_to_flatter(tmp_path: Path) -> None:
     faces = noise()
-    content = document(evaluation(tmp_path, faces, RANDOM, manifest=manifest_for(faces, RANDOM))).to_dict()
+    content = report_of(evaluation(tmp_path, faces, RANDOM, manifest=manifest_for(faces, RANDOM))).to_dict()
     assert content["evaluated_on"]["selected_on"] == 60
     assert "picked on 60 of these faces" in content["notes"][0]
 
 
 def test_copies_of_training_faces_are_counted_and_left_out_of_a_second_accuracy(tmp_path: Path) -> None:
     done = evaluation(tmp_path, noise(copies=9))
-    assert done.seen.copies is not None
-    assert (done.seen.trained_on, done.seen.copies.sum()) == (0, 9)
-    content = document(done).to_dict()
-    rest = done.correct[~done.seen.copies].mean()
+    assert done.assignment.seen.copies is not None
+    assert (done.assignment.seen.trained_on, done.assignment.seen.copies.sum()) == (0, 9)
+    content = report_of(done).to_dict()
+    rest = done.correct[~done.assignment.seen.copies].mean()
     assert content["evaluated_on"]["accuracy_without_copies"] == rest
     assert percent(rest, 2) in content["notes"][0]
 
@@ -263,7 +260,7 @@ def test_report_says_what_a_lower_precision_cost(tmp_path: Path) -> None:
     faces = noise()
     cost = Fidelity(part="test", faces=100, accuracy_fp32=0.62, accuracy=0.618, agreement=0.987)
     manifest = manifest_for(faces, precision="int8", parity=Parity(passed=True, parts={"test": cost}))
-    content = document(evaluation(tmp_path, faces, manifest=manifest)).to_dict()
+    content = report_of(evaluation(tmp_path, faces, manifest=manifest)).to_dict()
     sentence = "int8 changed its answer on 1.30 % of 100 faces of the test part: accuracy 61.80 %, against 62.00 %"
     assert sentence in " ".join(content["notes"])
 
@@ -307,7 +304,7 @@ def test_mistakes_are_the_surest_first_with_their_faces(tmp_path: Path) -> None:
 
 def test_report_without_a_mistake_says_so(tmp_path: Path) -> None:
     done = evaluation(tmp_path)
-    labels = done.faces.labels[done.indices]
+    labels = done.assignment.faces.labels[done.assignment.indices]
     shares = np.eye(7, dtype=np.float32)[labels]
     done = replace(done, probabilities=shares, summary=summarise(labels, shares))
     assert "every face was answered right" in (write_report(done, tmp_path) / "report.html").read_text()
@@ -315,10 +312,10 @@ def test_report_without_a_mistake_says_so(tmp_path: Path) -> None:
 
 def test_table_puts_the_best_first_and_keeps_protocols_apart(tmp_path: Path) -> None:
     faces = noise()
-    good = document(evaluation(tmp_path, faces, name="good"))
+    good = report_of(evaluation(tmp_path, faces, name="good"))
     manifest = replace(good.manifest, model="mlp_1", precision="int8")
     bad = replace(good, figures=replace(good.figures, accuracy=0.1), manifest=manifest)
-    other = document(evaluation(tmp_path, faces, RANDOM, manifest=manifest_for(faces, RANDOM)))
+    other = report_of(evaluation(tmp_path, faces, RANDOM, manifest=manifest_for(faces, RANDOM)))
     tables = summary_table([bad, other, good]).split("\n\n")
     assert len(tables) == 2
     assert tables[0].startswith("official test part, 100 faces of noise.csv")
@@ -331,8 +328,8 @@ def test_table_puts_the_best_first_and_keeps_protocols_apart(tmp_path: Path) -> 
 
 def test_table_keeps_models_of_different_training_data_apart(tmp_path: Path) -> None:
     faces = noise()
-    own = document(evaluation(tmp_path, faces))
-    foreign = document(evaluation(tmp_path, faces, manifest=manifest_for(noise(seed=1))))
+    own = report_of(evaluation(tmp_path, faces))
+    foreign = report_of(evaluation(tmp_path, faces, manifest=manifest_for(noise(seed=1))))
     first, second = summary_table([own, foreign]).split("\n\n")
     assert "models of the" not in first
     assert "models of the official protocol on noise.csv" in second
@@ -347,9 +344,8 @@ def test_figures_are_drawn_even_where_everything_is_undefined(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("epochs", [0, 1, 5])
-def test_curves_are_drawn_for_any_number_of_epochs(tmp_path: Path, epochs: int) -> None:
-    same = {"train_accuracy": 0.5, "validation_loss": 1.0, "validation_accuracy": 0.4}
-    history = [SimpleNamespace(epoch=epoch, train_loss=1 / epoch, **same) for epoch in range(1, epochs + 1)]
+def test_curves_are_drawn_for_any_number_of_epochs(tmp_path: Path, epoch: EpochRecord, epochs: int) -> None:
+    history = [replace(epoch, epoch=number, train_loss=1 / number) for number in range(1, epochs + 1)]
     draw_curves(history, tmp_path / "curves.png")
     with Image.open(tmp_path / "curves.png") as picture:
         assert picture.format == "PNG"

@@ -28,7 +28,7 @@ from inference.report.training_result import Checkpoint, FinalFigures
 from inference.text import percent
 from training.average import STEPS_BETWEEN, AverageSchedule, load_average, save_average
 from training.epoch import batches
-from training.history import EpochFigures, read_history, write_history
+from training.history import EpochRecord, read_history, write_history
 from training.recipe import Settings, learning_rate
 from training.run import SCHEMA, Progress, RunRecord, check_file, now, write_answers, write_record
 from training.specs import model_spec
@@ -218,7 +218,7 @@ class Trainer:
         epoch = reached.epoch
         weights, logits = self._evaluated()
         figures = judge(logits, self.validation[1])
-        line = EpochFigures(
+        line = EpochRecord(
             epoch=epoch,
             learning_rate=rate,
             train_loss=reached.loss_sum / stop,
@@ -351,7 +351,7 @@ def judge(logits: NDArray[np.float32], labels: NDArray[np.uint8]) -> Judged:
     )
 
 
-def epoch_text(line: EpochFigures) -> str:
+def epoch_text(line: EpochRecord) -> str:
     """Return an epoch's figures as text for a terminal."""
     head = (
         f"epoch {line.epoch}: loss {line.train_loss:.4f}, training accuracy {percent(line.train_accuracy, 2)}, "

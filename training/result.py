@@ -10,10 +10,10 @@ from pathlib import Path
 from data.errors import InputError
 from data.files import write_json
 from inference.report.document import Report, read_report
-from inference.report.training_result import RESULT_VERSION, FinishedRun, Result, ResultEpoch
+from inference.report.training_result import RESULT_VERSION, EpochFigures, FinishedRun, TrainingResult
 from inference.results import RESULTS
 from inference.results import read as read_result
-from training.history import EpochFigures, read_history
+from training.history import EpochRecord, read_history
 from training.run import RunRecord, read_record
 
 LEFT_OUT = ("data_path", "progress", "checkpoints")
@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def result(run: Path, report: Path) -> Result:
+def result(run: Path, report: Path) -> TrainingResult:
     """Return a run's record and epochs together with one report of its model.
 
     Raises:
@@ -48,18 +48,20 @@ def result(run: Path, report: Path) -> Result:
     _check(record, evaluated, run, report)
     kept = {name: value for name, value in vars(record).items() if name not in LEFT_OUT}
     finished = FinishedRun(**kept | {"settings": record.settings.record()}, name=run.name, best=record.best)
-    return Result(result=RESULT_VERSION, run=finished, epochs=tuple(map(_epoch, read_history(run))), report=evaluated)
+    return TrainingResult(
+        result=RESULT_VERSION, run=finished, epochs=tuple(map(_epoch, read_history(run))), report=evaluated
+    )
 
 
-def _epoch(line: EpochFigures) -> ResultEpoch:
-    return ResultEpoch(**{name: value for name, value in vars(line).items() if name != "classes"})
+def _epoch(line: EpochRecord) -> EpochFigures:
+    return EpochFigures(**{name: value for name, value in vars(line).items() if name != "classes"})
 
 
-def _refuse_other(path: Path, made: Result) -> None:
+def _refuse_other(path: Path, made: TrainingResult) -> None:
     if not path.exists():
         return
     before = read_result(path)
-    found, own = before.run.best.sha256 if isinstance(before, Result) else "of no run", made.run.best.sha256
+    found, own = before.run.best.sha256 if isinstance(before, TrainingResult) else "of no run", made.run.best.sha256
     if found != own:
         raise InputError(
             f"{path} is of another run's checkpoint ({found[:12]}, this one is {own[:12]}); rename it, or export this "

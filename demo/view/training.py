@@ -18,7 +18,7 @@ from inference.measure.metrics import confusion_matrix, summarise
 from inference.report.page import image_address
 from inference.report.plots import draw_confusion, draw_curves, draw_roc
 from inference.text import percent
-from training.history import EpochFigures, read_history
+from training.history import EpochRecord, read_history
 from training.run import RunRecord, read_answers
 from training.specs import ModelSpec
 from training.weights import STATISTICS, named_layers, output_shape, parameter_count, shapes
@@ -72,7 +72,7 @@ def view(current: Current, lang: Language) -> str:
     return head + failed + figures + _classes(history[-1], lang)
 
 
-def _head(current: Current, history: Sequence[EpochFigures], lang: Language) -> str:
+def _head(current: Current, history: Sequence[EpochRecord], lang: Language) -> str:
     status = say(lang, f"status_{current.status}")
     record = current.record
     epochs = record.settings.epochs if record else 0
@@ -87,7 +87,7 @@ def _head(current: Current, history: Sequence[EpochFigures], lang: Language) -> 
     )
 
 
-def _tiles(record: RunRecord, history: Sequence[EpochFigures], lang: Language) -> str:
+def _tiles(record: RunRecord, history: Sequence[EpochRecord], lang: Language) -> str:
     last, best = history[-1], record.best
     part = last.validation_part
     tiles = [
@@ -140,7 +140,7 @@ def _drawn(draw: Callable[[Path], None]) -> str:
         return image_address(path.read_bytes())
 
 
-def _classes(last: EpochFigures, lang: Language) -> str:
+def _classes(last: EpochRecord, lang: Language) -> str:
     names = [say(lang, f"column_{name}") for name in ("class", "precision", "recall", "class_f1")]
     head = "".join(f"<th scope='col'>{name}</th>" for name in (names[0], "TP", "FP", "TN", "FN", *names[1:]))
     rows = []

@@ -9,9 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.comparison.document import Robust
 from inference.ensemble import Choice, Ensemble, mean_probabilities
+from inference.manifest import Manifest
+from inference.measure.evaluation import Answers, Assignment, Evaluation
+from inference.measure.latency import Timing
 from inference.measure.metrics import Summary, summarise
-from inference.report.writer import Answers, Evaluation, document
+from inference.report.document import Report
+from inference.report.writer import report_of
 from inference.testtime import Predictor
 
 # Settings that twins need not share, see `decisive_settings`. Patience ends a run and changes no epoch of it.
@@ -20,18 +25,40 @@ OFF: tuple[Any, ...] = (None, False, 0, "none", ())
 
 
 @dataclass(frozen=True)
-class Contender:
-    """One row of a table: one evaluation, or several whose probabilities are averaged; float32[N, 7].
+class EvaluatedModel:
+    """One model with its evaluation and report; `seconds_per_face` is what an answer costs in batches."""
 
-    `choice` holds how the members of an ensemble were picked; None where they were named by hand.
+    evaluation: Evaluation
+    report: Report
+    seconds_per_face: float
+
+    @property
+    def assignment(self) -> Assignment:
+        """The model, and the faces that it was measured on."""
+        return self.evaluation.assignment
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the artifact says of itself."""
+        return self.assignment.engine.manifest
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One row of a table: one model, or several whose probabilities are averaged; float32[N, 7].
+
+    `choice` holds how the members of an ensemble were picked; None where they were named by hand. `robustness` and
+    `timings`, of one face and of full batches, are None and empty until they are measured.
     """
 
     name: str
-    members: tuple[Evaluation, ...]
+    members: tuple[EvaluatedModel, ...]
     predictor: Predictor
     probabilities: NDArray[np.float32]
     summary: Summary
     choice: Choice | None = None
+    robustness: Robust | None = None
+    timings: tuple[Timing, ...] = ()
 
     @property
     def is_ensemble(self) -> bool:
@@ -47,17 +74,21 @@ class Contender:
     @cached_property
     def answers(self) -> Answers:
         """The answers together with the faces they were given to."""
-        first = self.members[0].answers
+        first = self.members[0].evaluation.answers
         return Answers(first.indices, first.records, self.probabilities)
 
 
 @dataclass(frozen=True)
-class Table:
-    """Contenders that may be compared: one protocol, one training set, one set of faces; best accuracy first."""
+class ContenderGroup:
+    """Contenders that may be compared: one protocol, one training set, one set of faces; best accuracy first.
+
+    `spoiled_faces` is how many faces robustness was measured on, None until it is.
+    """
 
     heading: str
     contenders: tuple[Contender, ...]
     notes: tuple[str, ...] = ()
+    spoiled_faces: int | None = None
 
     @property
     def answers(self) -> Answers:
@@ -75,43 +106,46 @@ class Table:
         return np.stack([contender.predictions for contender in self.contenders])
 
 
-def contender(evaluation: Evaluation, predictor: Predictor) -> Contender:
+def contender(evaluation: Evaluation, seconds_per_face: float) -> Contender:
     """A model, as a row of its table."""
-    return Contender(evaluation.name, (evaluation,), predictor, evaluation.probabilities, evaluation.summary)
+    task, report = evaluation.assignment, report_of(evaluation)
+    model = EvaluatedModel(evaluation, report, seconds_per_face)
+    return Contender(task.name, (model,), task.predictor, evaluation.probabilities, evaluation.summary)
 
 
 def ensemble(name: str, members: Sequence[Contender], choice: Choice | None = None) -> Contender:
     """Some models as one, as a row of their table."""
     probabilities = mean_probabilities([member.probabilities for member in members])
-    evaluations = tuple(evaluation for member in members for evaluation in member.members)
+    models = tuple(model for member in members for model in member.members)
     predictor = Ensemble(tuple(member.predictor for member in members))
-    labels = evaluations[0].faces.labels[evaluations[0].indices]
-    return Contender(name, evaluations, predictor, probabilities, summarise(labels, probabilities), choice)
+    summary = summarise(members[0].answers.records["label"], probabilities)
+    return Contender(name, models, predictor, probabilities, summary, choice)
 
 
-def tables(contenders: Sequence[Contender]) -> list[Table]:
-    """Put together what may be compared, the official protocol before others, and each table's best first."""
+def contender_groups(contenders: Sequence[Contender]) -> list[ContenderGroup]:
+    """Put together what may be compared, the official protocol before others, and each group's best first."""
     groups: dict[tuple[str, ...], list[Contender]] = {}
-    for one in contenders:
-        groups.setdefault(document(one.members[0]).table_key, []).append(one)
-    official_first = sorted(groups.values(), key=lambda group: group[0].members[0].split.plan.protocol != "official")
-    return [Table(document(group[0].members[0]).heading, ranked(group)) for group in official_first]
+    for contender in contenders:
+        groups.setdefault(contender.members[0].report.table_key, []).append(contender)
+    reports = {key: group[0].members[0].report for key, group in groups.items()}
+    official_first = sorted(groups, key=lambda key: reports[key].evaluated_on.protocol != "official")
+    return [ContenderGroup(reports[key].heading, ranked(groups[key])) for key in official_first]
 
 
 def ranked(contenders: Sequence[Contender]) -> tuple[Contender, ...]:
     """Best accuracy first."""
-    return tuple(sorted(contenders, key=lambda one: -one.summary.accuracy))
+    return tuple(sorted(contenders, key=lambda contender: -contender.summary.accuracy))
 
 
-def twins(table: Table) -> list[list[int]]:
+def twins(group: ContenderGroup) -> list[list[int]]:
     """Places of models that differ in their framework alone: one model, precision, augmentation, decisive settings."""
-    groups: dict[tuple[str, str], dict[str, int]] = {}
-    for place, one in enumerate(table.contenders):
-        if not one.is_ensemble:
-            manifest = one.members[0].manifest
-            group = groups.setdefault((document(one.members[0]).label, decisive_settings(manifest.recipe)), {})
-            group.setdefault(manifest.framework, place)
-    return [sorted(group.values()) for group in groups.values() if len(group) > 1]
+    found: dict[tuple[str, str], dict[str, int]] = {}
+    for place, contender in enumerate(group.contenders):
+        if not contender.is_ensemble:
+            model = contender.members[0]
+            alike = found.setdefault((model.report.label, decisive_settings(model.manifest.recipe)), {})
+            alike.setdefault(model.manifest.framework, place)
+    return [sorted(alike.values()) for alike in found.values() if len(alike) > 1]
 
 
 def decisive_settings(recipe: Mapping[str, Any]) -> str:

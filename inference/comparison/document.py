@@ -1,12 +1,12 @@
 """What a comparison says: the content of its `report.json`, which its page, tables and READMEs are made from.
 
-Version 1, which `comparison.schema.json` beside this module describes as a JSON Schema.
+Version 1, which `docs/schemas/comparison.json` describes as a JSON Schema.
 """
 
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Literal
 
-from data.documents import STRICT, Count, Number, Seconds, Share
+from data.documents import Count, Number, Seconds, Share, strict
 from data.errors import InputError
 from inference.measure.corruptions import Kind
 from inference.measure.curves import Coverage, without_points
@@ -206,7 +206,7 @@ class Group:
 class Comparison:
     """All groups of a comparison, and where and how long it was measured."""
 
-    __pydantic_config__: ClassVar = STRICT
+    __pydantic_config__: ClassVar = strict(comparison=VERSION)
 
     comparison: int
     created: str
@@ -220,8 +220,4 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """The comparison as plain values that strict JSON can hold; of curves, the areas alone."""
-        content = asdict(self)
-        for table in content["tables"]:
-            for row in table["rows"]:
-                row["figures"] = without_points(row["figures"])
-        return content
+        return asdict(self, dict_factory=without_points)

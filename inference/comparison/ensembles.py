@@ -1,15 +1,15 @@
 """Which ensembles join a comparison: those that people name, and those picked on the validation part alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from data.errors import InputError
-from inference.comparison.contenders import Contender, Table, ensemble, ranked
+from inference.comparison.contenders import Contender, ContenderGroup, ensemble, ranked
 from inference.comparison.progress import Meter
 from inference.ensemble import pick_greedily
-from inference.evaluate import Assignment, measure
+from inference.measure.evaluation import Assignment, measure
 from inference.measure.exposure import exposure
 
 MIN_MEMBERS = 2
@@ -46,51 +46,44 @@ def _report_name(given: str, tasks: Sequence[Assignment]) -> str:
 
 
 def with_ensembles(
-    tables: Sequence[Table],
-    tasks: Mapping[str, Assignment],
-    costs: Mapping[str, float],
-    wanted: Sequence[Sequence[str]],
-    meter: Meter,
-) -> list[Table]:
-    """Add to each table its ensembles.
+    groups: Sequence[ContenderGroup], wanted: Sequence[Sequence[str]], meter: Meter
+) -> list[ContenderGroup]:
+    """Add to each group its ensembles.
 
     Args:
-        tables: the models, side by side.
-        tasks: what each model was measured on, by its name.
-        costs: the seconds that a face costs each.
-        wanted: the names of each ensemble's models; none for a greedy pick in every table.
+        groups: the models, side by side.
+        wanted: the names of each ensemble's models; none for a greedy pick in every group.
         meter: is told what is done.
     """
-    models = {one.name: one for table in tables for one in table.contenders}
+    models = {model.name: model for group in groups for model in group.contenders}
     by_hand = enumerate((names for names in wanted if names), 1)
-    together = [ensemble(f"ensemble-{number}", [models[name] for name in names]) for number, names in by_hand]
+    named = [ensemble(f"ensemble-{number}", [models[name] for name in names]) for number, names in by_hand]
     found = []
-    for number, table in enumerate(tables, 1):
-        own = {one.name for one in table.contenders}
-        added = [one for one in together if one.members[0].name in own]
+    for number, group in enumerate(groups, 1):
+        names_here = {model.name for model in group.contenders}
+        added = [together for together in named if together.members[0].assignment.name in names_here]
         notes: tuple[str, ...] = ()
         if any(not names for names in wanted):
-            picked, note = _picked(table, tasks, costs, f"ensemble-picked-{number}", meter)
+            picked, note = _picked(group, f"ensemble-picked-{number}", meter)
             added, notes = added + picked, (note,)
-        found.append(replace(table, contenders=ranked([*table.contenders, *added]), notes=notes))
+        found.append(replace(group, contenders=ranked([*group.contenders, *added]), notes=notes))
     return found
 
 
-def _picked(
-    table: Table, tasks: Mapping[str, Assignment], costs: Mapping[str, float], name: str, meter: Meter
-) -> tuple[list[Contender], str]:
+def _picked(group: ContenderGroup, name: str, meter: Meter) -> tuple[list[Contender], str]:
     """The greedy ensemble, none where there may not or need not be one, and what is to be said of it."""
-    own = [tasks[one.name] for one in table.contenders]
-    if (reason := _no_validation(own)) is not None:
+    models = [contender.members[0] for contender in group.contenders]
+    tasks = [model.assignment for model in models]
+    if (reason := _no_validation(tasks)) is not None:
         return [], f"No ensemble was picked: {reason}"
     answers = []
-    for task in own:
+    for task, model in zip(tasks, models, strict=True):
         meter.stage(f"validating {task.engine.path.stem}")
-        count = meter.counter(costs[task.name])
+        count = meter.counter(model.seconds_per_face)
         answers.append(measure(task.predictor, task.faces.pixels, task.split.validation, count)[0])
-    labels = own[0].faces.labels[own[0].split.validation].astype(np.int64)
+    labels = tasks[0].faces.labels[tasks[0].split.validation].astype(np.int64)
     choice = pick_greedily(labels, answers)
-    members = [table.contenders[place] for place in choice.places]
+    members = [group.contenders[place] for place in choice.places]
     if len(members) < MIN_MEMBERS:
         return [], f"No ensemble was picked: on the validation part nothing improves on {members[0].name} alone."
     words = " + ".join(member.name for member in members)

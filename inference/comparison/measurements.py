@@ -1,63 +1,44 @@
 """What a comparison measures besides the answers to its faces: robustness and latency, each model once."""
 
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.comparison.contenders import Contender, Table
+from inference.comparison.contenders import ContenderGroup
 from inference.comparison.document import Robust
 from inference.comparison.progress import Meter
 from inference.ensemble import mean_probabilities
-from inference.evaluate import Assignment
 from inference.measure import robustness
-from inference.measure.latency import Plan, Timing, interleaved
+from inference.measure.latency import Plan, interleaved
 
 
-def _load() -> float | None:
-    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+def with_robustness(groups: Sequence[ContenderGroup], meter: Meter) -> list[ContenderGroup]:
+    """Measure every contender on spoiled faces of its group; models that answer identically are run once."""
+    return [_on_spoiled_faces(group, meter) for group in groups]
 
 
-@dataclass
-class Measured:
-    """All measurements by contender: its task, what a face costs it in seconds, and the rest where it was asked for.
-
-    `evaluation_seconds` is the wall time from loading the models to the last of their reports, `engine_seconds` what
-    the engines took of it; `load` is the mean number of processes that wanted a processor in the minute before all.
-    """
-
-    tasks: dict[str, Assignment] = field(default_factory=dict)
-    costs: dict[str, float] = field(default_factory=dict)
-    engine_seconds: float = 0.0
-    evaluation_seconds: float = 0.0
-    robust: dict[str, Robust] = field(default_factory=dict)
-    robust_faces: dict[str, int] = field(default_factory=dict)
-    timings: dict[str, tuple[Timing, ...]] = field(default_factory=dict)
-    load: float | None = field(default_factory=_load)
-
-
-def measure_robustness(tables: Sequence[Table], measured: Measured, meter: Meter) -> None:
-    """Measure every contender on spoiled faces of its table; models that answer identically are run once."""
-    for table in tables:
-        answers = table.answers
-        chosen = robustness.stratified(answers.records["label"])
-        records = answers.records[chosen]
-        spoiled = robustness.spoil(np.ascontiguousarray(records["pixels"]), records["label"])
-        said: dict[str, NDArray[np.float32]] = {}
-        first: dict[bytes, str] = {}
-        for one in (one for one in table.contenders if not one.is_ensemble):
-            twin = first.setdefault(one.probabilities.tobytes(), one.name)
-            if twin == one.name:
-                meter.stage(f"spoiled faces: {one.name}")
-                said[one.name] = robustness.answers(one.predictor, spoiled, meter.counter(measured.costs[one.name]))
-            said[one.name] = said[twin]
-            measured.robust[one.name] = _robust(spoiled, said[one.name], None if twin == one.name else twin)
-        for one in (one for one in table.contenders if one.is_ensemble):
-            together = mean_probabilities([said[member.name] for member in one.members])
-            measured.robust[one.name] = _robust(spoiled, together, None)
-        measured.robust_faces[table.heading] = len(chosen)
+def _on_spoiled_faces(group: ContenderGroup, meter: Meter) -> ContenderGroup:
+    chosen = robustness.stratified(group.answers.records["label"])
+    records = group.answers.records[chosen]
+    spoiled = robustness.spoil(np.ascontiguousarray(records["pixels"]), records["label"])
+    answers: dict[str, NDArray[np.float32]] = {}
+    first: dict[bytes, str] = {}
+    found: dict[str, Robust] = {}
+    for model in (contender for contender in group.contenders if not contender.is_ensemble):
+        twin = first.setdefault(model.probabilities.tobytes(), model.name)
+        if twin == model.name:
+            meter.stage(f"spoiled faces: {model.name}")
+            count = meter.counter(model.members[0].seconds_per_face)
+            answers[model.name] = robustness.answers(model.predictor, spoiled, count)
+        answers[model.name] = answers[twin]
+        found[model.name] = _robust(spoiled, answers[model.name], None if twin == model.name else twin)
+    for ensemble in (contender for contender in group.contenders if contender.is_ensemble):
+        together = mean_probabilities([answers[model.assignment.name] for model in ensemble.members])
+        found[ensemble.name] = _robust(spoiled, together, None)
+    measured = tuple(replace(contender, robustness=found[contender.name]) for contender in group.contenders)
+    return replace(group, contenders=measured, spoiled_faces=len(chosen))
 
 
 def _robust(spoiled: robustness.Spoiled, probabilities: NDArray[np.float32], same_as: str | None) -> Robust:
@@ -65,11 +46,13 @@ def _robust(spoiled: robustness.Spoiled, probabilities: NDArray[np.float32], sam
     return Robust(clean, tuple(others), same_as)
 
 
-def measure_latency(tables: Sequence[Table], measured: Measured, plans: Sequence[Plan], meter: Meter) -> None:
-    """Time the contenders of all tables by turns, on faces of the first one."""
+def with_latency(groups: Sequence[ContenderGroup], plans: Sequence[Plan], meter: Meter) -> list[ContenderGroup]:
+    """Time the contenders of all groups by turns, by each plan, on faces of the first group."""
     meter.stage("timing")
-    contenders: list[Contender] = [one for table in tables for one in table.contenders]
-    pixels = tables[0].answers.records["pixels"]
-    timings = [interleaved([one.predictor for one in contenders], pixels, plan, meter.advance) for plan in plans]
-    for place, one in enumerate(contenders):
-        measured.timings[one.name] = tuple(timing[place] for timing in timings)
+    predictors = [contender.predictor for group in groups for contender in group.contenders]
+    pixels = groups[0].answers.records["pixels"]
+    timings = zip(*(interleaved(predictors, pixels, plan, meter.advance) for plan in plans), strict=True)
+    return [
+        replace(group, contenders=tuple(replace(one, timings=next(timings)) for one in group.contenders))
+        for group in groups
+    ]

@@ -7,7 +7,7 @@ import numpy as np
 
 from data.faceset import LABELS
 from inference.comparison.charts import reliability_chart, roc_chart, roc_path, series
-from inference.comparison.contenders import Contender, Table
+from inference.comparison.contenders import Contender, ContenderGroup
 from inference.comparison.document import Group, Row
 from inference.comparison.markup import card, heads, legend, swatch, table
 from inference.report.page import face_image, mistake_figures
@@ -19,7 +19,7 @@ HARD_FACES, MISTAKES = 18, 12
 STEP = 2
 
 
-def curves_by_class(number: int, record: Group, compared: Table) -> str:
+def curves_by_class(number: int, record: Group, compared: ContenderGroup) -> str:
     """All models' ROC curves of each class, and the paths that the models' own figures use again."""
     paths, charts = [], []
     for label, curves in enumerate(zip(*(one.summary.roc for one in compared.contenders), strict=True)):
@@ -43,7 +43,7 @@ def curves_by_class(number: int, record: Group, compared: Table) -> str:
     )
 
 
-def models(number: int, record: Group, compared: Table) -> str:
+def models(number: int, record: Group, compared: ContenderGroup) -> str:
     """Each model by itself: confusion, ROC curves, reliability, and its most confident mistakes."""
     rows = zip(record.rows, compared.contenders, strict=True)
     return card(
@@ -98,7 +98,7 @@ def _confusion_cell(count: int, share: float) -> str:
     return f"<td{high} style='--share:{100 * share:.0f}'>{100 * share:.0f}<small>{count:,}</small></td>"
 
 
-def hardest_faces(record: Group, compared: Table) -> str:
+def hardest_faces(record: Group, compared: ContenderGroup) -> str:
     """The faces to whose truth the models together gave least, with what each of them said."""
     rows = zip(record.rows, compared.contenders, strict=True)
     singles = [(row, one) for row, one in rows if not one.is_ensemble]
@@ -116,7 +116,7 @@ def hardest_faces(record: Group, compared: Table) -> str:
     )
 
 
-def _hard_face(compared: Table, face: int, singles: Sequence[tuple[Row, Contender]]) -> str:
+def _hard_face(compared: ContenderGroup, face: int, singles: Sequence[tuple[Row, Contender]]) -> str:
     records = compared.answers.records
     truth = LABELS[records["label"][face]]
     guesses = [LABELS[one.predictions[face]] for _, one in singles]

@@ -9,7 +9,7 @@ from pathlib import Path
 from string import Template
 
 from inference.comparison.charts import COLOURS, Bubble, coverage_chart, pareto_chart, series
-from inference.comparison.contenders import Table
+from inference.comparison.contenders import ContenderGroup
 from inference.comparison.document import Comparison, Group
 from inference.comparison.markup import card, legend
 from inference.comparison.method import method
@@ -24,7 +24,7 @@ from inference.text import threads
 TEMPLATE = Path(__file__).with_name("compare.html")
 
 
-def render_comparison(content: Comparison, tables: Sequence[Table]) -> str:
+def render_comparison(content: Comparison, tables: Sequence[ContenderGroup]) -> str:
     """Fill the page from a comparison's `report.json` and the tables it was made from."""
     groups = enumerate(zip(content.tables, tables, strict=True), 1)
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
@@ -52,7 +52,7 @@ def _contents(records: Sequence[Group]) -> str:
     return card("Tables", hint, f"<nav class='toc' aria-label='tables'>{''.join(links)}</nav>")
 
 
-def _group(number: int, record: Group, compared: Table) -> str:
+def _group(number: int, record: Group, compared: ContenderGroup) -> str:
     parts = (
         verdict_card(record),
         note_list(_notes(record)),
@@ -101,7 +101,7 @@ def _pareto(record: Group) -> str:
     )
 
 
-def _coverage(record: Group, compared: Table) -> str:
+def _coverage(record: Group, compared: ContenderGroup) -> str:
     lines = []
     for place, (row, one) in enumerate(zip(record.rows, compared.contenders, strict=True)):
         points = risk_coverage(one.probabilities.max(axis=1).astype(float), one.predictions == compared.labels)

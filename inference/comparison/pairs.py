@@ -6,7 +6,7 @@ from html import escape
 import numpy as np
 
 from data.faceset import LABELS
-from inference.comparison.contenders import Table, twins
+from inference.comparison.contenders import ContenderGroup, twins
 from inference.comparison.document import Group, PairRow, TwinPair, Twins
 from inference.comparison.markup import card, heads, table, who
 from inference.report.page import face_image
@@ -81,7 +81,7 @@ def _pair_row(pair: PairRow) -> str:
     return f"<tr><th scope='row'>{escape(pair.first)}</th><td class='text'>{escape(pair.second)}</td>{figures}</tr>"
 
 
-def twins_card(record: Group, compared: Table) -> str:
+def twins_card(record: Group, compared: ContenderGroup) -> str:
     """How far one model's twins from several frameworks agree, and the faces on which they do not."""
     groups = zip(record.twins, twins(compared), strict=True)
     body = "".join(_group(found, compared, group) for found, group in groups)
@@ -93,7 +93,7 @@ def twins_card(record: Group, compared: Table) -> str:
     )
 
 
-def _group(found: Twins, compared: Table, group: Sequence[int]) -> str:
+def _group(found: Twins, compared: ContenderGroup, group: Sequence[int]) -> str:
     framework = dict(zip(found.members, found.frameworks, strict=True))
     said = [_agreement(pair, framework) for pair in found.pairs]
     said.append(f"{found.disagreements:,} faces on which they disagree, all listed in {found.file}")
@@ -108,7 +108,7 @@ def _agreement(pair: TwinPair, framework: Mapping[str, str]) -> str:
     return f"{both}: kappa {or_dash(pair.kappa, '.3f')}, agree on {percent(pair.agreement, 1)}"
 
 
-def _disagreements(compared: Table, group: Sequence[int]) -> str:
+def _disagreements(compared: ContenderGroup, group: Sequence[int]) -> str:
     members = [compared.contenders[place] for place in group]
     predictions = np.stack([one.predictions for one in members])
     confidence = np.stack([one.probabilities.max(axis=1) for one in members]).min(axis=0)

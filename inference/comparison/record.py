@@ -1,4 +1,4 @@
-"""What a comparison leaves behind for programs; `docs/report-schema.md` and `comparison.schema.json` describe it."""
+"""What a comparison leaves behind for programs; `docs/reports.md` describes it."""
 
 import csv
 import io
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from data.faceset import LABELS
 from data.files import remove_temporaries, write_json, write_text
-from inference.comparison.contenders import Contender, Table, twins
+from inference.comparison.contenders import Contender, ContenderGroup, twins
 from inference.comparison.document import (
     VERSION,
     Comparison,
@@ -22,21 +22,26 @@ from inference.comparison.document import (
     TwinPair,
     Twins,
 )
-from inference.comparison.measurements import Measured
 from inference.comparison.row import row
 from inference.machine import available_cpus, processor_name
 from inference.measure.corruptions import STRENGTHS, UNITS
 from inference.measure.paired import Pair, pairs
 from inference.measure.robustness import CONDITIONS, SEED
 from inference.report.document import REPORT_FILE
-from inference.report.writer import PREDICTIONS_FILE, document, predictions_table
+from inference.report.writer import PREDICTIONS_FILE, predictions_table
 
 PAGE_FILE = "compare.html"
 
 
-def comparison(tables: Sequence[Table], measured: Measured) -> Comparison:
-    """What a comparison of `tables` says."""
-    first = tables[0].contenders[0].members[0].speed
+def comparison(groups: Sequence[ContenderGroup], seconds: ComparisonSeconds, load: float | None) -> Comparison:
+    """What a comparison of `groups` says.
+
+    Args:
+        groups: all contenders, with what was measured of them.
+        seconds: what the evaluations took.
+        load: the mean number of processes that wanted a processor in the minute before all, None where unknown.
+    """
+    first = groups[0].contenders[0].members[0].evaluation.speed
     return Comparison(
         comparison=VERSION,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -46,74 +51,74 @@ def comparison(tables: Sequence[Table], measured: Measured) -> Comparison:
             threads=first.threads,
             providers=first.providers,
             onnxruntime=first.onnxruntime,
-            load=measured.load,
+            load=load,
         ),
-        seconds=ComparisonSeconds(measured.evaluation_seconds, measured.engine_seconds),
-        tables=tuple(_group(table, measured, number) for number, table in enumerate(tables, 1)),
+        seconds=seconds,
+        tables=tuple(_group(group, number) for number, group in enumerate(groups, 1)),
     )
 
 
-def write_comparison(content: Comparison, tables: Sequence[Table], page: str, folder: Path) -> Path:
+def write_comparison(content: Comparison, groups: Sequence[ContenderGroup], page: str, folder: Path) -> Path:
     """Write a comparison's folder, its `report.json` last, and return it."""
     folder.mkdir(parents=True, exist_ok=True)
     remove_temporaries(folder)
     (folder / REPORT_FILE).unlink(missing_ok=True)
-    for table, record in zip(tables, content.tables, strict=True):
-        for one in (one for one in table.contenders if one.is_ensemble):
-            write_text(folder / one.name / PREDICTIONS_FILE, predictions_table(one.answers))
-        for group, found in zip(twins(table), record.twins, strict=True):
-            write_text(folder / found.file, disagreements_table(table, group))
+    for group, record in zip(groups, content.tables, strict=True):
+        for ensemble in (contender for contender in group.contenders if contender.is_ensemble):
+            write_text(folder / ensemble.name / PREDICTIONS_FILE, predictions_table(ensemble.answers))
+        for places, found in zip(twins(group), record.twins, strict=True):
+            write_text(folder / found.file, disagreements_table(group, places))
     write_text(folder / PAGE_FILE, page)
     write_json(folder / REPORT_FILE, content.to_dict())
     return folder
 
 
-def disagreements_table(table: Table, group: Sequence[int]) -> str:
-    """The faces on which twins disagree, as CSV: index, row, truth, and what each answered."""
+def disagreements_table(group: ContenderGroup, places: Sequence[int]) -> str:
+    """The faces on which twins, at `places`, disagree, as CSV: index, row, truth, and what each answered."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["index", "row", "label", *(table.contenders[place].name for place in group)])
-    answers, predictions = table.answers, table.predictions[list(group)]
-    for place in (predictions != predictions[0]).any(axis=0).nonzero()[0].tolist():
-        said = [LABELS[guess] for guess in predictions[:, place].tolist()]
-        record = answers.records[place]
-        rows.writerow([answers.indices[place], record["row"], LABELS[record["label"]], *said])
+    rows.writerow(["index", "row", "label", *(group.contenders[place].name for place in places)])
+    answers, predictions = group.answers, group.predictions[list(places)]
+    for face in (predictions != predictions[0]).any(axis=0).nonzero()[0].tolist():
+        said = [LABELS[guess] for guess in predictions[:, face].tolist()]
+        record = answers.records[face]
+        rows.writerow([answers.indices[face], record["row"], LABELS[record["label"]], *said])
     return text.getvalue()
 
 
-def _group(table: Table, measured: Measured, number: int) -> Group:
-    first = document(table.contenders[0].members[0])
-    on, own = first.evaluated_on, first.manifest.data
-    compared = pairs(table.labels, table.predictions)
-    names = [one.name for one in table.contenders]
+def _group(group: ContenderGroup, number: int) -> Group:
+    first = group.contenders[0].members[0].report
+    on, trained_on = first.evaluated_on, first.manifest.data
+    compared = pairs(group.labels, group.predictions)
+    names = [contender.name for contender in group.contenders]
     return Group(
-        heading=table.heading,
+        heading=group.heading,
         protocol=on.protocol,
         part=on.part,
         source=on.source,
         faces=on.count,
         fingerprint=on.fingerprint,
-        trained_protocol=own.protocol,
-        trained_fingerprint=own.fingerprint,
-        notes=table.notes,
-        pick=pick(table, compared),
-        rows=tuple(row(one, measured) for one in table.contenders),
+        trained_protocol=trained_on.protocol,
+        trained_fingerprint=trained_on.fingerprint,
+        notes=group.notes,
+        pick=pick(group, compared),
+        rows=tuple(map(row, group.contenders)),
         pairs=tuple(_pair(names, pair) for pair in compared),
         twins=tuple(
-            _twins(table, group, compared, f"disagreements-{number}-{place}.csv")
-            for place, group in enumerate(twins(table), 1)
+            _twins(group, places, compared, f"disagreements-{number}-{place}.csv")
+            for place, places in enumerate(twins(group), 1)
         ),
-        robustness=_spoiling(measured.robust_faces.get(table.heading)),
+        robustness=_spoiling(group.spoiled_faces),
     )
 
 
-def pick(table: Table, compared: Sequence[Pair]) -> Pick | None:
+def pick(group: ContenderGroup, compared: Sequence[Pair]) -> Pick | None:
     """The contender with the best accuracy on the validation part, and those that the test part cannot tell from it.
 
     None where no contender was selected on a part other than the one it is tested on. Models of lower precision have
     the validation figure that their export measured; those under test-time augmentation have none of their own.
     """
-    validated = {place: _validated(one) for place, one in enumerate(table.contenders)}
+    validated = {place: _validated(contender) for place, contender in enumerate(group.contenders)}
     figures = {place: accuracy for place, accuracy in validated.items() if accuracy is not None}
     if not figures:
         return None
@@ -123,7 +128,7 @@ def pick(table: Table, compared: Sequence[Pair]) -> Pick | None:
         for pair in compared
         if best in (pair.first, pair.second) and not pair.differs
     ]
-    names = [one.name for one in table.contenders]
+    names = [contender.name for contender in group.contenders]
     return Pick(
         name=names[best],
         validation_accuracy=figures[best],
@@ -131,13 +136,13 @@ def pick(table: Table, compared: Sequence[Pair]) -> Pick | None:
     )
 
 
-def _validated(one: Contender) -> float | None:
-    if one.choice is not None:
-        return one.choice.accuracies[-1]
-    evaluation = one.members[0]
-    manifest, selection = evaluation.manifest, evaluation.manifest.selection
-    untouched = selection.part == "validation" and not evaluation.seen.selected_on
-    if one.is_ensemble or evaluation.augmentation != "none" or not untouched:
+def _validated(contender: Contender) -> float | None:
+    if contender.choice is not None:
+        return contender.choice.accuracies[-1]
+    task, manifest = contender.members[0].assignment, contender.members[0].manifest
+    selection = manifest.selection
+    untouched = selection.part == "validation" and not task.seen.selected_on
+    if contender.is_ensemble or task.augmentation != "none" or not untouched:
         return None
     if manifest.precision == "fp32":
         return selection.accuracy
@@ -162,23 +167,24 @@ def _pair(names: Sequence[str], pair: Pair) -> PairRow:
     )
 
 
-def _twins(table: Table, group: Sequence[int], compared: Sequence[Pair], file: str) -> Twins:
-    names = [one.name for one in table.contenders]
-    predictions = table.predictions[list(group)]
+def _twins(group: ContenderGroup, places: Sequence[int], compared: Sequence[Pair], file: str) -> Twins:
+    names = [contender.name for contender in group.contenders]
+    models = [group.contenders[place].members[0] for place in places]
+    predictions = group.predictions[list(places)]
     return Twins(
-        model=document(table.contenders[group[0]].members[0]).label,
-        members=tuple(names[place] for place in group),
-        frameworks=tuple(table.contenders[place].members[0].manifest.framework for place in group),
+        model=models[0].report.label,
+        members=tuple(names[place] for place in places),
+        frameworks=tuple(model.manifest.framework for model in models),
         pairs=tuple(
             TwinPair(
                 first=names[pair.first],
                 second=names[pair.second],
                 kappa=pair.kappa,
                 agreement=pair.agreement,
-                identical=_identical(table.contenders[pair.first], table.contenders[pair.second]),
+                identical=_identical(group.contenders[pair.first], group.contenders[pair.second]),
             )
             for pair in compared
-            if pair.first in group and pair.second in group
+            if pair.first in places and pair.second in places
         ),
         disagreements=int((predictions != predictions[0]).any(axis=0).sum()),
         file=file,

@@ -4,24 +4,23 @@ from collections.abc import Iterable, Sequence
 
 from inference.comparison.contenders import Contender
 from inference.comparison.document import Row, Selected
-from inference.comparison.measurements import Measured
 from inference.manifest import Selection
 from inference.measure.curves import coverage
 from inference.report.document import Report
-from inference.report.writer import PREDICTIONS_FILE, document, notes
+from inference.report.writer import PREDICTIONS_FILE, notes
 
 
-def row(one: Contender, measured: Measured) -> Row:
+def row(one: Contender) -> Row:
     """The record of a contender, with what was measured of it; None where it was not."""
-    reports = [document(member) for member in one.members]
+    reports = [model.report for model in one.members]
     manifests = [report.manifest for report in reports]
-    single, batch = measured.timings.get(one.name, (None, None))
+    single, batch = one.timings or (None, None)
     confidences, right = one.probabilities.max(axis=1).astype(float), one.predictions == one.answers.records["label"]
     return Row(
         name=one.name,
         label=_label(one, reports),
         kind="ensemble" if one.is_ensemble else "model",
-        members=tuple(member.name for member in one.members),
+        members=tuple(report.name for report in reports),
         predictions=f"{'' if one.is_ensemble else '../'}{one.name}/{PREDICTIONS_FILE}",
         framework=_together(manifest.framework for manifest in manifests),
         model=_together(manifest.model for manifest in manifests),
@@ -37,7 +36,7 @@ def row(one: Contender, measured: Measured) -> Row:
         coverage=coverage(confidences, right),
         latency=single,
         throughput=batch,
-        robustness=measured.robust.get(one.name),
+        robustness=one.robustness,
         notes=tuple(_notes(one, reports)),
     )
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from data.documents import Count, Share
+
 CALIBRATION_BINS = 15
 ROC_POINTS = 200
 THRESHOLDS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
@@ -21,28 +23,28 @@ class RocCurve:
     """
 
     name: str
-    points: tuple[tuple[float, float], ...] = ()
-    auc: float | None = None
+    points: tuple[tuple[Share, Share], ...] = ()
+    auc: Share | None = None
 
 
 @dataclass(frozen=True)
 class CalibrationBin:
     """Faces whose confidence lies in (lower, upper]: how sure the model was and how often it was right."""
 
-    lower: float
-    upper: float
-    faces: int
-    confidence: float | None
-    accuracy: float | None
+    lower: Share
+    upper: Share
+    faces: Count
+    confidence: Share | None
+    accuracy: Share | None
 
 
 @dataclass(frozen=True)
 class Coverage:
     """The faces answered at a threshold, those at least so confident: their share, and how often they are right."""
 
-    threshold: float
-    coverage: float
-    accuracy: float | None
+    threshold: Share
+    coverage: Share
+    accuracy: Share | None
 
 
 def roc(name: str, positive: NDArray[np.bool_], scores: NDArray[np.float64]) -> RocCurve:
@@ -120,14 +122,9 @@ def risk_coverage(confidences: NDArray[np.float64], right: NDArray[np.bool_]) ->
     return _points(share[kept], accuracy[kept])
 
 
-def without_points(figures: dict[str, Any]) -> dict[str, Any]:
-    """A summary's plain values (`Summary.to_dict`) without the points of its curves, which are most of them."""
-
-    def bare(curve: dict[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in curve.items() if name != "points"}
-
-    curves = {"roc": [bare(curve) for curve in figures["roc"]]}
-    return figures | curves | {name: bare(figures[name]) for name in ("micro_roc", "macro_roc")}
+def without_points(fields: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Leave out the points of curves, which are most of a document: a `dict_factory` of `dataclasses.asdict`."""
+    return {name: value for name, value in fields if name != "points"}
 
 
 def _points(false_rate: NDArray[np.float64], true_rate: NDArray[np.float64]) -> tuple[tuple[float, float], ...]:

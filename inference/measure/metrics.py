@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from data.documents import Count, Number, Share
 from data.errors import InputError
 from data.faceset import LABELS
 from inference.measure.curves import (
@@ -31,16 +32,16 @@ class ClassFigures:
     """One class against the rest; every figure is from 0 to 1, or None where it is 0/0."""
 
     label: str
-    tp: int
-    fp: int
-    tn: int
-    fn: int
-    accuracy: float | None
-    precision: float | None
-    recall: float | None
-    specificity: float | None
-    f1: float | None
-    support: int
+    tp: Count
+    fp: Count
+    tn: Count
+    fn: Count
+    accuracy: Share | None
+    precision: Share | None
+    recall: Share | None
+    specificity: Share | None
+    f1: Share | None
+    support: Count
 
     @classmethod
     def from_counts(cls, label: str, *, tp: int, fp: int, tn: int, fn: int) -> "ClassFigures":
@@ -61,8 +62,8 @@ class ClassFigures:
 class Mean:
     """A mean over the classes in which the figure is defined; `classes` says how many those are."""
 
-    value: float | None
-    classes: int
+    value: Share | None
+    classes: Count
 
 
 @dataclass(frozen=True)
@@ -83,16 +84,16 @@ class Summary:
     of all 7 N yes-or-no decisions together; the area of `macro_roc` is the mean of the defined areas.
     """
 
-    faces: int
-    correct: int
-    accuracy: float
-    interval: tuple[float, float]
-    confusion: tuple[tuple[int, ...], ...]
+    faces: Number
+    correct: Count
+    accuracy: Share
+    interval: tuple[Share, Share]
+    confusion: tuple[tuple[Count, ...], ...]
     classes: tuple[ClassFigures, ...]
     macro: Averages
     weighted: Averages
     log_loss: float
-    calibration_error: float
+    calibration_error: Share
     calibration: tuple[CalibrationBin, ...]
     roc: tuple[RocCurve, ...]
     micro_roc: RocCurve

@@ -1,15 +1,16 @@
 """What an evaluation says: the content of `report.json`, and what tables and headings take from it.
 
-Version 1, which `report.schema.json` beside this module describes as a JSON Schema.
+Version 1, which `docs/schemas/report.json` describes as a JSON Schema.
 """
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from data.documents import STRICT, Count, Number, Seconds, Share, read_document
+from data.documents import Count, Number, Share, read_document, strict
 from data.errors import InputError, printable
 from inference.manifest import DataRecord, Manifest
+from inference.measure.evaluation import Speed, scope
 from inference.measure.metrics import Summary
 
 VERSION = 1
@@ -58,22 +59,11 @@ class EvaluatedOn(DataRecord):
         return scope(self.protocol, self.part)
 
 
-@dataclass(frozen=True)
-class Speed:
-    """How the engine ran: its version, where, and for how long over all faces (wall time, warmed up)."""
-
-    onnxruntime: str
-    providers: tuple[str, ...]
-    threads: Number | None
-    seconds: Seconds
-    images_per_second: Seconds
-
-
 @dataclass(frozen=True, kw_only=True)
 class Report:
     """An evaluation: of what, what the artifact says of itself, its figures, and sentences that qualify them."""
 
-    __pydantic_config__: ClassVar = STRICT
+    __pydantic_config__: ClassVar = strict(report=VERSION)
 
     report: int
     created: str
@@ -133,11 +123,6 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """The report as plain values that strict JSON can hold."""
         return asdict(self)
-
-
-def scope(protocol: str, part: str) -> str:
-    """Faces in words: `official test part`."""
-    return f"{protocol} {part} part"
 
 
 def read_report(folder: Path) -> Report:

@@ -7,7 +7,7 @@ which leaks figures in a long run and is not safe in the threads of a server.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -20,6 +20,7 @@ from data.faceset import LABELS
 from data.files import whole_file
 from inference.measure.curves import RocCurve
 from inference.measure.metrics import Summary
+from inference.report.training_result import EpochFigures
 from inference.text import percent
 
 DPI = 150
@@ -83,31 +84,7 @@ def draw_reliability(summary: Summary, path: Path, title: str) -> None:
         lower.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
 
 
-class Epoch(Protocol):
-    """What a curve is drawn from; accuracies are from 0 to 1."""
-
-    @property
-    def epoch(self) -> int:
-        """From 1."""
-
-    @property
-    def train_loss(self) -> float:
-        """In nats, a mean over the training faces as they were shown."""
-
-    @property
-    def train_accuracy(self) -> float:
-        """A share of the training faces as they were shown."""
-
-    @property
-    def validation_loss(self) -> float:
-        """In nats, a mean over the part that is measured after each epoch."""
-
-    @property
-    def validation_accuracy(self) -> float:
-        """A share of the part that is measured after each epoch."""
-
-
-def draw_curves(history: Sequence[Epoch], path: Path, title: str = "Training") -> None:
+def draw_curves(history: Sequence[EpochFigures], path: Path, title: str = "Training") -> None:
     """Draw loss and accuracy by epoch to a PNG, with the first epoch of the best validation accuracy marked."""
     best = max(history, key=lambda epoch: epoch.validation_accuracy) if history else None
     with _figure(path, title, (9.6, 4.2)) as figure:
@@ -128,7 +105,7 @@ def draw_curves(history: Sequence[Epoch], path: Path, title: str = "Training") -
             _legend(axes, "best" if name == "loss" else "lower right")
 
 
-def _draw_history(axes: Axes, history: Sequence[Epoch], name: str) -> None:
+def _draw_history(axes: Axes, history: Sequence[EpochFigures], name: str) -> None:
     epochs = [epoch.epoch for epoch in history]
     for part, colour in (("train", BLUE), ("validation", RED)):
         values = [getattr(epoch, f"{part}_{name}") for epoch in history]

@@ -1,12 +1,12 @@
 """What a training came to, as one file of `docs/results`: its run, its epochs, and a report of the exported model.
 
-`python -m training result` makes it; version 1 is described in `docs/report-schema.md`.
+`python -m training result` makes it; version 1 is described in `docs/reports.md`.
 """
 
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Literal
 
-from data.documents import STRICT, Count, Number, Seconds, Share
+from data.documents import Count, Number, Seconds, Share, strict
 from data.errors import InputError
 from inference.manifest import DataRecord, Setting
 from inference.measure.curves import without_points
@@ -87,8 +87,12 @@ class FinishedRun:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResultEpoch:
-    """One epoch's figures; see `training.history.EpochFigures`."""
+class EpochFigures:
+    """One epoch's figures: of training faces as they were shown, and of the part that the best epoch is picked on.
+
+    `learning_rate` is that of its first step, losses are mean cross-entropies in nats, accuracies from 0 to 1.
+    `validation_part` is `validation`, or `test` where the protocol has no validation part.
+    """
 
     epoch: Number
     learning_rate: float
@@ -102,14 +106,14 @@ class ResultEpoch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
+class TrainingResult:
     """A training and a report of its model, which belong together."""
 
-    __pydantic_config__: ClassVar = STRICT
+    __pydantic_config__: ClassVar = strict(result=RESULT_VERSION)
 
     result: int
     run: FinishedRun
-    epochs: tuple[ResultEpoch, ...]
+    epochs: tuple[EpochFigures, ...]
     report: Report
 
     def __post_init__(self) -> None:
@@ -118,6 +122,4 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain values that strict JSON can hold; of curves, the areas alone."""
-        content = asdict(self)
-        content["report"]["figures"] = without_points(content["report"]["figures"])
-        return content
+        return asdict(self, dict_factory=without_points)

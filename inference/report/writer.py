@@ -9,16 +9,13 @@ import io
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from data.faceset import LABELS, NO_USAGE, USAGES, FaceSet
+from data.faceset import LABELS, NO_USAGE, USAGES
 from data.files import remove_temporaries, write_json, write_text
-from data.splits import Split
 from inference.manifest import Manifest, data_record
-from inference.measure.exposure import Exposure
+from inference.measure.evaluation import Answers, Evaluation
 from inference.measure.metrics import Summary
 from inference.report.document import (
     REPORT_FILE,
@@ -27,68 +24,12 @@ from inference.report.document import (
     LeftOutFiles,
     ModelFile,
     Report,
-    Speed,
 )
 from inference.report.page import Mistake, render_page
 from inference.report.plots import draw_confusion, draw_reliability, draw_roc
-from inference.testtime import Augmentation
 from inference.text import percent
 
 PREDICTIONS_FILE, PAGE_FILE = "predictions.csv", "report.html"
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """A model's answers to one part of a division of faces; `probabilities` is float32[N, 7]."""
-
-    file: Path
-    manifest: Manifest
-    faces: FaceSet
-    split: Split
-    part: str
-    seen: Exposure
-    probabilities: NDArray[np.float32]
-    summary: Summary
-    speed: Speed
-    augmentation: Augmentation = "none"
-
-    @property
-    def indices(self) -> NDArray[np.int64]:
-        """int64[N]: which faces were evaluated."""
-        return self.split.part(self.part)
-
-    @property
-    def answers(self) -> "Answers":
-        """The answers together with the faces they were given to."""
-        return Answers(self.indices, self.faces.records[self.indices], self.probabilities)
-
-    @property
-    def correct(self) -> NDArray[np.bool_]:
-        """bool[N]: whether the most probable class is the true one."""
-        right: NDArray[np.bool_] = self.probabilities.argmax(axis=1) == self.faces.labels[self.indices]
-        return right
-
-    @property
-    def name(self) -> str:
-        """What the report's folder is called."""
-        return report_name(self.file, self.manifest, self.split, self.part, self.augmentation)
-
-
-def report_name(file: Path, manifest: Manifest, division: Split, part: str, augmentation: Augmentation) -> str:
-    """The artifact's stem with its test-time augmentation if any, a protocol not its own, a part not `test`."""
-    protocol = division.plan.protocol
-    suffixes = [protocol] if protocol != manifest.data.protocol else []
-    stem = file.stem if augmentation == "none" else f"{file.stem}+{augmentation}"
-    return "-".join([stem, *suffixes, *([part] if part != "test" else [])])
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What a model said to N faces: each one's index in canonical order, record (`RECORD`) and probabilities."""
-
-    indices: NDArray[np.int64]
-    records: NDArray[Any]
-    probabilities: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -117,7 +58,7 @@ class Draft:
 
 def draft(evaluation: Evaluation) -> Draft:
     """What the report of an evaluation is written from."""
-    return Draft(document(evaluation), evaluation.answers)
+    return Draft(report_of(evaluation), evaluation.answers)
 
 
 def write_report(evaluation: Evaluation, out: Path) -> Path:
@@ -125,14 +66,15 @@ def write_report(evaluation: Evaluation, out: Path) -> Path:
     return draft(evaluation).write(out)
 
 
-def document(evaluation: Evaluation) -> Report:
+def report_of(evaluation: Evaluation) -> Report:
     """The report of an evaluation."""
-    manifest, on, figures = evaluation.manifest, _evaluated_on(evaluation), evaluation.summary
+    task, figures = evaluation.assignment, evaluation.summary
+    path, manifest, on = task.engine.path, task.engine.manifest, _evaluated_on(evaluation)
     return Report(
         report=VERSION,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        name=evaluation.name,
-        model=ModelFile(evaluation.file.name, evaluation.file.stat().st_size),
+        name=task.name,
+        model=ModelFile(path.name, path.stat().st_size),
         manifest=manifest,
         evaluated_on=on,
         figures=figures,
@@ -220,20 +162,21 @@ def worst_of(answers: Answers, count: int = 18) -> list[Mistake]:
 
 
 def _evaluated_on(evaluation: Evaluation) -> EvaluatedOn:
-    faces, seen = evaluation.faces, evaluation.seen
+    task = evaluation.assignment
+    faces, seen = task.faces, task.seen
     copies = None if seen.copies is None else int(seen.copies.sum())
     rest = None if seen.copies is None else evaluation.correct[~seen.copies]
     return EvaluatedOn(
-        **vars(data_record(faces.source, faces.fingerprint, evaluation.split)),
-        part=evaluation.part,
-        count=len(evaluation.indices),
+        **vars(data_record(faces.source, faces.fingerprint, task.split)),
+        part=task.part,
+        count=len(task.indices),
         skipped_rows=faces.skipped,
         same_faces=seen.same_faces,
         trained_on=seen.trained_on,
         selected_on=seen.selected_on,
         copies=copies,
         accuracy_without_copies=float(rest.mean()) if rest is not None and len(rest) else None,
-        augmentation=evaluation.augmentation,
+        augmentation=task.augmentation,
         left_out=tuple(LeftOutFiles(one.reason, one.count) for one in faces.left_out),
     )
 

@@ -1,0 +1,178 @@
+"""A model measured on faces that it may be judged by: which faces those are, its answers, and what they come to."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from data.documents import Number, Seconds
+from data.faceset import FaceSet
+from data.splits import Split, SplitPlan, split
+from inference.engine import BATCH, Engine
+from inference.measure.exposure import Exposure, exposure, refuse_seen
+from inference.measure.metrics import Summary, summarise
+from inference.testtime import Augmented, TestTimeAugmentation
+
+FACES_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How the engine ran: its version, where, and for how long over all faces (wall time, warmed up)."""
+
+    onnxruntime: str
+    providers: tuple[str, ...]
+    threads: Number | None
+    seconds: Seconds
+    images_per_second: Seconds
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model said to N faces: each one's index in canonical order, record (`RECORD`) and probabilities."""
+
+    indices: NDArray[np.int64]
+    records: NDArray[Any]
+    probabilities: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A model and the part of some faces that it is to be measured on, and may be."""
+
+    engine: Engine
+    faces: FaceSet
+    split: Split
+    part: str
+    seen: Exposure
+    augmentation: TestTimeAugmentation = "none"
+
+    @property
+    def indices(self) -> NDArray[np.int64]:
+        """int64[N]: the faces to be measured on."""
+        return self.split.part(self.part)
+
+    @property
+    def name(self) -> str:
+        """What the report's folder is called.
+
+        The artifact's stem with its test-time augmentation if any, a protocol that is not its own, a part not `test`.
+        """
+        path, protocol = self.engine.path, self.split.plan.protocol
+        stem = path.stem if self.augmentation == "none" else f"{path.stem}+{self.augmentation}"
+        suffixes = [protocol] if protocol != self.engine.manifest.data.protocol else []
+        return "-".join([stem, *suffixes, *([self.part] if self.part != "test" else [])])
+
+    @property
+    def predictor(self) -> Augmented:
+        """The model under its test-time augmentation."""
+        return Augmented(self.engine, self.augmentation)
+
+    def evaluate(self, advance: Callable[[int], None] | None = None) -> "Evaluation":
+        """Ask the model about the faces; `advance` as for `measure`."""
+        probabilities, seconds = measure(self.predictor, self.faces.pixels, self.indices, advance)
+        summary = summarise(self.faces.labels[self.indices], probabilities)
+        return Evaluation(self, probabilities, summary, _speed(self.engine, len(self.indices), seconds))
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model's answers to its assignment's faces, `probabilities` float32[N, 7], and what they come to."""
+
+    assignment: Assignment
+    probabilities: NDArray[np.float32]
+    summary: Summary
+    speed: Speed
+
+    @property
+    def answers(self) -> Answers:
+        """The answers together with the faces they were given to."""
+        indices = self.assignment.indices
+        return Answers(indices, self.assignment.faces.records[indices], self.probabilities)
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """bool[N]: whether the most probable class is the true one."""
+        labels = self.assignment.faces.labels[self.assignment.indices]
+        right: NDArray[np.bool_] = self.probabilities.argmax(axis=1) == labels
+        return right
+
+
+def assign(
+    engine: Engine,
+    faces: FaceSet,
+    part: str | None = None,
+    *,
+    protocol: str | None = None,
+    allow_seen: bool = False,
+    augmentation: TestTimeAugmentation = "none",
+) -> Assignment:
+    """Divide the faces for a model, and refuse those it may not be measured on.
+
+    Args:
+        engine: the model.
+        faces: divided by the model's own protocol, unless `protocol` names another.
+        part: `train`, `validation` or `test`, which is the default. Naming `train` asks for seen faces.
+        protocol: `official`, `random` or `kfold`, with the model's own share, seed and folds.
+        allow_seen: measure the model even on faces that it was trained on.
+        augmentation: test-time augmentation, see `inference.testtime`.
+
+    Raises:
+        InputError: the faces cannot be divided so, or the model was trained on some of them.
+    """
+    manifest, name = engine.manifest, part or "test"
+    division = split(faces, _plan(manifest.data.plan(), protocol))
+    indices = division.part(name)
+    seen = exposure(manifest, faces, indices)
+    if not allow_seen and name != "train":
+        words = scope(division.plan.protocol, name)
+        refuse_seen(engine.path.name, manifest, seen, words, len(indices))
+    return Assignment(engine, faces, division, name, seen, augmentation)
+
+
+def scope(protocol: str, part: str) -> str:
+    """Faces in words: `official test part`."""
+    return f"{protocol} {part} part"
+
+
+def measure(
+    model: Engine | Augmented,
+    pixels: NDArray[np.uint8],
+    indices: NDArray[np.int64],
+    advance: Callable[[int], None] | None = None,
+) -> tuple[NDArray[np.float32], float]:
+    """Probabilities float32[N, 7] of the faces `indices`, and the seconds that the engine alone took.
+
+    The first batch runs once unmeasured, since the first run of a session also plans its memory. `advance` is told of
+    every so many faces done; None shows a progress bar instead.
+    """
+    model.predict(np.ascontiguousarray(pixels[indices[:BATCH]]))
+    answers, seconds = [], 0.0
+    with tqdm(
+        total=len(indices), desc=model.path.stem, unit="face", leave=False, disable=True if advance else None
+    ) as progress:
+        for start in range(0, len(indices), FACES_AT_ONCE):
+            batch = np.ascontiguousarray(pixels[indices[start : start + FACES_AT_ONCE]])
+            began = time.perf_counter()
+            answers.append(model.predict(batch))
+            seconds += time.perf_counter() - began
+            (advance or progress.update)(len(batch))
+    return np.concatenate(answers), seconds
+
+
+def _speed(engine: Engine, count: int, seconds: float) -> Speed:
+    # Imported here, after the engine's module, which says what to install where there is none.
+    import onnxruntime
+
+    threads = engine.session.get_session_options().intra_op_num_threads
+    return Speed(onnxruntime.__version__, engine.providers, threads or None, seconds, count / seconds)
+
+
+def _plan(trained: SplitPlan, protocol: str | None) -> SplitPlan:
+    if protocol is None or protocol == trained.protocol:
+        return trained
+    return replace(trained, protocol=protocol, fold=1 if protocol == "kfold" else None)
