@@ -1,5 +1,6 @@
 """What programs may ask for: `/predict`, `/predict_batch` and `/models`, through `gradio_client` or plain HTTP."""
 
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import gradio as gr
@@ -13,6 +14,20 @@ from inference.photos.reading import as_record, predict_files, predict_picture
 
 MOST_FILES = 64
 POLICIES: tuple[Policy, ...] = ("auto", "whole")
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """A model on offer; what its manifest says is None where the file cannot be used, for the reason in `error`."""
+
+    name: str
+    title: str
+    error: str | None
+    model: str | None = None
+    framework: str | None = None
+    precision: str | None = None
+    parameters: int | None = None
+    digest: str | None = None
 
 
 def build(page: Page) -> None:
@@ -33,7 +48,7 @@ def build(page: Page) -> None:
                 raise InputError("no picture was given: expected an uploaded file; send one")
             engine = page.shelf.engine(_model(page, model))
             read = read_upload(picture)
-            return as_record(predict_picture(engine, read, page.finder, _policy(faces)))
+            return as_record(predict_picture(engine, read, page.finder, _policy(faces))).to_dict()
         except InputError as error:
             raise refusal(error) from error
 
@@ -53,8 +68,8 @@ def build(page: Page) -> None:
             engine = page.shelf.engine(_model(page, model))
             paths = [picture.path for picture in pictures]
             predictions = predict_files(engine, paths, page.finder, _policy(faces), keep_errors=True)
-            named = zip(map(as_record, predictions), pictures, strict=True)
-            return [record | {"file": picture.name} for record, picture in named]
+            named = zip(predictions, pictures, strict=True)
+            return [as_record(prediction, picture.name).to_dict() for prediction, picture in named]
         except InputError as error:
             raise refusal(error) from error
 
@@ -62,10 +77,10 @@ def build(page: Page) -> None:
         """Return the models on offer.
 
         Returns:
-            name (as /predict takes it), title, and error: null, or why the file cannot be used; for usable ones
-            model, framework, precision, parameters and digest
+            name (as /predict takes it), title, and error: null, or why the file cannot be used; model, framework,
+            precision, parameters and digest, null where it cannot
         """
-        return [_description(page, name) for name in page.shelf.names()]
+        return [asdict(_description(page, name)) for name in page.shelf.names()]
 
     with gr.Row(visible=False):
         picture = gr.File(label="picture")
@@ -99,10 +114,18 @@ def _policy(faces: str | None) -> Policy:
     raise InputError(f"faces is {faces!r:.50}, expected {' or '.join(POLICIES)}")
 
 
-def _description(page: Page, name: str) -> dict[str, Any]:
+def _description(page: Page, name: str) -> ModelDescription:
     try:
         manifest = page.shelf.engine(name).manifest
     except InputError as error:
-        return {"name": name, "title": title(name), "error": str(error)}
-    fields = ("model", "framework", "precision", "parameters", "digest")
-    return {"name": name, "title": title(name), "error": None} | {field: getattr(manifest, field) for field in fields}
+        return ModelDescription(name, title(name), error=str(error))
+    return ModelDescription(
+        name,
+        title(name),
+        None,
+        manifest.model,
+        manifest.framework,
+        manifest.precision,
+        manifest.parameters,
+        manifest.digest,
+    )

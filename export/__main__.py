@@ -32,7 +32,9 @@ def main() -> int:
     )
     args = parser.parse_args()
     try:
-        from export.publish import ExportError, publish, read_job, refuse_taken_names
+        from export.conversion import ExportError
+        from export.job import read_job, refuse_taken_names
+        from export.publish import publish
     except ModuleNotFoundError as missing:
         raise InputError(
             f"exporting needs {missing.name}, which is not installed; {how_to_install('export')}"

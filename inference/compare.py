@@ -23,10 +23,9 @@ from inference.comparison.progress import Meter
 from inference.comparison.record import comparison, write_comparison
 from inference.comparison.summary import summary_table
 from inference.engine import BATCH, Engine
-from inference.evaluate import refuse_same_names
 from inference.machine import load_average
-from inference.measure.evaluation import Assignment, assign
-from inference.measure.latency import Plan
+from inference.measure.evaluation import Assignment, assign, refuse_same_names
+from inference.measure.latency import TimingPlan
 from inference.measure.robustness import CONDITIONS, FACES
 from inference.report.background import report_writer
 from inference.report.writer import Draft
@@ -48,11 +47,11 @@ class Options:
     latency_seconds: float = 2.0
 
     @property
-    def latency_plans(self) -> tuple[Plan, Plan]:
+    def latency_plans(self) -> tuple[TimingPlan, TimingPlan]:
         """One face at a time, and full batches."""
         return (
-            Plan(batch=1, warm_up=10, runs=100, seconds=self.latency_seconds),
-            Plan(batch=BATCH, warm_up=2, runs=10, seconds=self.latency_seconds / 2),
+            TimingPlan(batch=1, warm_up=10, runs=100, seconds=self.latency_seconds),
+            TimingPlan(batch=BATCH, warm_up=2, runs=10, seconds=self.latency_seconds / 2),
         )
 
 

@@ -31,11 +31,8 @@ except ImportError as missing:
 # Bounds memory for batches of any size; throughput no longer grows beyond it.
 BATCH = 64
 DIGEST = re.compile(rb'"digest": "([0-9a-f]{64})"')
-PROVIDERS = {
-    "cpu": "CPUExecutionProvider",
-    "cuda": "CUDAExecutionProvider",
-    "openvino": "OpenVINOExecutionProvider",
-}
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+PROVIDERS = {"cpu": CPU, "cuda": CUDA, "openvino": "OpenVINOExecutionProvider"}
 REMEDY = "export the run again: python -m export RUN"
 
 
@@ -161,9 +158,9 @@ def _session(content: bytes, name: str, provider: str, threads: int) -> Any:
     try:
         return _opened(content, name, wanted, threads)
     except InputError:
-        if provider != "auto" or wanted == PROVIDERS["cpu"]:
+        if provider != "auto" or wanted == CPU:
             raise
-        session = _opened(content, name, PROVIDERS["cpu"], threads)
+        session = _opened(content, name, CPU, threads)
         _warn_of_processor(wanted)
         return session
 
@@ -172,7 +169,7 @@ def _opened(content: bytes, name: str, wanted: str, threads: int) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    on_processor = wanted == PROVIDERS["cpu"]
+    on_processor = wanted == CPU
     remedy = REMEDY if on_processor else "mend the GPU's installation or use --provider cpu"
     try:
         # Its own way back to the CPU prints to stdout, where programs read answers.
@@ -201,7 +198,7 @@ def _warn_of_processor(wanted: str) -> None:
 def _provider(name: str) -> str:
     available = onnxruntime.get_available_providers()
     if name == "auto":
-        return PROVIDERS["cuda"] if PROVIDERS["cuda"] in available else PROVIDERS["cpu"]
+        return CUDA if CUDA in available else CPU
     if name not in PROVIDERS:
         raise InputError(f"--provider is {name!r}, expected auto, {', '.join(PROVIDERS)}")
     if PROVIDERS[name] not in available:

@@ -2,15 +2,11 @@
 
 import argparse
 import sys
-from collections import Counter
-from collections.abc import Sequence
-from pathlib import Path
 
-from data.errors import InputError
 from data.load import load
 from inference.comparison.summary import summary_table
 from inference.engine import Engine
-from inference.measure.evaluation import assign
+from inference.measure.evaluation import assign, refuse_same_names
 from inference.report.document import read_report
 from inference.report.writer import write_report
 
@@ -39,13 +35,3 @@ def main(args: argparse.Namespace) -> int:
         reports.append(read_report(folder))
     print(summary_table(reports), file=sys.stderr)
     return 0
-
-
-def refuse_same_names(models: Sequence[Path]) -> None:
-    """Raise `InputError` where two models' reports would have one folder."""
-    twice = [stem for stem, count in Counter(path.stem for path in models).items() if count > 1]
-    if twice:
-        raise InputError(
-            f"two of the models are called {twice[0]}, and their reports would have one folder; "
-            "evaluate them one by one, with another --out each"
-        )

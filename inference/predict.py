@@ -52,8 +52,8 @@ def main(args: argparse.Namespace) -> int:
 
 def _print_json(predictions: Iterator[PicturePrediction]) -> int:
     records = [as_record(prediction) for prediction in predictions]
-    print(json.dumps(records, indent=2, allow_nan=False))
-    return sum(record["error"] is not None for record in records)
+    print(json.dumps([record.to_dict() for record in records], indent=2, allow_nan=False))
+    return sum(record.error is not None for record in records)
 
 
 def _print_table(predictions: Iterator[PicturePrediction], files: Sequence[Path]) -> int:

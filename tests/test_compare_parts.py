@@ -19,7 +19,7 @@ from inference.engine import Engine
 from inference.ensemble import pick_greedily
 from inference.measure.corruptions import KINDS, STRENGTHS, corrupt
 from inference.measure.curves import coverage, risk_coverage
-from inference.measure.latency import Plan, interleaved
+from inference.measure.latency import TimingPlan, interleaved
 from inference.measure.robustness import CONDITIONS, answers, spoil, stratified
 from inference.testtime import Augmented, views
 
@@ -134,7 +134,7 @@ def test_models_are_warmed_up_and_then_timed_by_turns(drawn: FaceSet) -> None:
     runs: list[str] = []
     models = [Recorder(name, runs) for name in ("a", "b")]
     counted: list[float] = []
-    plan = Plan(batch=5, warm_up=10, runs=100, seconds=0.25)
+    plan = TimingPlan(batch=5, warm_up=10, runs=100, seconds=0.25)
     timings = interleaved(models, drawn.pixels[:3], plan, counted.append)
     assert runs[:20] == ["a"] * 10 + ["b"] * 10
     changes = sum(one != other for one, other in pairwise(runs[20:]))

@@ -19,6 +19,7 @@ import pytest
 from data.documents import parse_document
 from data.draw import write_csv
 from data.faceset import FaceSet
+from export import job as jobs
 from export import publish as publishing
 from export.card import model_card
 from inference.engine import Engine
@@ -221,7 +222,7 @@ def proof_of(model: Path) -> tuple[str, Parity]:
 
 def card(folder: Path, proof: Parity) -> str:
     """The model card that an export of a run writes, were this its proof."""
-    job = publishing.read_job(folder, "fp32")
+    job = jobs.read_job(folder, "fp32")
     return model_card(publishing._manifest(job, proof), job.record)
 
 

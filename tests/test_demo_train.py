@@ -23,7 +23,7 @@ pytest.importorskip("gradio", reason="the page needs Gradio: install ferox[demo]
 from demo.page import Page
 from demo.state.choices import Wish, installed_frameworks
 from demo.state.shelf import Shelf
-from demo.state.supervisor import Current, Trainer
+from demo.state.supervisor import Current, Supervisor
 from demo.tabs.train import GIVEN, Handlers, publish
 from demo.view.training import layers, view
 from inference.manifest import DataRecord
@@ -51,14 +51,14 @@ WISH = Wish(
 needs_torch = pytest.mark.skipif("torch" not in installed_frameworks(), reason="training needs ferox[torch]")
 
 
-def until(trainer: Trainer, *statuses: str) -> None:
+def until(trainer: Supervisor, *statuses: str) -> None:
     deadline = time.monotonic() + 200
     while (now := trainer.current()).status not in statuses:
         assert time.monotonic() < deadline, f"{now.status} and not {statuses}"
         time.sleep(0.1)
 
 
-def until_learned(trainer: Trainer) -> None:
+def until_learned(trainer: Supervisor) -> None:
     """Wait for the first whole epoch."""
     deadline = time.monotonic() + 200
     while (record := trainer.current().record) is None or record.best is None:
@@ -68,23 +68,23 @@ def until_learned(trainer: Trainer) -> None:
 
 @needs_torch
 def test_a_training_outlives_its_starter_and_is_paused_resumed_and_finished_by_others(tmp_path: Path) -> None:
-    Trainer(tmp_path).start("MLP-1", [*replace(WISH, epochs=1000).arguments(), "--threads", "1"])
-    until_learned(Trainer(tmp_path))
+    Supervisor(tmp_path).start("MLP-1", [*replace(WISH, epochs=1000).arguments(), "--threads", "1"])
+    until_learned(Supervisor(tmp_path))
     with pytest.raises(InputError, match="running already"):
-        Trainer(tmp_path).start("another", WISH.arguments())
-    Trainer(tmp_path).pause()
-    until(Trainer(tmp_path), "paused")
-    paused = Trainer(tmp_path).current()
+        Supervisor(tmp_path).start("another", WISH.arguments())
+    Supervisor(tmp_path).pause()
+    until(Supervisor(tmp_path), "paused")
+    paused = Supervisor(tmp_path).current()
     assert paused.record is not None
     assert paused.record.status == "stopped"
     html = view(paused, "en")
     assert "paused" in html
     assert html.count("data:image/png") == 3
-    Trainer(tmp_path).resume()
-    until(Trainer(tmp_path), "running")
-    Trainer(tmp_path).stop()
-    until(Trainer(tmp_path), "stopped")
-    stopped = Trainer(tmp_path).current()
+    Supervisor(tmp_path).resume()
+    until(Supervisor(tmp_path), "running")
+    Supervisor(tmp_path).stop()
+    until(Supervisor(tmp_path), "stopped")
+    stopped = Supervisor(tmp_path).current()
     assert stopped.folder == paused.folder
     assert stopped.record is not None
     assert stopped.record.best is not None
@@ -92,7 +92,7 @@ def test_a_training_outlives_its_starter_and_is_paused_resumed_and_finished_by_o
 
 @needs_torch
 def test_a_training_that_is_saving_its_state_is_not_cut_short_by_another_press(tmp_path: Path) -> None:
-    trainer = Trainer(tmp_path)
+    trainer = Supervisor(tmp_path)
     trainer.start("CNN-1", [*replace(WISH, model="cnn_1", epochs=1000).arguments(), "--threads", "1"])
     until_learned(trainer)
     trainer.pause()
@@ -108,7 +108,7 @@ def test_a_training_that_is_saving_its_state_is_not_cut_short_by_another_press(t
 
 @needs_torch
 def test_a_training_that_cannot_start_says_why(tmp_path: Path) -> None:
-    trainer = Trainer(tmp_path)
+    trainer = Supervisor(tmp_path)
     trainer.start("MLP-1", replace(WISH, data=str(tmp_path / "missing.csv")).arguments())
     until(trainer, "failed")
     now = trainer.current()
@@ -123,7 +123,7 @@ def test_a_training_that_cannot_start_says_why(tmp_path: Path) -> None:
 
 @needs_torch
 def test_a_killed_training_has_failed_and_can_be_resumed(tmp_path: Path) -> None:
-    trainer = Trainer(tmp_path)
+    trainer = Supervisor(tmp_path)
     trainer.start("MLP-1", [*replace(WISH, epochs=1000).arguments(), "--threads", "1"])
     until_learned(trainer)
     os.kill(int((tmp_path / ".demo" / "lock").read_text()), signal.SIGKILL)
@@ -135,7 +135,7 @@ def test_a_killed_training_has_failed_and_can_be_resumed(tmp_path: Path) -> None
 
 
 def test_without_a_training_there_is_nothing_to_pause_or_resume(tmp_path: Path) -> None:
-    trainer = Trainer(tmp_path)
+    trainer = Supervisor(tmp_path)
     assert trainer.current().status == "none"
     for act in (trainer.pause, trainer.stop, trainer.resume):
         with pytest.raises(InputError):
@@ -143,7 +143,7 @@ def test_without_a_training_there_is_nothing_to_pause_or_resume(tmp_path: Path) 
     assert "Closing this page" in view(trainer.current(), "en")
 
 
-def refusals(trainer: Trainer) -> list[str]:
+def refusals(trainer: Supervisor) -> list[str]:
     """Why each thing that a training may be asked for is not possible."""
     sentences = []
     acts: list[Callable[[], object]] = [lambda: trainer.start("MLP-1", WISH.arguments()), trainer.pause, trainer.stop]
@@ -156,7 +156,7 @@ def refusals(trainer: Trainer) -> list[str]:
 
 def test_a_file_in_the_place_of_the_runs_is_said_without_its_path(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("no folder")
-    trainer = Trainer(tmp_path / "runs")
+    trainer = Supervisor(tmp_path / "runs")
     assert trainer.current().status == "none"
     sentence = refusals(trainer)[0]
     assert "expected a folder of runs that can be written" in sentence
@@ -195,12 +195,12 @@ def test_a_full_disk_and_a_process_that_cannot_start_are_said(tmp_path: Path, mo
     assert str(tmp_path) not in str(refused.value)
 
 
-def ended(runs: Path, log: str) -> Trainer:
+def ended(runs: Path, log: str) -> Supervisor:
     """A training that has ended without being asked to, and left this log."""
     (runs / ".demo").mkdir()
     (runs / ".demo" / "current.json").write_text('{"title": "MLP-1", "folder": null, "wish": "run"}')
     (runs / ".demo" / "training.log").write_text(log)
-    return Trainer(runs)
+    return Supervisor(runs)
 
 
 def test_a_training_that_ended_without_a_word_was_killed_or_out_of_memory(tmp_path: Path) -> None:
@@ -276,7 +276,7 @@ def trained(folder: Path) -> Current:
 
 def test_what_was_laid_out_in_english_follows_the_browser(tmp_path: Path) -> None:
     request: Any = SimpleNamespace(headers={"accept-language": "zh-CN"})
-    drawn, faces = Handlers(page_of(tmp_path), Trainer(tmp_path)).greet("mlp_1", request)
+    drawn, faces = Handlers(page_of(tmp_path), Supervisor(tmp_path)).greet("mlp_1", request)
     assert "个参数" in drawn
     assert faces["choices"] == [("程序绘制的人脸", ""), ("fer2013.csv", GIVEN)]
 
@@ -288,7 +288,7 @@ def test_the_faces_that_the_page_was_given_are_asked_for_by_a_token(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: str, taken: str | None
 ) -> None:
     started: list[list[str]] = []
-    trainer = Trainer(tmp_path)
+    trainer = Supervisor(tmp_path)
     monkeypatch.setattr(trainer, "start", lambda title, arguments: started.append(arguments))
     Handlers(page_of(tmp_path), trainer).begin([*vars(replace(WISH, data=sent)).values()], "en")
     assert started == [replace(WISH, data=str(tmp_path / taken) if taken else "").arguments()]
@@ -359,7 +359,7 @@ def test_layers_are_listed_with_all_of_their_parameters(name: str) -> None:
 def test_a_state_that_cannot_be_made_out_is_said_and_a_new_training_takes_its_place(
     tmp_path: Path, content: str
 ) -> None:
-    trainer = Trainer(tmp_path)
+    trainer = Supervisor(tmp_path)
     (tmp_path / ".demo").mkdir()
     (tmp_path / ".demo" / "current.json").write_text(content)
     current = trainer.current()
@@ -396,5 +396,5 @@ def test_a_run_whose_files_were_damaged_does_not_take_the_tab_down(tmp_path: Pat
     (runs / ".demo").mkdir(parents=True)
     state = {"title": "MLP-1", "folder": str(tmp_path), "wish": "run"}
     (runs / ".demo" / "current.json").write_text(json.dumps(state))
-    html = view(Trainer(runs).current(), "en")
+    html = view(Supervisor(runs).current(), "en")
     assert wrong in html

@@ -21,12 +21,15 @@ from data.errors import InputError
 from data.faceset import LABELS, FaceSet
 from data.load import load
 from data.splits import SplitPlan, split
-from export import fidelity
+from export import conversion, fidelity
+from export import job as jobs
 from export import publish as publishing
 from export.card import SpoiledFigures, model_card
 from export.contract import check_finite, network_bytes, seal, wrap
+from export.conversion import ExportError
+from export.job import ExportJob
 from export.parity import answers_in_batches, judge, probes
-from export.publish import ExportError, Job, publish
+from export.publish import publish
 from export.quantize import half
 from inference.engine import Engine
 from inference.manifest import Manifest, Parity, Temperature, parse_manifest
@@ -79,14 +82,14 @@ def hand_over(source: Path, target: Path) -> None:
 def proven(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The run's artifact in float32, and a folder with what PyTorch gave for it."""
     kept = tmp_path_factory.mktemp("converted")
-    convert = publishing._framework
+    convert = conversion.run_framework
 
-    def converted(job: Job, work: Path) -> None:
+    def converted(job: ExportJob, work: Path) -> None:
         convert(job, work)
         hand_over(work, kept)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(publishing, "_framework", converted)
+        patch.setattr(conversion, "run_framework", converted)
         return publish(trained, None, tmp_path_factory.mktemp("proven")), kept
 
 
@@ -102,7 +105,7 @@ def test_a_lower_precision_is_published_with_its_cost_or_not_at_all(
 ) -> None:
     full, converted = proven
     # The same checkpoint, converted once: every gate is still passed in full.
-    monkeypatch.setattr(publishing, "_framework", lambda job, work: hand_over(converted, work))
+    monkeypatch.setattr(conversion, "run_framework", lambda job, work: hand_over(converted, work))
     low = publish(trained, None, tmp_path, precision, spoiled=True)
     assert low.name == f"mlp_4.torch.published-official.{precision}.onnx"
     assert low.stat().st_size < share * full.stat().st_size
@@ -373,7 +376,7 @@ def test_a_card_names_every_class_that_is_missed_more_often_than_found_and_what_
     settings = replace(record.settings, augmentation="corruptions")
     record = replace(record, test=replace(record.test, classes=classes), settings=settings)
     manifest = publishing._manifest(
-        publishing.read_job(trained, "fp32"), Parity(passed=True, faces=1, largest_difference=1e-6)
+        jobs.read_job(trained, "fp32"), Parity(passed=True, faces=1, largest_difference=1e-6)
     )
     spoiled = SpoiledFigures("validation", 200, 0.7, dict.fromkeys(KINDS, 0.5) | {"noise": 0.64})
     card = model_card(manifest, record, spoiled)

@@ -19,10 +19,13 @@ from data.faceset import FaceSet
 from data.files import sha256
 from data.load import load
 from data.splits import SplitPlan, split
-from export import publish as publishing
+from export import conversion
+from export import job as jobs
 from export.__main__ import main as export_command
+from export.conversion import ExportError
+from export.job import ExportJob, artifact_stem, refuse_taken_names
 from export.parity import BATCHES, answers_in_batches, probes
-from export.publish import ExportError, Job, artifact_stem, publish, refuse_taken_names
+from export.publish import publish
 from inference.engine import Engine
 from inference.manifest import Parity, data_record
 from inference.report.training_result import Checkpoint, Machine
@@ -69,13 +72,13 @@ def linear_run(
     write_record(folder, record)
     checkpoint(folder, 1)
 
-    def converted(job: Job, work: Path) -> None:
+    def converted(job: ExportJob, work: Path) -> None:
         weight, bias = (onnx.numpy_helper.to_array(array) for array in linear_network.graph.initializer)
         pixels = np.load(work / "pixels.npy").reshape(-1, 2304).astype(np.float32) / 127.5 - 1
         np.save(work / "reference.npy", pixels @ weight + bias)
         onnx.save(linear_network, work / "network.onnx")
 
-    monkeypatch.setattr(publishing, "_framework", converted)
+    monkeypatch.setattr(conversion, "run_framework", converted)
     return folder
 
 
@@ -110,22 +113,22 @@ def test_an_artifact_of_another_run_stays_unless_it_is_to_be_replaced(linear_run
 def test_a_run_that_is_still_trained_is_exported_with_the_checkpoint_that_was_read(
     linear_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read, convert = publishing.read_job, publishing._framework
+    read, convert = jobs.read_job, conversion.run_framework
     newest: list[str] = []
 
-    def read_before_an_epoch_ends(*arguments: object) -> Job:
+    def read_before_an_epoch_ends(*arguments: object) -> ExportJob:
         job = read(*arguments)  # type: ignore[arg-type]
         if not newest:
             newest.append(checkpoint(linear_run, 2))
         return job
 
-    def converted_while_one_ends(job: Job, work: Path) -> None:
+    def converted_while_one_ends(job: ExportJob, work: Path) -> None:
         checkpoint(linear_run, 3)
         assert sha256(work / job.checkpoint.file) == job.checkpoint.sha256
         convert(job, work)
 
-    monkeypatch.setattr(publishing, "read_job", read_before_an_epoch_ends)
-    monkeypatch.setattr(publishing, "_framework", converted_while_one_ends)
+    monkeypatch.setattr(jobs, "read_job", read_before_an_epoch_ends)
+    monkeypatch.setattr(conversion, "run_framework", converted_while_one_ends)
     path = publish(linear_run, None, tmp_path / "models")
     assert Engine.load(path).manifest.checkpoint_sha256 == newest[0]
 
@@ -154,7 +157,7 @@ def test_a_run_that_cannot_be_used_does_not_keep_the_others_from_being_exported(
 
 
 def test_two_runs_of_one_name_are_refused_before_the_first_is_exported(linear_run: Path, tmp_path: Path) -> None:
-    job = publishing.read_job(linear_run, "fp32")
+    job = jobs.read_job(linear_run, "fp32")
     with pytest.raises(InputError, match=r"two of the runs would be published as mlp_1\.torch\.published-official"):
         refuse_taken_names([job, job], tmp_path, replace=True)
 
@@ -168,7 +171,7 @@ def test_a_failed_export_leaves_a_record_of_its_own_beside_a_published_proof(
     before = proof.read_bytes()
     failure = out / "mlp_1.torch.published-official.failed.parity.json"
     with monkeypatch.context() as patch:
-        patch.setattr(publishing, "check_finite", lambda network: (_ for _ in ()).throw(InputError("broken")))
+        patch.setattr(conversion, "check_finite", lambda network: (_ for _ in ()).throw(InputError("broken")))
         with pytest.raises(ExportError, match="contract: broken"):
             publish(linear_run, None, out)
     said = json.loads(failure.read_text())

@@ -13,7 +13,7 @@ import pytest
 from data.draw import write_csv
 from data.errors import InputError
 from data.faceset import FaceSet
-from training.grid import FAILURE_FILE, Job, State, grid, summary, table
+from training.grid import FAILURE_FILE, Trial, TrialState, grid, summary, table
 from training.options import check_framework
 from training.sweep import LOG_FILE, _conclude
 
@@ -128,8 +128,8 @@ def test_wrong_values_are_refused_before_the_first_training(arguments: list[str]
 
 
 def test_the_published_grid_has_120_combinations() -> None:
-    jobs = grid(["published"], ["all"], ["all"], None)
-    assert len(set(jobs)) == len({job.name for job in jobs}) == 120
+    trials = grid(["published"], ["all"], ["all"], None)
+    assert len(set(trials)) == len({trial.name for trial in trials}) == 120
     with pytest.raises(InputError, match="--optimizers has 'lion'"):
         grid(["all"], ["all"], ["lion"], None)
 
@@ -179,7 +179,7 @@ def test_a_framework_that_is_not_installed_is_named_by_the_sweep_s_own_option() 
 
 
 def test_the_table_says_why_a_training_failed() -> None:
-    job = Job("torch", "mlp_1", "sgd", 2)
-    text = table({job: State("failed", note="error: the loss is nan")})
+    trial = Trial("torch", "mlp_1", "sgd", 2)
+    text = table({trial: TrialState("failed", note="error: the loss is nan")})
     assert "error: the loss is nan" in text
-    assert summary({job: State("failed")}) == []
+    assert summary({trial: TrialState("failed")}) == []

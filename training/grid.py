@@ -1,6 +1,6 @@
-"""The grid of a sweep: its jobs, what each has reached, and the tables over them.
+"""The grid of a sweep: its trials, what each has reached, and the tables over them.
 
-What a job has reached is read from its own folder, never remembered elsewhere.
+What a trial has reached is read from its own folder, never remembered elsewhere.
 """
 
 import csv
@@ -31,7 +31,7 @@ FAILURE_FILE = "failed"
 
 
 @dataclass(frozen=True)
-class Job:
+class Trial:
     """One training of the grid; `fold` is None without cross-validation."""
 
     framework: str
@@ -41,12 +41,12 @@ class Job:
 
     @property
     def name(self) -> str:
-        """The job's folder below the sweep's."""
+        """The trial's folder below the sweep's."""
         parts = (self.framework, self.model, self.optimizer)
         return "-".join(parts) + (f"-fold{self.fold}" if self.fold else "")
 
     def options(self, folds: int | None) -> list[str]:
-        """Return the training options that make this job."""
+        """Return the training options that make this trial."""
         own = ["--framework", self.framework, "--model", self.model, "--optimizer", self.optimizer]
         return (
             own if self.fold is None else [*own, "--protocol", "kfold", "--folds", str(folds), "--fold", str(self.fold)]
@@ -69,18 +69,18 @@ class FoldSummary:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a sweep trains: its jobs, and the options that are handed to each."""
+class SweepPlan:
+    """What a sweep trains: its trials, and the options that are handed to each."""
 
     __pydantic_config__ = STRICT
 
     options: tuple[str, ...]
-    jobs: tuple[Job, ...]
+    jobs: tuple[Trial, ...]
 
 
 @dataclass(frozen=True)
-class State:
-    """What a job has reached: `waiting`, `running`, `stopped`, `finished` or `failed`; accuracy is a share of 1."""
+class TrialState:
+    """What a trial has reached: `waiting`, `running`, `stopped`, `finished` or `failed`; accuracy is a share of 1."""
 
     status: str
     epoch: int | None = None
@@ -89,13 +89,13 @@ class State:
     note: str = ""
 
 
-def grid(models: Sequence[str], frameworks: Sequence[str], optimizers: Sequence[str], folds: int | None) -> list[Job]:
+def grid(models: Sequence[str], frameworks: Sequence[str], optimizers: Sequence[str], folds: int | None) -> list[Trial]:
     """Return every combination; an `InputError` names what is no model, framework or optimiser."""
     if folds is not None and folds < 2:
         raise InputError(f"--folds is {folds}, expected 2 to 100")
     numbers = [None] if folds is None else list(range(1, folds + 1))
     return [
-        Job(framework, model, optimizer, fold)
+        Trial(framework, model, optimizer, fold)
         for model in _expanded("models", models)
         for optimizer in _expanded("optimizers", optimizers)
         for framework in _expanded("frameworks", frameworks)
@@ -114,53 +114,54 @@ def _expanded(option: str, names: Sequence[str]) -> list[str]:
 
 
 def find_run(folder: Path) -> Path | None:
-    """Return the job's run folder, the newest of several, if it has been committed to."""
+    """Return the trial's run folder, the newest of several, if it has been committed to."""
     records = sorted(folder.glob(f"*/*/*/{RECORD_FILE}"), key=lambda file: file.stat().st_mtime)
     return records[-1].parent if records else None
 
 
-def read_state(folder: Path) -> State:
-    """Return what a job has reached, from its folder."""
+def read_state(folder: Path) -> TrialState:
+    """Return what a trial has reached, from its folder."""
     failed = folder / FAILURE_FILE
     note = failed.read_text(errors="replace").strip() if failed.exists() else ""
     run = find_run(folder)
     if run is None:
-        return State("failed" if note else "stopped" if folder.exists() else "waiting", note=note)
+        return TrialState("failed" if note else "stopped" if folder.exists() else "waiting", note=note)
     try:
         record, history = read_record(run), read_history(run)
     except InputError as error:
-        return State("failed", note=str(error))
+        return TrialState("failed", note=str(error))
     if record.test:
-        return State("finished", record.test.epoch, record.test.accuracy, record.seconds)
+        return TrialState("finished", record.test.epoch, record.test.accuracy, record.seconds)
     status, last = "failed" if note else "stopped", history[-1] if history else None
-    return State(status, last.epoch if last else 0, last.validation_accuracy if last else None, record.seconds, note)
+    epoch, accuracy = (last.epoch, last.validation_accuracy) if last else (0, None)
+    return TrialState(status, epoch, accuracy, record.seconds, note)
 
 
-def table(states: dict[Job, State]) -> str:
+def table(states: dict[Trial, TrialState]) -> str:
     """Return the grid as text for a terminal."""
     head = ("framework", "model", "optimizer", "fold", "status", "epoch", "accuracy", "seconds", "")
-    rows = [head, *(_cells(job, state) for job, state in states.items())]
+    rows = [head, *(_cells(trial, state) for trial, state in states.items())]
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )
 
 
-def summary(states: dict[Job, State]) -> list[FoldSummary]:
+def summary(states: dict[Trial, TrialState]) -> list[FoldSummary]:
     """Return what the finished folds of each combination come to."""
     groups: dict[tuple[str, str, str], list[float]] = {}
-    for job, state in states.items():
-        if job.fold is not None and state.status == "finished" and state.accuracy is not None:
-            groups.setdefault((job.framework, job.model, job.optimizer), []).append(state.accuracy)
+    for trial, state in states.items():
+        if trial.fold is not None and state.status == "finished" and state.accuracy is not None:
+            groups.setdefault((trial.framework, trial.model, trial.optimizer), []).append(state.accuracy)
     return [
         FoldSummary(*names, len(found), statistics.fmean(found), statistics.stdev(found) if len(found) > 1 else None)
         for names, found in groups.items()
     ]
 
 
-def write_tables(out: Path, states: dict[Job, State]) -> list[Path]:
+def write_tables(out: Path, states: dict[Trial, TrialState]) -> list[Path]:
     """Write `results.csv`, and with cross-validation `folds.csv`; return their paths."""
-    rows = [asdict(job) | asdict(state) for job, state in states.items()]
+    rows = [asdict(trial) | asdict(state) for trial, state in states.items()]
     paths = [_write_csv(out / "results.csv", rows)]
     if folds := summary(states):
         for line in folds:
@@ -179,12 +180,12 @@ def _write_csv(path: Path, rows: list[dict[str, Any]]) -> Path:
     return path
 
 
-def _cells(job: Job, state: State) -> tuple[str, ...]:
+def _cells(trial: Trial, state: TrialState) -> tuple[str, ...]:
     return (
-        job.framework,
-        job.model,
-        job.optimizer,
-        str(job.fold or "-"),
+        trial.framework,
+        trial.model,
+        trial.optimizer,
+        str(trial.fold or "-"),
         state.status,
         str(state.epoch or "-"),
         share(state.accuracy),

@@ -21,7 +21,18 @@ from data.files import write_json, write_text
 from data.load import load
 from data.locks import take
 from data.splits import split
-from training.grid import FAILURE_FILE, Job, Plan, State, find_run, grid, read_state, share, table, write_tables
+from training.grid import (
+    FAILURE_FILE,
+    SweepPlan,
+    Trial,
+    TrialState,
+    find_run,
+    grid,
+    read_state,
+    share,
+    table,
+    write_tables,
+)
 from training.options import check_framework, parse, settings_from
 from training.recipe import CHOICES, FRAMEWORKS
 from training.run import LOCK_FILE, read_record
@@ -33,14 +44,14 @@ POLL_SECONDS = 1.0
 def main(arguments: list[str]) -> int:
     """Run a sweep, or go on with it; 0 if every training finished, 1 if one failed, 128 + a signal's number."""
     args, common = _parser().parse_known_args(arguments)
-    jobs = grid(args.models, args.frameworks, args.optimizers, args.folds)
-    _check(jobs, args.folds, common)
-    _keep_plan(args.out, jobs, common)
+    trials = grid(args.models, args.frameworks, args.optimizers, args.folds)
+    _check(trials, args.folds, common)
+    _keep_plan(args.out, trials, common)
     stopped = _Stop()
-    for job in jobs:
-        if read_state(args.out / job.name).status != "finished" and not stopped.number:
-            _train(job, args, common, jobs, stopped)
-    states = {job: read_state(args.out / job.name) for job in jobs}
+    for trial in trials:
+        if read_state(args.out / trial.name).status != "finished" and not stopped.number:
+            _train(trial, args, common, trials, stopped)
+    states = {trial: read_state(args.out / trial.name) for trial in trials}
     print(table(states), file=sys.stderr)
     if stopped.number:
         again = shlex.join(["python", "-m", "training", "sweep", *arguments])
@@ -82,50 +93,53 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _check(jobs: list[Job], folds: int | None, common: list[str]) -> None:
+def _check(trials: list[Trial], folds: int | None, common: list[str]) -> None:
     """Refuse what a training would refuse, before the first one begins."""
     taken = ("--resume", "--finish", "--time-limit", "--ask-ahead", "--framework", "--model", "--optimizer", "--fold")
     if odd := [option for option in common if option.split("=")[0] in taken]:
         raise InputError(
             f"{' '.join(odd)} belongs to one training; the grid is given by --models, --frameworks and so on"
         )
-    options = [parse([*job.options(folds), *common]) for job in jobs]
+    options = [parse([*trial.options(folds), *common]) for trial in trials]
     plans = {settings_from(given).split for given in options}
-    for framework in {job.framework for job in jobs}:
+    for framework in {trial.framework for trial in trials}:
         check_framework(framework, "--frameworks")
     faces = load(options[0].data, options[0].classes, skip_bad_rows=options[0].skip_bad_rows)
     for plan in plans:
         split(faces, plan)
 
 
-def _keep_plan(out: Path, jobs: list[Job], common: list[str]) -> None:
-    plan = Plan(tuple(common), tuple(jobs))
+def _keep_plan(out: Path, trials: list[Trial], common: list[str]) -> None:
+    plan = SweepPlan(tuple(common), tuple(trials))
     file = out / PLAN_FILE
     if not file.exists():
         write_json(file, asdict(plan))
-    elif read_document(Plan, file, "restore it or choose another --out") != plan:
+    elif read_document(SweepPlan, file, "restore it or choose another --out") != plan:
         raise InputError(
             f"{out} holds another sweep (see {file.name}); choose another --out, or repeat its own command"
         )
 
 
-def _train(job: Job, args: argparse.Namespace, common: list[str], jobs: list[Job], stopped: _Stop) -> None:
-    """Train one job. It holds its folder's lock for as long as the training lives, which inherits it: a sweep that was
-    killed leaves its training at work."""
-    folder = args.out / job.name
+def _train(trial: Trial, args: argparse.Namespace, common: list[str], trials: list[Trial], stopped: _Stop) -> None:
+    """Train one trial.
+
+    It holds its folder's lock for as long as the training lives, which inherits it: a sweep that was killed leaves its
+    training at work.
+    """
+    folder = args.out / trial.name
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK_FILE).open("a") as lock:
         if not take(lock):
-            print(f"{job.name}: waiting for the training that is at work in {folder}", file=sys.stderr, flush=True)
+            print(f"{trial.name}: waiting for the training that is at work in {folder}", file=sys.stderr, flush=True)
             while not stopped.number and not take(lock):
                 time.sleep(POLL_SECONDS)
         if not stopped.number and read_state(folder).status != "finished":
             try:
-                options = _options(job, folder, args.folds, common)
+                options = _options(trial, folder, args.folds, common)
             except InputError as error:
                 # Its own document is damaged; the others need not wait for someone to look at it.
                 write_text(folder / FAILURE_FILE, str(error))
-                print(f"{job.name}: failed {error}", file=sys.stderr, flush=True)
+                print(f"{trial.name}: failed {error}", file=sys.stderr, flush=True)
                 return
             with (folder / LOG_FILE).open("a") as log:
                 before = log.tell()
@@ -140,23 +154,23 @@ def _train(job: Job, args: argparse.Namespace, common: list[str], jobs: list[Job
                 # A signal that came while it was being started has found no child to hand it to.
                 if stopped.number:
                     stopped.child.send_signal(stopped.number)
-                _watch(stopped.child, job, args.out, jobs)
+                _watch(stopped.child, trial, args.out, trials)
             _conclude(stopped.child.returncode, stopped.number, folder, before)
     state = read_state(folder)
-    print(f"{job.name}: {state.status} {state.note or share(state.accuracy)}", file=sys.stderr, flush=True)
+    print(f"{trial.name}: {state.status} {state.note or share(state.accuracy)}", file=sys.stderr, flush=True)
 
 
-def _options(job: Job, folder: Path, folds: int | None, common: list[str]) -> list[str]:
+def _options(trial: Trial, folder: Path, folds: int | None, common: list[str]) -> list[str]:
     run = find_run(folder)
     if run is not None and read_record(run).progress is not None:
         return ["--resume", str(run)]
-    return [*job.options(folds), *common, "--out", str(folder)]
+    return [*trial.options(folds), *common, "--out", str(folder)]
 
 
-def _watch(child: "subprocess.Popen[str]", job: Job, out: Path, jobs: list[Job]) -> None:
+def _watch(child: "subprocess.Popen[str]", trial: Trial, out: Path, trials: list[Trial]) -> None:
     screen = _Screen()
     while child.poll() is None:
-        screen.show({job: read_state(out / job.name) for job in jobs}, job)
+        screen.show({trial: read_state(out / trial.name) for trial in trials}, trial)
         try:
             child.wait(POLL_SECONDS)
         except subprocess.TimeoutExpired:
@@ -178,16 +192,16 @@ def _reason(status: int, log: bytes) -> str:
 
 
 class _Screen:
-    """The table of all jobs, redrawn in place on a terminal; nothing elsewhere."""
+    """The table of all trials, redrawn in place on a terminal; nothing elsewhere."""
 
     def __init__(self) -> None:
         self.lines = 0
 
-    def show(self, states: dict[Job, State], running: Job) -> None:
+    def show(self, states: dict[Trial, TrialState], running: Trial) -> None:
         if not sys.stderr.isatty():
             return
         text = table(
-            {job: replace(state, status="running") if job == running else state for job, state in states.items()}
+            {trial: replace(state, status="running") if trial == running else state for trial, state in states.items()}
         )
         above = f"\x1b[{self.lines}F\x1b[J" if self.lines else ""
         print(above + text, file=sys.stderr, flush=True)

@@ -60,7 +60,7 @@ class Shown:
     wish: Literal["run", "pause", "stop"]
 
 
-class Trainer:
+class Supervisor:
     """The training below a folder of runs. Safe to use from several threads."""
 
     def __init__(self, runs: Path) -> None:

@@ -13,7 +13,7 @@ from data.errors import InputError
 from demo.page import Page, browser_language
 from demo.state.choices import PROTOCOLS, Wish, installed_frameworks
 from demo.state.shelf import title as shelf_title
-from demo.state.supervisor import Current, Trainer
+from demo.state.supervisor import Current, Supervisor
 from demo.view.cards import notice
 from demo.view.training import layers, view
 from demo.view.words import Language, say
@@ -32,7 +32,7 @@ class Handlers:
     """What happens when something is pressed or time has passed."""
 
     page: Page
-    trainer: Trainer
+    trainer: Supervisor
 
     def look(self, request: gr.Request, before: Any) -> list[Any]:
         """Show how the training stands, if that is new."""
@@ -165,7 +165,7 @@ def build(page: Page, tab: gr.Tab) -> None:
     known = gr.State(None)
     board = [known, shown, *actions.values()]
 
-    do = Handlers(page, Trainer(page.runs))
+    do = Handlers(page, Supervisor(page.runs))
     shared: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     lock = [said, load, change, start, question, *inputs]
     inputs[0].change(do.describe, inputs[0], [spec, *inputs[6:9]], **shared)

@@ -107,7 +107,7 @@ def safe_cell(text: str) -> str:
 
 
 def _downloads(readings: Sequence[Reading], lang: Language) -> str:
-    records = [{"model": reading.name} | as_record(reading.prediction) for reading in readings]
+    records = [{"model": reading.name} | as_record(reading.prediction).to_dict() for reading in readings]
     content = json.dumps(records, indent=2).encode()
     both = link(say(lang, "download_json"), "faces.json", "application/json", content), csv_link(readings, lang)
     return f"<span class='fx-links'>{say(lang, 'download')} {' '.join(both)}</span>"

@@ -11,7 +11,7 @@ from inference.comparison.document import Robust
 from inference.comparison.progress import Meter
 from inference.ensemble import mean_probabilities
 from inference.measure import robustness
-from inference.measure.latency import Plan, interleaved
+from inference.measure.latency import TimingPlan, interleaved
 
 
 def with_robustness(groups: Sequence[ContenderGroup], meter: Meter) -> list[ContenderGroup]:
@@ -46,7 +46,7 @@ def _robust(spoiled: robustness.Spoiled, probabilities: NDArray[np.float32], sam
     return Robust(clean, tuple(others), same_as)
 
 
-def with_latency(groups: Sequence[ContenderGroup], plans: Sequence[Plan], meter: Meter) -> list[ContenderGroup]:
+def with_latency(groups: Sequence[ContenderGroup], plans: Sequence[TimingPlan], meter: Meter) -> list[ContenderGroup]:
     """Time the contenders of all groups by turns, by each plan, on faces of the first group."""
     meter.stage("timing")
     predictors = [contender.predictor for group in groups for contender in group.contenders]

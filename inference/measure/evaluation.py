@@ -1,8 +1,10 @@
 """A model measured on faces that it may be judged by: which faces those are, its answers, and what they come to."""
 
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from data.documents import Number, Seconds
+from data.errors import InputError
 from data.faceset import FaceSet
 from data.splits import Split, SplitPlan, split
 from inference.engine import BATCH, Engine
@@ -162,6 +165,16 @@ def measure(
             seconds += time.perf_counter() - began
             (advance or progress.update)(len(batch))
     return np.concatenate(answers), seconds
+
+
+def refuse_same_names(models: Sequence[Path]) -> None:
+    """Raise `InputError` where two models' reports would have one folder."""
+    twice = [stem for stem, count in Counter(path.stem for path in models).items() if count > 1]
+    if twice:
+        raise InputError(
+            f"two of the models are called {twice[0]}, and their reports would have one folder; "
+            "evaluate them one by one, with another --out each"
+        )
 
 
 def _speed(engine: Engine, count: int, seconds: float) -> Speed:

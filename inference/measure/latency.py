@@ -17,7 +17,7 @@ TURN_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
-class Plan:
+class TimingPlan:
     """How often a batch is run: at least `runs` times and at least `seconds` long, after `warm_up` runs."""
 
     batch: int
@@ -58,10 +58,10 @@ class _Clock:
         self.predictor.predict(faces)
         return time.perf_counter() - began
 
-    def enough(self, plan: Plan) -> bool:
+    def enough(self, plan: TimingPlan) -> bool:
         return len(self.taken) >= plan.runs and self.total >= plan.seconds
 
-    def turn(self, faces: NDArray[np.uint8], plan: Plan) -> float:
+    def turn(self, faces: NDArray[np.uint8], plan: TimingPlan) -> float:
         """Run until the turn is over or all is measured; return the seconds counted."""
         self.run(faces)
         before = self.total
@@ -74,7 +74,7 @@ class _Clock:
 def interleaved(
     predictors: Sequence[Predictor],
     pixels: NDArray[np.uint8],
-    plan: Plan,
+    plan: TimingPlan,
     advance: Callable[[float], None] = lambda seconds: None,
 ) -> list[Timing]:
     """Time models by turns on the first faces of `pixels`, uint8[N, 48, 48], repeated where they are too few.
@@ -96,7 +96,7 @@ def interleaved(
     return [_timing(clock, plan) for clock in clocks]
 
 
-def _timing(clock: _Clock, plan: Plan) -> Timing:
+def _timing(clock: _Clock, plan: TimingPlan) -> Timing:
     p50, p95, p99 = (float(value) for value in np.percentile(clock.taken, (50, 95, 99)) * 1000)
     return Timing(
         batch=plan.batch,

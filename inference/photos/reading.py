@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from data.documents import Share
 from data.errors import InputError
 from data.faceset import LABELS
 from inference.engine import Engine
@@ -55,6 +56,32 @@ class PicturePrediction:
     notes: tuple[str, ...]
     faces: tuple[FacePrediction, ...]
     error: str | None = None
+
+
+@dataclass(frozen=True)
+class FaceRecord:
+    """A face as a document says it: its box in pixels, the most probable label, and every label's probability."""
+
+    box: FaceBox
+    label: str
+    probabilities: dict[str, Share]
+
+
+@dataclass(frozen=True)
+class PictureRecord:
+    """What programs are told of a picture, as JSON: what of the file was not taken, or why it could not be read.
+
+    The largest face comes first. A picture without a face has no faces and no error.
+    """
+
+    file: str
+    notes: tuple[str, ...]
+    error: str | None
+    faces: tuple[FaceRecord, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as plain values that strict JSON can hold."""
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -114,19 +141,10 @@ def _find_faces_of(file: Path, finder: Finder, policy: Policy, *, keep_error: bo
     return FoundFaces(str(file), picture.notes, face_crops(picture.pixels, finder, policy))
 
 
-def as_record(prediction: PicturePrediction) -> dict[str, Any]:
-    """Return a prediction as plain values for JSON, in the form that `inference.predict` documents."""
-    faces = [
-        {
-            "box": asdict(face.box),
-            "label": face.label,
-            "probabilities": dict(zip(LABELS, face.probabilities.tolist(), strict=True)),
-        }
+def as_record(prediction: PicturePrediction, file: str | None = None) -> PictureRecord:
+    """Return a prediction as a document; `file` is what to call the picture, its own name by default."""
+    faces = (
+        FaceRecord(face.box, face.label, dict(zip(LABELS, face.probabilities.tolist(), strict=True)))
         for face in prediction.faces
-    ]
-    return {
-        "file": prediction.name,
-        "notes": list(prediction.notes),
-        "error": prediction.error,
-        "faces": faces,
-    }
+    )
+    return PictureRecord(file or prediction.name, prediction.notes, prediction.error, tuple(faces))

@@ -1,0 +1,81 @@
+"""The framework's side of an export, in a process of its own: it answers the probes and converts the network."""
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from data.commands import how_to_install
+from data.errors import InputError
+from data.faceset import FaceSet
+from data.splits import Split
+from export.canonical import canonical
+from export.contract import check_finite
+from export.job import ExportJob
+from export.parity import probes
+from inference.manifest import Parity
+from training.run import check_file
+
+CONVERTERS = {
+    "torch": ("torch", "onnxscript"),
+    "tensorflow": ("tensorflow", "tf2onnx"),
+    "paddle": ("paddle", "paddle2onnx"),
+}
+
+
+class ExportError(Exception):
+    """A stage of an export failed; nothing was published."""
+
+    def __init__(self, stage: str, reason: str, verdict: Parity | None = None) -> None:
+        super().__init__(f"{stage}: {reason}")
+        self.stage, self.reason, self.verdict = stage, reason, verdict
+
+
+def converted(job: ExportJob, work: Path, faces: FaceSet, division: Split) -> onnx.ModelProto:
+    """Have the framework answer the probes and convert, and return its network in canonical form."""
+    np.save(work / "pixels.npy", probes(np.ascontiguousarray(faces.records[division.test]["pixels"])))
+    run_framework(job, work)
+    with stage("contract"):
+        network = canonical(onnx.load(work / "network.onnx"))
+        check_finite(network)
+        return network
+
+
+def run_framework(job: ExportJob, work: Path) -> None:
+    """Have the framework write `reference.npy` and `network.onnx` into `work`, from the `pixels.npy` there.
+
+    Raises:
+        InputError: a package is missing.
+        ExportError: the converter failed, with what it said last.
+    """
+    framework = job.record.settings.framework
+    if missing := [name for name in CONVERTERS[framework] if importlib.util.find_spec(name) is None]:
+        raise InputError(
+            f"an export from {framework} needs {' and '.join(missing)}; {how_to_install(framework, 'export')}"
+        )
+    weights = check_file(work, job.checkpoint.file, job.checkpoint.sha256)
+    command = [sys.executable, "-m", f"export.from_{framework}", str(job.run.resolve()), str(weights), str(work)]
+    # The proof is made on the processor: a GPU would answer with other last digits.
+    alone = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=alone)
+    if done.returncode < 0:
+        raise ExportError("convert", f"the converter was ended by {signal.Signals(-done.returncode).name}")
+    if done.returncode:
+        lines = (done.stderr.strip() or done.stdout.strip() or f"exit status {done.returncode}").splitlines()
+        raise ExportError("convert", lines[-1])
+
+
+@contextmanager
+def stage(name: str) -> Iterator[None]:
+    """Have what is refused within the block say that it was at this stage."""
+    try:
+        yield
+    except (InputError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ExportError(name, str(error)) from error

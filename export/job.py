@@ -1,0 +1,99 @@
+"""What is exported: a run's best checkpoint, under which name, and whose place it may not take."""
+
+import re
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from data.errors import InputError
+from inference.engine import Engine
+from inference.report.training_result import Checkpoint
+from training.recipe import Settings, recipe
+from training.run import RunRecord, check_file, read_record
+
+
+@dataclass(frozen=True)
+class ExportJob:
+    """What is exported: a run's record, its best checkpoint, and the precision that the artifact is to have."""
+
+    run: Path
+    record: RunRecord
+    checkpoint: Checkpoint
+    precision: str
+    stem: str
+
+
+def read_job(run: Path, precision: str, tag: str = "") -> ExportJob:
+    """Read what a run has to export; an `InputError` where it has nothing yet."""
+    record = read_record(run)
+    settings = record.settings
+    if record.best is None:
+        raise InputError(f"{run} has no checkpoint yet; go on with: python -m training --resume {run}")
+    return ExportJob(run, record, record.best, precision, artifact_stem(settings, precision, tag))
+
+
+def held(run: Path, precision: str, tag: str, work: Path) -> ExportJob:
+    """Read a job and copy its checkpoint into `work`: while a run is trained, a better one can take its place."""
+    job = read_job(run, precision, tag)
+    try:
+        return _copied(job, work)
+    except InputError:
+        newest = read_job(run, precision, tag)
+        if newest.checkpoint == job.checkpoint:
+            raise
+        return _copied(newest, work)
+
+
+def _copied(job: ExportJob, work: Path) -> ExportJob:
+    weights = check_file(job.run, job.checkpoint.file, job.checkpoint.sha256)
+    try:
+        shutil.copy(weights, work)
+    except FileNotFoundError as error:
+        raise InputError(f"{weights} has gone while it was copied; expected it to stay; export again") from error
+    return job
+
+
+def artifact_stem(settings: Settings, precision: str, tag: str = "") -> str:
+    """Return `<model>.<framework>.<recipe>[-<optimizer>]-<protocol>[-fold<n>][-<tag>][.<precision>]`.
+
+    The optimiser is named where it is not the recipe's own, the precision where it is not float32.
+
+    Raises:
+        InputError: the tag holds what would be taken for another part of the name, or belongs in no file's.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_-]{0,60}", tag):
+        raise InputError(f"--tag is {tag!r}, expected up to 60 letters, digits, - and _")
+    own = recipe(settings.recipe, settings.framework, settings.model).optimizer
+    fold = settings.split.fold
+    words = (
+        settings.recipe,
+        "" if settings.optimizer == own else settings.optimizer,
+        settings.split.protocol,
+        "" if fold is None else f"fold{fold}",
+        tag,
+    )
+    suffix = "" if precision == "fp32" else f".{precision}"
+    return f"{settings.model}.{settings.framework}.{'-'.join(filter(None, words))}{suffix}"
+
+
+def refuse_taken_names(jobs: Sequence[ExportJob], out: Path, *, replace: bool) -> None:
+    """Raise `InputError` where two jobs have one name, or an artifact of another checkpoint has it and is to stay."""
+    remedy = "tell them apart with --tag TEXT, one run at a time"
+    twice = [stem for stem, count in Counter(job.stem for job in jobs).items() if count > 1]
+    if twice:
+        raise InputError(f"two of the runs would be published as {twice[0]}; {remedy}")
+    for job in jobs:
+        path = out / f"{job.stem}.onnx"
+        if replace or not path.exists():
+            continue
+        try:
+            found = Engine.load(path, provider="cpu").manifest.checkpoint_sha256
+        except InputError as error:
+            raise InputError(f"{error}; or put {job.run}'s artifact in its place with --replace") from error
+        if found != job.checkpoint.sha256:
+            raise InputError(
+                f"{path} is of another checkpoint ({found[:12]}) than {job.run} would publish there "
+                f"({job.checkpoint.sha256[:12]}); {remedy}, or put this one in its place with --replace"
+            )
