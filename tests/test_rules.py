@@ -42,6 +42,8 @@ def plant(file: Path, line: str) -> None:
     [
         ("data/splits.py", "import inference.engine", "Each layer imports only what lies below it"),
         ("training/run.py", "import export.contract", "Each layer imports only what lies below it"),
+        ("inference/measure/metrics.py", "import inference.report.page", "The rooms of inference"),
+        ("demo/intake/uploads.py", "import demo.view.cards", "The rooms of the page"),
         ("inference/engine.py", "import torch", "Faces, engine and demo know no training framework"),
         ("training/loop.py", "import torch", "Training and export know a framework in its own room alone"),
         ("export/canonical.py", "import tensorflow", "Training and export know a framework in its own room alone"),
@@ -53,7 +55,7 @@ def plant(file: Path, line: str) -> None:
 def test_an_import_out_of_its_room_is_refused(file: str, line: str, rule: str, source: Path) -> None:
     plant(source / file, line)
     words = said(source, "lint-imports", "--no-cache")
-    assert f"{rule} BROKEN" in words
+    assert any(line.startswith(rule) and "BROKEN" in line for line in words.splitlines())
     assert words.endswith("exit 1")
 
 
