@@ -295,11 +295,11 @@ def test_same_faces_without_the_usage_that_divided_them_are_refused() -> None:
 def test_mistakes_are_the_surest_first_with_their_faces(tmp_path: Path) -> None:
     done = evaluation(tmp_path)
     mistakes = worst_of(done.answers, 5)
-    confidences = [confidence for _, _, _, confidence in mistakes]
+    confidences = [mistake.confidence for mistake in mistakes]
     assert confidences == sorted(confidences, reverse=True)
     assert confidences[0] == done.probabilities.max(axis=1)[~done.correct].max()
-    assert all(truth != prediction for _, truth, prediction, _ in mistakes)
-    assert all(face.shape == (48, 48) and face.dtype == np.uint8 for face, *_ in mistakes)
+    assert all(mistake.truth != mistake.answer for mistake in mistakes)
+    assert all(mistake.face.shape == (48, 48) and mistake.face.dtype == np.uint8 for mistake in mistakes)
 
 
 def test_report_without_a_mistake_says_so(tmp_path: Path) -> None:

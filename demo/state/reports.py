@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data.errors import InputError
+from inference.comparison.record import PAGE_FILE as COMPARISON_PAGE
 from inference.comparison.summary import grouped
 from inference.report.document import REPORT_FILE, Report, read_report
 from inference.report.writer import PAGE_FILE
-
-COMPARISON_PAGE = "compare.html"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from demo.state.reports import Shown
 from demo.state.shelf import title
 from demo.view.cards import notice
 from demo.view.words import Language, say
-from inference.report.page import image_address
+from inference.html import png_address
 from inference.text import or_dash, percent
 
 MOST = 6
@@ -122,4 +122,4 @@ def _picture(report: Shown, name: str, lang: Language) -> str:
     if content is None:
         return ""
     caption = say(lang, f"{name}_of", name=title(report.name))
-    return f"<img src='{image_address(content)}' alt='{escape(caption, quote=True)}' loading='lazy'>"
+    return f"<img src='{png_address(content)}' alt='{escape(caption, quote=True)}' loading='lazy'>"

@@ -14,8 +14,8 @@ from PIL import Image
 
 from data.faceset import LABELS
 from demo.view.words import Language, emotion, say
+from inference.html import png_address
 from inference.photos.reading import FacePrediction, PicturePrediction, as_record
-from inference.report.page import image_address
 from inference.report.plots import PALETTE
 from inference.text import percent
 
@@ -67,7 +67,7 @@ def face_image(pixels: NDArray[np.uint8]) -> str:
     """Return uint8[48, 48] as a PNG's `data:` address."""
     content = io.BytesIO()
     Image.fromarray(pixels).save(content, "PNG")
-    return image_address(content.getvalue())
+    return png_address(content.getvalue())
 
 
 def link(text: str, name: str, kind: str, content: bytes) -> str:

@@ -14,8 +14,8 @@ from data.errors import InputError
 from demo.state.supervisor import Current
 from demo.view.cards import notice
 from demo.view.words import Language, emotion, say
+from inference.html import png_address
 from inference.measure.metrics import confusion_matrix, summarise
-from inference.report.page import image_address
 from inference.report.plots import draw_confusion, draw_curves, draw_roc
 from inference.text import percent
 from training.history import EpochRecord, read_history
@@ -137,7 +137,7 @@ def _drawn(draw: Callable[[Path], None]) -> str:
     with _DRAWING, tempfile.TemporaryDirectory(prefix="ferox-figure-") as folder:
         path = Path(folder) / "figure.png"
         draw(path)
-        return image_address(path.read_bytes())
+        return png_address(path.read_bytes())
 
 
 def _classes(last: EpochRecord, lang: Language) -> str:

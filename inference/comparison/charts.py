@@ -1,12 +1,15 @@
 """Charts of the comparison page as SVG: they follow the page's theme, print sharp, and need no script to be seen.
 
+Coordinates are computed here, so it is f-strings that write them; whatever is text is escaped.
+
 Lines and bubbles carry the classes of their series, which the page's style colours: see `series`.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from html import escape
 from math import floor, log10, sqrt
+
+from markupsafe import Markup, escape
 
 from inference.measure.curves import CalibrationBin
 
@@ -53,7 +56,7 @@ class Chart:
         """A line through points, as the `d` of a path."""
         return "M" + "L".join(f"{across:.1f} {down:.1f}" for across, down in (self.place(*point) for point in points))
 
-    def draw(self, body: str, x_label: str, y_label: str, description: str) -> str:
+    def draw(self, body: str, x_label: str, y_label: str, description: str) -> Markup:
         """The whole chart with grid and axes around its body."""
         left, floor_line = self.place(self.x.low, self.y.low)
         right, ceiling = self.place(self.x.high, self.y.high)
@@ -67,7 +70,7 @@ class Chart:
             marks.append(f"<path class='grid' d='M{left:.1f} {down:.1f}H{right:.1f}'/>")
             marks.append(f"<text class='tick end' x='{left - 7:.1f}' y='{down + 4:.1f}'>{text}</text>")
         middle = (floor_line + ceiling) / 2
-        return (
+        return Markup(
             f"<svg class='chart' viewBox='0 0 {self.width:g} {self.height:g}' role='img' "
             f"aria-label='{escape(description)}'>"
             f"{''.join(marks)}{body}"
@@ -80,9 +83,14 @@ PERCENT = Scale(0, 1, tuple((step / 4, f"{25 * step}") for step in range(5)))
 SQUARE = Chart(PERCENT, PERCENT, 320, 300, left=46, bottom=40)
 
 
-def series(place: int, kind: str = "line") -> str:
+def series(place: int, kind: str = "line") -> Markup:
     """The attributes of what stands for the contender at `place`: a colour, a dash, and whom it belongs to."""
-    return f"class='{kind} s{place % COLOURS} d{place // COLOURS % 4}' data-series='{place}'"
+    return Markup(f"class='{kind} s{place % COLOURS} d{place // COLOURS % 4}' data-series='{place}'")
+
+
+def class_line(label: int) -> Markup:
+    """The attributes of the line that stands for a class, where the lines are not of contenders."""
+    return Markup(f"class='line s{label}'")
 
 
 def percent_scale(values: Sequence[float], steps: int = 5) -> Scale:
@@ -104,12 +112,12 @@ def time_scale(milliseconds: Sequence[float]) -> Scale:
     return Scale(low, high, tuple((tick, f"{tick:g}") for tick in ticks if low <= tick <= high), logarithmic=True)
 
 
-def roc_path(points: Sequence[Point], identity: str) -> str:
+def roc_path(points: Sequence[Point], identity: str) -> Markup:
     """A ROC curve to be referred to by charts, which all share its geometry."""
-    return f"<path id='{identity}' d='{SQUARE.path(points)}'/>"
+    return Markup(f"<path id='{identity}' d='{SQUARE.path(points)}'/>")
 
 
-def roc_chart(curves: Sequence[tuple[str, str, str]], description: str) -> str:
+def roc_chart(curves: Sequence[tuple[str, str, str]], description: str) -> Markup:
     """ROC curves: the identity of each one's path, its attributes, and what it says under the pointer."""
     diagonal = f"<path class='diagonal' d='{SQUARE.path([(0, 0), (1, 1)])}'/>"
     lines = [
@@ -119,7 +127,7 @@ def roc_chart(curves: Sequence[tuple[str, str, str]], description: str) -> str:
     return SQUARE.draw(diagonal + "".join(lines), "false positive rate, %", "true positive rate, %", description)
 
 
-def reliability_chart(bins: Sequence[CalibrationBin], faces: int, description: str) -> str:
+def reliability_chart(bins: Sequence[CalibrationBin], faces: int, description: str) -> Markup:
     """How often a model was right by how sure it was; a bar's darkness is its share of the faces."""
     filled = [(b, b.accuracy, b.confidence) for b in bins if b.accuracy is not None and b.confidence is not None]
     most = max(b.faces for b, _, _ in filled)
@@ -137,7 +145,7 @@ def reliability_chart(bins: Sequence[CalibrationBin], faces: int, description: s
     return SQUARE.draw("".join(bars) + diagonal, "confidence, %", "accuracy, %", description)
 
 
-def coverage_chart(lines: Sequence[tuple[Sequence[Point], str, str]], description: str) -> str:
+def coverage_chart(lines: Sequence[tuple[Sequence[Point], str, str]], description: str) -> Markup:
     """Accuracy by the share of faces answered: points, attributes and words of each model."""
     accuracies = [accuracy for points, _, _ in lines for coverage, accuracy in points if coverage >= 0.02]
     chart = Chart(PERCENT, percent_scale(accuracies))
@@ -169,7 +177,7 @@ def pareto_front(bubbles: Sequence[Bubble]) -> list[Bubble]:
     return front
 
 
-def pareto_chart(bubbles: Sequence[Bubble], description: str) -> str:
+def pareto_chart(bubbles: Sequence[Bubble], description: str) -> Markup:
     """Accuracy against latency, the bubble's area being the file's size; a line joins the Pareto front."""
     bounds = [bound for bubble in bubbles for bound in bubble.interval]
     chart = Chart(time_scale([b.milliseconds for b in bubbles]), percent_scale(bounds))

@@ -71,6 +71,11 @@ class Robust:
         """The mean over all conditions."""
         return sum(self.accuracies) / len(self.accuracies)
 
+    @property
+    def lost(self) -> tuple[float, ...]:
+        """The share of the clean accuracy that each condition takes, 0 to 1."""
+        return tuple(max(0.0, 1 - accuracy / self.clean) if self.clean else 0.0 for accuracy in self.accuracies)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Row:

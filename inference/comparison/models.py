@@ -1,28 +1,68 @@
 """The pictures of the comparison page: ROC curves, what each model confuses, and the faces they fail on."""
 
 from collections.abc import Sequence
-from html import escape
+from dataclasses import dataclass
 
 import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
 
 from data.faceset import LABELS
-from inference.comparison.charts import reliability_chart, roc_chart, roc_path, series
+from inference.comparison.charts import class_line, reliability_chart, roc_chart, roc_path, series
 from inference.comparison.contenders import Contender, ContenderGroup
 from inference.comparison.document import Group, Row
-from inference.comparison.markup import card, heads, legend, swatch, table
-from inference.report.page import face_image, mistake_figures
+from inference.measure.metrics import Summary
+from inference.report.page import Mistake
 from inference.report.writer import worst_of
-from inference.text import or_dash, percent
 
 HARD_FACES, MISTAKES = 18, 12
 # Curves are drawn with every other point; their areas are those of all points.
 STEP = 2
 
 
-def curves_by_class(number: int, record: Group, compared: ContenderGroup) -> str:
-    """All models' ROC curves of each class, and the paths that the models' own figures use again."""
+@dataclass(frozen=True)
+class ClassChart:
+    """All models' ROC curves of one class, and the range of their areas in words."""
+
+    label: str
+    areas: str
+    svg: Markup
+
+
+@dataclass(frozen=True)
+class RocCharts:
+    """The paths of all curves, which charts refer to, and a chart for each class."""
+
+    paths: Markup
+    charts: tuple[ClassChart, ...]
+
+
+@dataclass(frozen=True)
+class ModelShown:
+    """One contender by itself."""
+
+    figures: Summary
+    roc: Markup
+    reliability: Markup
+    mistakes: list[Mistake]
+
+
+@dataclass(frozen=True)
+class HardFace:
+    """A face uint8[48, 48] that the models together believed least: its label, its row in the data, how often each
+    answer was given, and each model's name, answer and confidence."""
+
+    pixels: NDArray[np.uint8]
+    truth: str
+    row: int
+    counts: tuple[tuple[str, int], ...]
+    answers: tuple[tuple[str, str, float], ...]
+
+
+def roc_charts(number: int, record: Group, group: ContenderGroup) -> RocCharts:
+    """Draw all models' curves of each class; `number` is the group's on the page."""
     paths, charts = [], []
-    for label, curves in enumerate(zip(*(one.summary.roc for one in compared.contenders), strict=True)):
+    for label, curves in enumerate(zip(*(contender.summary.roc for contender in group.contenders), strict=True)):
         lines = []
         for place, curve in enumerate(curves):
             if curve.auc is not None:
@@ -32,104 +72,59 @@ def curves_by_class(number: int, record: Group, compared: ContenderGroup) -> str
                 lines.append((identity, series(place), words))
         areas = [curve.auc for curve in curves if curve.auc is not None]
         bounds = dict.fromkeys(f"{area:.3f}" for area in (min(areas), max(areas))) if areas else {}
-        hint = f"area {' to '.join(bounds)}" if bounds else "undefined"
+        words = f"area {' to '.join(bounds)}" if bounds else "undefined"
         chart = roc_chart(lines, f"ROC curves of {LABELS[label]} against the rest")
-        charts.append(f"<figure><h3>{LABELS[label]} <small>{hint}</small></h3>{chart}</figure>")
-    shared = f"<svg width='0' height='0' class='shared' aria-hidden='true'><defs>{''.join(paths)}</defs></svg>"
-    return shared + card(
-        "ROC curves by class",
-        "Each class against the rest, all models on one figure.",
-        f"<div class='many'>{''.join(charts)}</div>{legend(record.rows)}",
-    )
+        charts.append(ClassChart(LABELS[label], words, chart))
+    return RocCharts(Markup().join(paths), tuple(charts))
 
 
-def models(number: int, record: Group, compared: ContenderGroup) -> str:
-    """Each model by itself: confusion, ROC curves, reliability, and its most confident mistakes."""
-    rows = zip(record.rows, compared.contenders, strict=True)
-    return card(
-        "Model by model",
-        "What each confuses, its curves, how far its confidence can be trusted, and the mistakes it was surest of.",
-        "".join(_model(number, place, row, one) for place, (row, one) in enumerate(rows)),
-        "models",
-    )
+def models_shown(number: int, record: Group, group: ContenderGroup) -> list[ModelShown]:
+    """What is shown of each contender by itself."""
+    rows = zip(record.rows, group.contenders, strict=True)
+    return [_model(number, place, row, contender) for place, (row, contender) in enumerate(rows)]
 
 
-def _model(number: int, place: int, row: Row, one: Contender) -> str:
-    summary = one.summary
-    facts = f"{row.framework} · {percent(summary.accuracy, 2)} · selected on {row.selection.words}"
-    reliability = reliability_chart(summary.calibration, summary.faces, f"reliability of {row.full_name}")
-    return (
-        f"<details id='model-{number}-{place}'{' open' if place == 0 else ''}><summary>{swatch(series(place))}"
-        f"{escape(row.label)}<small>{escape(facts)}</small></summary><div class='three'>"
-        f"<div><h3>Confusion</h3>{_confusion(summary.confusion)}</div>{_own_curves(number, place, row, one)}"
-        f"<figure><h3>Reliability <small>calibration error {summary.calibration_error:.4f}</small></h3>{reliability}"
-        f"<p class='hint'>The darker a bar, the more faces.</p></figure></div><h3>Most confident mistakes</h3>"
-        f"<div class='faces'>{mistake_figures(worst_of(one.answers, MISTAKES))}</div></details>"
-    )
-
-
-def _own_curves(number: int, place: int, row: Row, one: Contender) -> str:
-    lines = [f"class='line s{label}'" for label in range(len(LABELS))]
+def _model(number: int, place: int, row: Row, contender: Contender) -> ModelShown:
+    summary = contender.summary
     curves = [
-        (_identity(number, place, label), lines[label], f"{curve.name}: {curve.auc:.4f}")
-        for label, curve in enumerate(one.summary.roc)
+        (_identity(number, place, label), class_line(label), f"{curve.name}: {curve.auc:.4f}")
+        for label, curve in enumerate(summary.roc)
         if curve.auc is not None
     ]
-    items = "".join(
-        f"<li>{swatch(attributes)}{curve.name} <small>{or_dash(curve.auc, '.3f')}</small></li>"
-        for attributes, curve in zip(lines, one.summary.roc, strict=True)
+    return ModelShown(
+        figures=summary,
+        roc=roc_chart(curves, f"ROC curves of {row.full_name}"),
+        reliability=reliability_chart(summary.calibration, summary.faces, f"reliability of {row.full_name}"),
+        mistakes=worst_of(contender.answers, MISTAKES),
     )
-    chart = roc_chart(curves, f"ROC curves of {row.full_name}")
-    return f"<figure><h3>ROC curves <small>with their areas</small></h3>{chart}<ul class='legend'>{items}</ul></figure>"
 
 
-def _confusion(confusion: Sequence[Sequence[int]]) -> str:
-    rows = []
-    for label, counts in zip(LABELS, confusion, strict=True):
-        total = sum(counts)
-        cells = "".join(_confusion_cell(count, count / total if total else 0) for count in counts)
-        rows.append(f"<tr><th scope='row'>{label}</th>{cells}</tr>")
-    hint = "Truth in rows, answers in columns: share of the truth in %, and count."
-    return f"{table('confusion', heads(['', *LABELS]), ''.join(rows), 'confusion')}<p class='hint'>{hint}</p>"
-
-
-def _confusion_cell(count: int, share: float) -> str:
-    high = " class='high'" if share > 0.55 else ""
-    return f"<td{high} style='--share:{100 * share:.0f}'>{100 * share:.0f}<small>{count:,}</small></td>"
-
-
-def hardest_faces(record: Group, compared: ContenderGroup) -> str:
+def hardest_faces(record: Group, group: ContenderGroup) -> list[HardFace]:
     """The faces to whose truth the models together gave least, with what each of them said."""
-    rows = zip(record.rows, compared.contenders, strict=True)
-    singles = [(row, one) for row, one in rows if not one.is_ensemble]
-    truth = np.arange(len(compared.labels)), compared.labels
-    believed = np.mean([one.probabilities[truth] for _, one in singles], axis=0)
+    rows = zip(record.rows, group.contenders, strict=True)
+    models = [(row, contender) for row, contender in rows if not contender.is_ensemble]
+    truth = np.arange(len(group.labels)), group.labels
+    believed = np.mean([contender.probabilities[truth] for _, contender in models], axis=0)
     order = np.argsort(believed, kind="stable")
     # A picture that the data holds twice is shown once.
-    _, first = np.unique(compared.answers.records["digest"][order], axis=0, return_index=True)
+    _, first = np.unique(group.answers.records["digest"][order], axis=0, return_index=True)
     worst = order[np.sort(first)][:HARD_FACES]
-    figures = "".join(_hard_face(compared, face, singles) for face in worst.tolist())
-    return card(
-        "Worst mistakes of all",
-        "The faces whose label the models together believed least, with what each of them said. Some are mislabelled.",
-        f"<div class='faces hard'>{figures}</div>",
-    )
+    return [_hard_face(group, face, models) for face in worst.tolist()]
 
 
-def _hard_face(compared: ContenderGroup, face: int, singles: Sequence[tuple[Row, Contender]]) -> str:
-    records = compared.answers.records
-    truth = LABELS[records["label"][face]]
-    guesses = [LABELS[one.predictions[face]] for _, one in singles]
-    counts = {guess: guesses.count(guess) for guess in sorted(set(guesses), key=guesses.count, reverse=True)}
-    said = "".join(f"<b>{guess}{f' × {count}' if len(singles) > 1 else ''}</b>" for guess, count in counts.items())
-    each = "".join(
-        f"<li>{escape(row.full_name)}: {guess}, {percent(float(one.probabilities[face].max()))}</li>"
-        for (row, one), guess in zip(singles, guesses, strict=True)
-    )
-    return (
-        f"<figure>{face_image(records['pixels'][face], truth)}<figcaption><span>is {truth}</span>{said}"
-        f"<i>row {records['row'][face]}</i></figcaption>"
-        f"<details><summary>each model</summary><ul>{each}</ul></details></figure>"
+def _hard_face(group: ContenderGroup, face: int, models: Sequence[tuple[Row, Contender]]) -> HardFace:
+    records = group.answers.records
+    answers = [LABELS[contender.predictions[face]] for _, contender in models]
+    by_count = sorted(dict.fromkeys(answers), key=answers.count, reverse=True)
+    return HardFace(
+        records["pixels"][face],
+        LABELS[records["label"][face]],
+        int(records["row"][face]),
+        tuple((answer, answers.count(answer)) for answer in by_count),
+        tuple(
+            (row.full_name, answer, float(contender.probabilities[face].max()))
+            for (row, contender), answer in zip(models, answers, strict=True)
+        ),
     )
 
 

@@ -1,64 +1,61 @@
 """What the comparison page says of models two by two: whether they differ, and how far twins agree."""
 
 from collections.abc import Mapping, Sequence
-from html import escape
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from data.faceset import LABELS
 from inference.comparison.contenders import ContenderGroup, twins
-from inference.comparison.document import Group, PairRow, TwinPair, Twins
-from inference.comparison.markup import card, heads, table, who
-from inference.report.page import face_image
-from inference.text import or_dash, percent
+from inference.comparison.document import Group, PairRow, Twins
 
 TWIN_FACES = 12
-PAIR_COLUMNS = (
-    *("first", "second", "difference", "95 % interval", "only first right", "only second right"),
-    *("exact p", "mid-p", "corrected", "agreement", "kappa"),
-)
 
 
-def pairs_card(record: Group) -> str:
-    """The matrix of differences, and the list of all pairs."""
-    rows, pairs = record.rows, record.pairs
-    if not pairs:
-        return ""
-    place = {row.name: place for place, row in enumerate(rows)}
-    cells = {}
-    for pair in pairs:
-        first, second = place[pair.first], place[pair.second]
-        cells[first, second] = _cell(pair, pair.difference)
-        cells[second, first] = _cell(pair, -pair.difference)
-    body = "".join(
-        f"<tr><th scope='row'>{row_place + 1} {who(row_place, row)}</th>"
-        + "".join(cells.get((row_place, column), "<td class='self'></td>") for column in range(len(rows)))
-        + "</tr>"
-        for row_place, row in enumerate(rows)
-    )
-    head = heads(["", *(str(number) for number in range(1, len(rows) + 1))])
-    listed = table("all pairs", heads(PAIR_COLUMNS), "".join(_pair_row(pair) for pair in pairs), "ranking")
-    return card(
-        "Are they really different?",
-        "The row's accuracy less the column's, in points. Coloured where the same faces tell the two apart (McNemar's "
-        "mid-p, Holm-corrected, under 0.05); grey is no evidence of a difference.",
-        f"{table('differences', head, body, 'matrix')}<details><summary>Every pair with its p-values, interval "
-        f"and kappa</summary>{listed}</details>",
-    )
+@dataclass(frozen=True)
+class Difference:
+    """A row's accuracy less a column's, in points; `ahead` or `behind` where the same faces tell the two apart."""
+
+    pair: PairRow
+    points: str
+    kind: Literal["ahead", "behind", ""]
 
 
-def _cell(pair: PairRow, difference: float) -> str:
-    kind = "" if not pair.differs else " class='ahead'" if difference > 0 else " class='behind'"
-    title = (
-        f"corrected p {p_value(pair.holm)}; only {pair.first} right: {pair.only_first:,}, "
-        f"only {pair.second} right: {pair.only_second:,}"
-    )
-    return f"<td{kind} title='{escape(title)}'>{_points(difference)}</td>"
+@dataclass(frozen=True)
+class Disagreement:
+    """A face uint8[48, 48] that twins answer differently: its label, its row in the data, and framework by answer."""
+
+    pixels: NDArray[np.uint8]
+    truth: str
+    row: int
+    answers: tuple[tuple[str, str], ...]
 
 
-def _points(difference: float) -> str:
+@dataclass(frozen=True)
+class TwinsShown:
+    """Twins, the framework of each by its name, and the faces on which they disagree with most confidence."""
+
+    record: Twins
+    frameworks: Mapping[str, str]
+    faces: tuple[Disagreement, ...]
+
+
+def differences(record: Group) -> list[list[Difference | None]]:
+    """The matrix of all pairs, in the order of the rows; None where a row would be compared with itself."""
+    names = [row.name for row in record.rows]
+    cells: dict[tuple[str, str], Difference] = {}
+    for pair in record.pairs:
+        cells[pair.first, pair.second] = _difference(pair, pair.difference)
+        cells[pair.second, pair.first] = _difference(pair, -pair.difference)
+    return [[cells.get((row, column)) for column in names] for row in names]
+
+
+def _difference(pair: PairRow, difference: float) -> Difference:
     # Adding 0 takes the sign from a zero.
-    return f"{round(100 * difference, 1) + 0.0:+.1f}"
+    points = f"{round(100 * difference, 1) + 0.0:+.1f}"
+    return Difference(pair, points, "" if not pair.differs else "ahead" if difference > 0 else "behind")
 
 
 def p_value(p: float) -> str:
@@ -66,67 +63,28 @@ def p_value(p: float) -> str:
     return "< 0.0001" if p < 0.0001 else f"{p:.4f}"
 
 
-def _pair_row(pair: PairRow) -> str:
-    low, high = (100 * bound for bound in pair.interval)
-    cells = (
-        f"{100 * pair.difference:+.2f}",
-        f"{low:+.2f} to {high:+.2f}",
-        f"{pair.only_first:,}",
-        f"{pair.only_second:,}",
-        *(p_value(p) for p in (pair.exact, pair.mid_p, pair.holm)),
-        percent(pair.agreement, 1),
-        or_dash(pair.kappa, ".3f"),
-    )
-    figures = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
-    return f"<tr><th scope='row'>{escape(pair.first)}</th><td class='text'>{escape(pair.second)}</td>{figures}</tr>"
+def twins_shown(record: Group, group: ContenderGroup) -> list[TwinsShown]:
+    """The twins of a group with the faces that they disagree on."""
+    return [
+        TwinsShown(found, dict(zip(found.members, found.frameworks, strict=True)), _disagreements(group, places))
+        for found, places in zip(record.twins, twins(group), strict=True)
+    ]
 
 
-def twins_card(record: Group, compared: ContenderGroup) -> str:
-    """How far one model's twins from several frameworks agree, and the faces on which they do not."""
-    groups = zip(record.twins, twins(compared), strict=True)
-    body = "".join(_group(found, compared, group) for found, group in groups)
-    return body and card(
-        "Twins from several frameworks",
-        "The same model under the same recipe. Kappa is 1 for the same answers to every face, 0 for agreement by "
-        "chance. Below, the faces on which they disagree with most confidence.",
-        body,
-    )
-
-
-def _group(found: Twins, compared: ContenderGroup, group: Sequence[int]) -> str:
-    framework = dict(zip(found.members, found.frameworks, strict=True))
-    said = [_agreement(pair, framework) for pair in found.pairs]
-    said.append(f"{found.disagreements:,} faces on which they disagree, all listed in {found.file}")
-    chips = "".join(f"<li>{escape(text)}</li>" for text in said)
-    return f"<h3>{escape(found.model)}</h3><ul class='chips'>{chips}</ul>{_disagreements(compared, group)}"
-
-
-def _agreement(pair: TwinPair, framework: Mapping[str, str]) -> str:
-    both = f"{framework[pair.first]} and {framework[pair.second]}"
-    if pair.identical:
-        return f"{both}: identical to the last bit"
-    return f"{both}: kappa {or_dash(pair.kappa, '.3f')}, agree on {percent(pair.agreement, 1)}"
-
-
-def _disagreements(compared: ContenderGroup, group: Sequence[int]) -> str:
-    members = [compared.contenders[place] for place in group]
-    predictions = np.stack([one.predictions for one in members])
-    confidence = np.stack([one.probabilities.max(axis=1) for one in members]).min(axis=0)
-    places = np.flatnonzero((predictions != predictions[0]).any(axis=0))
-    surest = places[np.argsort(-confidence[places], kind="stable")][:TWIN_FACES]
-    records, figures = compared.answers.records, []
-    for face in surest.tolist():
-        truth = LABELS[records["label"][face]]
-        said = "".join(
-            f"<span>{escape(one.members[0].manifest.framework)}: {_answer(LABELS[guess], truth)}</span>"
-            for one, guess in zip(members, predictions[:, face].tolist(), strict=True)
+def _disagreements(group: ContenderGroup, places: Sequence[int]) -> tuple[Disagreement, ...]:
+    members = [group.contenders[place] for place in places]
+    frameworks = [member.members[0].manifest.framework for member in members]
+    predictions = np.stack([member.predictions for member in members])
+    confidence = np.stack([member.probabilities.max(axis=1) for member in members]).min(axis=0)
+    faces = np.flatnonzero((predictions != predictions[0]).any(axis=0))
+    surest = faces[np.argsort(-confidence[faces], kind="stable")][:TWIN_FACES]
+    records = group.answers.records
+    return tuple(
+        Disagreement(
+            records["pixels"][face],
+            LABELS[records["label"][face]],
+            int(records["row"][face]),
+            tuple(zip(frameworks, (LABELS[guess] for guess in predictions[:, face].tolist()), strict=True)),
         )
-        figures.append(
-            f"<figure>{face_image(records['pixels'][face], truth)}<figcaption><span>is {truth}</span>{said}"
-            f"<i>row {records['row'][face]}</i></figcaption></figure>"
-        )
-    return f"<div class='faces spaced'>{''.join(figures)}</div>" if figures else ""
-
-
-def _answer(answer: str, truth: str) -> str:
-    return answer if answer == truth else f"<span class='bad'>{answer}</span>"
+        for face in surest.tolist()
+    )

@@ -150,14 +150,14 @@ def predictions_table(answers: Answers) -> str:
 
 
 def worst_of(answers: Answers, count: int = 18) -> list[Mistake]:
-    """The most confident mistakes, surest first: face uint8[48, 48], truth, prediction, confidence."""
+    """The most confident mistakes, surest first."""
     guesses, labels = answers.probabilities.argmax(axis=1), answers.records["label"]
     wrong = np.flatnonzero(guesses != labels)
     confidence = answers.probabilities.max(axis=1)
     surest = wrong[np.argsort(-confidence[wrong], kind="stable")][:count]
     return [
-        (answers.records["pixels"][place], LABELS[labels[place]], LABELS[guesses[place]], float(confidence[place]))
-        for place in surest
+        Mistake(answers.records["pixels"][face], LABELS[labels[face]], LABELS[guesses[face]], float(confidence[face]))
+        for face in surest
     ]
 
 
