@@ -19,7 +19,7 @@ from demo.intake.uploads import KEPT_SECONDS
 from demo.page import Page, browser_language, refreshed
 from demo.state.shelf import Shelf
 from demo.tabs import compare, folder, photo, train, webcam
-from demo.view.cards import notice
+from demo.view.html import notice
 from demo.view.theme import STYLE, theme
 from demo.view.words import say, translations
 from inference.photos.faces import finder

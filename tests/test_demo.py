@@ -24,7 +24,7 @@ from data.errors import InputError
 from demo.__main__ import account_from, is_loopback, main
 from demo.intake.limits import JSON_BYTES, RequestLimits
 from demo.state.shelf import ALL, DEFAULT, Shelf, title
-from demo.view.cards import safe_cell
+from demo.view.downloads import safe_cell
 from demo.view.sentences import SENTENCES
 from demo.view.words import language, say
 
@@ -647,4 +647,4 @@ def test_a_report_that_is_wrong_is_named_and_takes_no_other_down(compared: Path,
     assert names == [stem, other]
     html = side_by_side(page, names, "en")
     assert "official test part" in html
-    assert f"{other}: report.json: figures.classes.2.recall is &#x27;most&#x27;" in html
+    assert f"{other}: report.json: figures.classes.2.recall is &#39;most&#39;" in html

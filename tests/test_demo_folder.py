@@ -59,7 +59,7 @@ def refused(sent: Upload) -> str:
 
 
 def table(html: str) -> list[dict[str, str]]:
-    found = re.search(r"data:text/csv;base64,([^']+)'", html)
+    found = re.search(r"data:text/csv;base64,([^\"]+)\"", html)
     assert found is not None
     return list(csv.DictReader(io.StringIO(b64decode(found.group(1)).decode("utf-8-sig"))))
 
@@ -326,7 +326,7 @@ def test_the_table_is_marked_as_utf_8_for_spreadsheets(
     path = tmp_path / "a.png"
     path.write_bytes(png(drawn.pixels[0]))
     *_, html = answered(page, [Upload(path, "高兴.png")], tiny_model.stem, "zh")
-    found = re.search(r"data:text/csv;base64,([^']+)'", html)
+    found = re.search(r"data:text/csv;base64,([^\"]+)\"", html)
     assert found is not None
     assert b64decode(found.group(1)).startswith(b"\xef\xbb\xbffile,")
     assert table(html)[0]["file"] == "高兴.png"
@@ -351,22 +351,22 @@ def test_thumbnails_are_shrunk_only_from_what_is_larger(
     path = tmp_path / "a.png"
     Image.new("RGB", size, "gray").save(path)
     *_, html = answered(page, [Upload(path, "a.png")], tiny_model.stem, "en")
-    found = re.search(r"data:image/jpeg;base64,([^']+)'", html)
+    found = re.search(r"data:image/jpeg;base64,([^\"]+)\"", html)
     assert found is not None
     assert Image.open(io.BytesIO(b64decode(found.group(1)))).size == shown
 
 
 def test_no_error_becomes_a_formula_in_a_spreadsheet() -> None:
-    from demo.view.cards import Reading, as_csv
+    from demo.view.downloads import as_csv
 
     error = "=HYPERLINK(1).png is empty"
-    (row,) = csv.DictReader(io.StringIO(as_csv([Reading("m", "M", PicturePrediction("=x", (), (), error))])))
+    (row,) = csv.DictReader(io.StringIO(as_csv([("m", PicturePrediction("=x", (), (), error))])))
     assert (row["file"], row["error"]) == ("'=x", f"'{error}")
 
 
 def test_predictions_without_faces_keep_their_row() -> None:
-    from demo.view.cards import Reading, as_csv
+    from demo.view.downloads import as_csv
 
-    blank = Reading("m", "M", PicturePrediction("x.png", (), ()))
+    blank = ("m", PicturePrediction("x.png", (), ()))
     (row,) = csv.DictReader(io.StringIO(as_csv([blank])))
     assert (row["file"], row["face"], row["label"], row["error"]) == ("x.png", "", "", "")

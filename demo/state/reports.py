@@ -12,7 +12,7 @@ from inference.report.writer import PAGE_FILE
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownReport:
     """One model's evaluation: its folder and its report."""
 
     folder: Path
@@ -47,18 +47,18 @@ def page(roots: Sequence[Path], name: str) -> str:
     raise _unknown(name, pages(roots))
 
 
-def report(roots: Sequence[Path], name: str) -> Shown:
+def report(roots: Sequence[Path], name: str) -> ShownReport:
     """Read a report; an `InputError` where there is none of that name, or it cannot be used."""
     folder = _found(roots, REPORT_FILE).get(name)
     if folder is None:
         raise _unknown(name, names(roots))
     try:
-        return Shown(folder, read_report(folder))
+        return ShownReport(folder, read_report(folder))
     except InputError as error:
         raise InputError(f"{name}: {error}") from error
 
 
-def tables(reports: Sequence[Shown]) -> list[list[Shown]]:
+def tables(reports: Sequence[ShownReport]) -> list[list[ShownReport]]:
     """Divide reports into those whose figures may stand in one table, each by falling accuracy."""
     shown = {id(each.report): each for each in reports}
     return [[shown[id(found)] for found in group] for group in grouped([each.report for each in reports])]

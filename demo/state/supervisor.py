@@ -50,7 +50,7 @@ class Current:
 
 
 @dataclass(frozen=True)
-class Shown:
+class SupervisedTraining:
     """What `current.json` says: which training is shown, and whether it is to run, or was asked to pause or to stop."""
 
     __pydantic_config__: ClassVar = STRICT
@@ -99,7 +99,7 @@ class Supervisor:
             InputError: another one runs, or the runs' folder or the system does not allow it.
         """
         with self._own, _usable_system():
-            self._launch(["--out", str(self.runs), *arguments], Shown(title, None, "run"))
+            self._launch(["--out", str(self.runs), *arguments], SupervisedTraining(title, None, "run"))
 
     def resume(self) -> None:
         """Go on with the training that was paused; an `InputError` as for `start`, and where there is none."""
@@ -107,7 +107,7 @@ class Supervisor:
             now = self.current()
             if now.status not in ("paused", "stopped", "failed") or now.folder is None or now.record is None:
                 raise InputError(f"the training is {now.status}: expected a paused one; start a new one")
-            self._launch(["--resume", str(now.folder)], Shown(now.title, str(now.folder), "run"))
+            self._launch(["--resume", str(now.folder)], SupervisedTraining(now.title, str(now.folder), "run"))
 
     def pause(self) -> None:
         """Ask the training to save its state and end; an `InputError` where there is none, or it cannot be asked."""
@@ -134,12 +134,12 @@ class Supervisor:
             if state is None:
                 raise InputError("there is no training: expected one to pause or stop; start one")
             process = self._process()
-            write_json(self._state, asdict(Shown(state.title, _text(self._folder(state)), wish)))
+            write_json(self._state, asdict(SupervisedTraining(state.title, _text(self._folder(state)), wish)))
             # A second signal would end it at once, before its state is saved.
             if process is not None and state.wish == "run":
                 os.kill(process, signal.SIGTERM)
 
-    def _launch(self, arguments: Sequence[str], state: Shown) -> None:
+    def _launch(self, arguments: Sequence[str], state: SupervisedTraining) -> None:
         with self._locked() as handle:
             if handle is None:
                 raise InputError("a training is running already: expected none; pause or stop it first")
@@ -174,13 +174,13 @@ class Supervisor:
         self._lock.parent.mkdir(parents=True, exist_ok=True)
         return locked(self._lock, os.O_RDWR | os.O_CREAT)
 
-    def _read(self) -> Shown | None:
+    def _read(self) -> SupervisedTraining | None:
         """Return which training is shown, None before the first; an `InputError` where that cannot be made out."""
         if not self._state.exists():
             return None
-        return parse_document(Shown, self._state.read_bytes(), self._state.name, "start a new training")
+        return parse_document(SupervisedTraining, self._state.read_bytes(), self._state.name, "start a new training")
 
-    def _folder(self, state: Shown) -> Path | None:
+    def _folder(self, state: SupervisedTraining) -> Path | None:
         if state.folder:
             return Path(state.folder)
         for line in self._lines():

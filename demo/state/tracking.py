@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from data.faceset import LABELS
 from inference.photos.faces import FaceBox
-from inference.photos.reading import FacePrediction
+from inference.photos.reading import FacePrediction, ranking
 
 SMOOTHING = 0.6  # Seconds in which an old frame's weight falls to 1/e.
 FORGOTTEN = 1.5  # Seconds without being found.
@@ -29,6 +29,16 @@ class Track:
     def label(self) -> str:
         """The most probable emotion."""
         return LABELS[int(self.probabilities.argmax())]
+
+    @property
+    def confidence(self) -> float:
+        """Its probability, 0 to 1."""
+        return float(self.probabilities.max())
+
+    @property
+    def ranking(self) -> list[tuple[str, float]]:
+        """Every label with its probability, the most probable first."""
+        return ranking(self.probabilities)
 
 
 @dataclass(frozen=True)
@@ -71,7 +81,7 @@ def follow(scene: Scene, faces: Sequence[FacePrediction], now: float) -> Scene:
             followed.append(replace(known, box=face.box, probabilities=mixed, seen=now))
     tracks = tuple(sorted([*followed, *remembered], key=lambda track: track.number))
     first = next((track for track in tracks if track.seen == now), None)
-    share = float(first.probabilities.max()) if first else 0.0
+    share = first.confidence if first else 0.0
     recent = tuple(moment for moment in scene.moments if now - moment.time < KEPT)
     return Scene(tracks, (*recent, Moment(now, first.label if first else None, share)))
 

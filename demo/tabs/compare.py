@@ -1,20 +1,18 @@
 """The Compare tab: the reports of the evaluations side by side, and each whole one to read."""
 
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from data.errors import InputError
 from demo.page import Page, browser_language
 from demo.state import reports
-from demo.state.reports import Shown
+from demo.state.reports import ShownReport
 from demo.state.shelf import title
-from demo.view.cards import notice
+from demo.view.html import notice, part
 from demo.view.words import Language, say
-from inference.html import png_address
-from inference.text import or_dash, percent
 
 MOST = 6
 COLUMNS = ("model", "framework", "accuracy", "interval", "f1", "auc", "loss", "calibration", "size", "speed")
@@ -49,77 +47,33 @@ def build(page: Page, tab: gr.Tab) -> None:
     opened.change(read, opened, whole, **shared)
 
 
-def side_by_side(page: Page, names: Sequence[str], lang: Language) -> str:
+def side_by_side(page: Page, names: Sequence[str], lang: Language) -> Markup:
     """Return tables of the chosen reports, one for what may be compared, with their confusion and ROC pictures."""
     if not reports.names(page.report_roots):
         return notice(say(lang, "no_report", folder=page.reports.name), "empty")
-    found: list[Shown] = []
-    refused: list[str] = []
+    found: list[ShownReport] = []
+    refused: list[Markup] = []
     for name in names[:MOST]:
         try:
             found.append(reports.report(page.report_roots, name))
         except InputError as error:
             refused.append(notice(str(error), "error"))
-    bodies = [_table(group, lang) + _pictures(group, lang) for group in reports.tables(found)]
-    return "".join(refused + bodies)
+    return Markup().join([*refused, *(_group(group, lang) for group in reports.tables(found))])
 
 
-def framed(page: Page, name: str | None) -> str:
+def framed(page: Page, name: str | None) -> Markup:
     """Return a report's own page in a frame that cannot reach this one."""
     if not name:
-        return ""
+        return Markup()
     try:
-        content = reports.page(page.report_roots, name)
+        return part("framed", name=name, content=reports.page(page.report_roots, name))
     except InputError as error:
         return notice(str(error), "error")
-    return (
-        f"<iframe class='fx-report' title='{escape(name, quote=True)}' sandbox='allow-scripts allow-downloads' "
-        f"srcdoc='{escape(content, quote=True)}'></iframe>"
-    )
 
 
-def _table(group: Sequence[Shown], lang: Language) -> str:
-    head = "".join(f"<th scope='col'>{say(lang, f'column_{name}')}</th>" for name in COLUMNS)
-    rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in _cells(each))}</tr>" for each in group)
-    notes = "".join(
-        f"<li>{escape(f'{title(each.name)}: ' if len(group) > 1 else '')}{escape(note)}</li>"
-        for each in group
-        for note in each.report.notes
-    )
-    return (
-        f"<h3 class='fx-title'>{escape(group[0].report.heading)}</h3>"
-        f"<div class='fx-table fx-numbers'><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
-        f"{f'<ul class=fx-notes>{notes}</ul>' if notes else ''}"
-    )
-
-
-def _cells(shown: Shown) -> tuple[str, ...]:
-    report, figures = shown.report, shown.report.figures
-    return (
-        report.label,
-        report.manifest.framework,
-        percent(figures.accuracy, 2),
-        report.interval,
-        or_dash(figures.macro.f1.value, ".4f"),
-        or_dash(figures.macro_roc.auc, ".4f"),
-        f"{figures.log_loss:.4f}",
-        f"{figures.calibration_error:.4f}",
-        f"{report.megabytes:.1f}",
-        f"{report.engine.images_per_second:,.0f}",
-    )
-
-
-def _pictures(group: Sequence[Shown], lang: Language) -> str:
-    shown = []
-    for report in group:
-        pictures = "".join(_picture(report, name, lang) for name in ("confusion", "roc"))
-        shown.append(f"<h4 class='fx-title'>{escape(title(report.name))}</h4><div class='fx-figures'>{pictures}</div>")
-    return "".join(shown)
-
-
-def _picture(report: Shown, name: str, lang: Language) -> str:
-    content = report.picture(name)
-    if content is None:
-        return ""
-    caption = say(lang, f"{name}_of", name=title(report.name))
-    return f"<img src='{png_address(content)}' alt='{escape(caption, quote=True)}' loading='lazy'>"
+def _group(group: Sequence[ShownReport], lang: Language) -> Markup:
+    notes = [
+        f"{title(shown.name)}: {note}" if len(group) > 1 else note for shown in group for note in shown.report.notes
+    ]
+    columns = [say(lang, f"column_{name}") for name in COLUMNS]
+    return part("compare", lang=lang, group=group, columns=columns, notes=notes, title=title)

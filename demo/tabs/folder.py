@@ -4,11 +4,11 @@ import io
 import time
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from html import escape
+from dataclasses import dataclass, field, replace
 
 import gradio as gr
 import numpy as np
+from markupsafe import Markup
 from PIL import Image
 
 from data.errors import InputError
@@ -16,15 +16,14 @@ from data.leftout import Tally, sentence
 from demo.intake.archive import Source, sources
 from demo.intake.uploads import Upload, uploads
 from demo.page import Page, browser_language, model_choice
-from demo.state.shelf import title
 from demo.view.annotate import numbered
-from demo.view.cards import COLOURS, Reading, csv_link, notice
-from demo.view.words import Language, emotion, say
+from demo.view.downloads import csv_link
+from demo.view.html import notice, part, placeholder
+from demo.view.words import Language, say
 from inference.engine import Engine
 from inference.photos.faces import FaceBox, Finder
 from inference.photos.pictures import Picture, file_name, read_picture
 from inference.photos.reading import FacePrediction, PicturePrediction, predict_picture
-from inference.text import percent
 
 SHOWN = 300  # Tiles and rows on the page.
 THUMBNAIL = 200  # Pixels.
@@ -41,15 +40,15 @@ class Work:
     seconds: float = 0.0
     left_out: Tally = field(default_factory=Tally)
     predictions: list[PicturePrediction] = field(default_factory=list)
-    tiles: list[str] = field(default_factory=list)
+    tiles: list[Markup] = field(default_factory=list)
 
-    def shown(self, lang: Language) -> str:
+    def shown(self, lang: Language) -> Markup:
         """Return gallery, table and CSV of what has been read, and whether that is not all."""
         predictions, tiles = list(self.predictions), list(self.tiles)
         if len(predictions) == self.total:
             return _finished(self, predictions, tiles, lang)
         stopped = notice(say(lang, "folder_stopped", done=f"{len(predictions):,}", total=f"{self.total:,}"))
-        return stopped + (_finished(self, predictions, tiles, lang) if predictions else "")
+        return stopped + (_finished(self, predictions, tiles, lang) if predictions else Markup())
 
 
 def build(page: Page, _: gr.Tab) -> None:
@@ -65,7 +64,7 @@ def build(page: Page, _: gr.Tab) -> None:
                 run = gr.Button(text("run"), variant="primary", elem_id="folder-run")
                 halt = gr.Button(text("stop"), elem_id="folder-stop")
         with gr.Column(scale=8, min_width=320):
-            answer = gr.HTML(f"<div class='fx-notice fx-empty'>{text('folder_empty')}</div>", elem_id="folder-answer")
+            answer = gr.HTML(placeholder(text("folder_empty")), elem_id="folder-answer")
     # One is read at a time, so that the last one is all there is to keep.
     desk = [Work()]
 
@@ -120,29 +119,29 @@ def answered(
 
 def read_one(
     engine: Engine, source: Source, finder: Finder, lang: Language, *, draw: bool
-) -> tuple[PicturePrediction, str]:
+) -> tuple[PicturePrediction, Markup]:
     """Return what the model sees in one picture, and its tile if `draw`; an unreadable one has its error in both."""
     try:
         picture = read_picture(source.read(), file_name(source.name))
     except InputError as error:
         broken = PicturePrediction(source.name, (), (), str(error))
-        return broken, _tile(source.name, "", notice(str(error), "error")) if draw else ""
-    seen = predict_picture(engine, picture, finder, "auto")
-    named = PicturePrediction(source.name, seen.notes, seen.faces)
-    return named, _picture_tile(named, picture, lang) if draw else ""
+        return broken, tile(broken, None, lang) if draw else Markup()
+    seen = replace(predict_picture(engine, picture, finder, "auto"), name=source.name)
+    return seen, tile(seen, picture, lang) if draw else Markup()
 
 
-def progress_bar(done: int, total: int, lang: Language) -> str:
+def progress_bar(done: int, total: int, lang: Language) -> Markup:
     """Return how far something is, in words and as a bar."""
-    share = 100 * done / total if total else 0
-    sentence = say(lang, "progress", done=f"{done:,}", total=f"{total:,}")
-    return (
-        f"<div class='fx-progress' role='status'><p>{sentence}</p>"
-        f"<span class='fx-track'><i style='width:{share:.1f}%'></i></span></div>"
-    )
+    return part("progress", lang=lang, done=done, total=total)
 
 
-def _finished(work: Work, predictions: Sequence[PicturePrediction], tiles: Sequence[str], lang: Language) -> str:
+def tile(prediction: PicturePrediction, picture: Picture | None, lang: Language) -> Markup:
+    """Return a picture of the gallery with what was seen in it; None where it could not be read."""
+    thumbnail = "" if picture is None else _thumbnail(picture, prediction.faces)
+    return part("tile", lang=lang, prediction=prediction, thumbnail=thumbnail)
+
+
+def _finished(work: Work, predictions: Sequence[PicturePrediction], tiles: Sequence[Markup], lang: Language) -> Markup:
     head = say(
         lang,
         "folder_done",
@@ -151,32 +150,24 @@ def _finished(work: Work, predictions: Sequence[PicturePrediction], tiles: Seque
         refused=sum(prediction.error is not None for prediction in predictions),
         seconds=f"{work.seconds:.1f}",
     )
-    table = csv_link([Reading(work.model, title(work.model), prediction) for prediction in predictions], lang)
-    links = f"<span class='fx-links'>{table}</span>"
-    left_out = notice(sentence(work.left_out.sorted())) if work.left_out.found else ""
-    rows = [row for prediction in predictions[:SHOWN] for row in _rows(prediction, lang)]
-    cut = len(predictions) > SHOWN or len(rows) > SHOWN
-    return (
-        f"<div class='fx-head'><span>{head}</span>{links}</div>{left_out}<div class='fx-tiles'>{''.join(tiles)}</div>"
-        f"{notice(say(lang, 'only_first', count=SHOWN)) if cut else ''}{_table(rows[:SHOWN], lang)}"
+    rows = [row for prediction in predictions[:SHOWN] for row in _rows(prediction)]
+    return part(
+        "folder",
+        lang=lang,
+        head=head,
+        csv=csv_link([(work.model, prediction) for prediction in predictions], lang),
+        left_out=sentence(work.left_out.sorted()) if work.left_out.found else "",
+        tiles=Markup().join(tiles),
+        cut=len(predictions) > SHOWN or len(rows) > SHOWN,
+        shown=SHOWN,
+        rows=rows[:SHOWN],
     )
 
 
-def _picture_tile(prediction: PicturePrediction, picture: Picture, lang: Language) -> str:
-    labels = "".join(_chip(number, face, lang) for number, face in enumerate(prediction.faces, 1))
-    return _tile(
-        prediction.name, _thumbnail(picture, prediction.faces), labels or f"<em>{say(lang, 'no_face_short')}</em>"
-    )
-
-
-def _tile(name: str, image: str, below: str) -> str:
-    shown = f"<img src='{image}' alt='' loading='lazy'>" if image else "<span class='fx-broken'>!</span>"
-    return f"<figure>{shown}<figcaption><span>{escape(name)}</span>{below}</figcaption></figure>"
-
-
-def _chip(number: int, face: FacePrediction, lang: Language) -> str:
-    words = f"{number} {emotion(lang, face.label)} {percent(face.confidence)}"
-    return f"<b style='--tone:{COLOURS[face.label]}'>{words}</b>"
+def _rows(prediction: PicturePrediction) -> list[tuple[PicturePrediction, int, FacePrediction | None]]:
+    """A row for each face with its number; one without for a picture that has none."""
+    faces = [(prediction, number, face) for number, face in enumerate(prediction.faces, 1)]
+    return [*faces] or [(prediction, 0, None)]
 
 
 def _thumbnail(picture: Picture, faces: Sequence[FacePrediction]) -> str:
@@ -193,23 +184,3 @@ def _thumbnail(picture: Picture, faces: Sequence[FacePrediction]) -> str:
     drawn.thumbnail((THUMBNAIL, THUMBNAIL))
     drawn.save(content, "JPEG", quality=82)
     return "data:image/jpeg;base64," + b64encode(content.getvalue()).decode()
-
-
-def _table(rows: Sequence[str], lang: Language) -> str:
-    names = ("column_file", "column_face", "column_label", "column_share", "column_second")
-    head = "".join(f"<th scope='col'>{say(lang, name)}</th>" for name in names)
-    return f"<div class='fx-table'><table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
-
-
-def _rows(prediction: PicturePrediction, lang: Language) -> Iterator[str]:
-    name = escape(prediction.name)
-    if prediction.error is not None:
-        yield f"<tr class='fx-bad'><td>{name}</td><td>–</td><td colspan='3'>{escape(prediction.error)}</td></tr>"
-    elif not prediction.faces:
-        yield f"<tr><td>{name}</td><td>–</td><td colspan='3'>{say(lang, 'no_face_short')}</td></tr>"
-    for number, face in enumerate(prediction.faces, 1):
-        (first, best), (second, other) = face.ranking[:2]
-        yield (
-            f"<tr><td>{name}</td><td>{number}</td><td>{emotion(lang, first)}</td><td>{percent(best, 1)}</td>"
-            f"<td>{emotion(lang, second)} {percent(other, 1)}</td></tr>"
-        )

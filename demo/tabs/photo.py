@@ -5,14 +5,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from data.errors import InputError
 from demo.intake.uploads import Upload, read_upload, upload
 from demo.page import ENGINE_QUEUE, Page, browser_language, model_choice
 from demo.state.shelf import title
 from demo.view.annotate import numbered
-from demo.view.cards import Reading, cards, notice
+from demo.view.cards import Reading, cards
 from demo.view.examples import draw_examples
+from demo.view.html import notice, placeholder
 from demo.view.words import Language, say
 from inference.engine import Engine
 from inference.photos.faces import Finder, Policy
@@ -57,7 +59,7 @@ def build(page: Page, _: gr.Tab) -> None:
                 elem_id="photo-seen",
                 buttons=["download", "fullscreen"],
             )
-            answer = gr.HTML(f"<div class='fx-notice fx-empty'>{text('photo_empty')}</div>", elem_id="photo-answer")
+            answer = gr.HTML(placeholder(text("photo_empty")), elem_id="photo-answer")
             whole = gr.Button(text("whole_button"), visible=False, elem_id="photo-whole")
 
     policy = gr.State("auto")  # Of the picture that is there: another model looks at it as the one before did.
@@ -114,7 +116,8 @@ def read_faces(engines: Sequence[Engine], picture: Picture, finder: Finder, poli
     ]
 
 
-def _left_out(refused: Mapping[str, InputError], lang: Language) -> str:
-    return "".join(
+def _left_out(refused: Mapping[str, InputError], lang: Language) -> Markup:
+    notices = (
         notice(say(lang, "left_out", title=title(name), reason=reason), "error") for name, reason in refused.items()
     )
+    return Markup().join(notices)

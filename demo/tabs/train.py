@@ -14,7 +14,7 @@ from demo.page import Page, browser_language
 from demo.state.choices import PROTOCOLS, Wish, installed_frameworks
 from demo.state.shelf import title as shelf_title
 from demo.state.supervisor import Current, Supervisor
-from demo.view.cards import notice
+from demo.view.html import notice, placeholder
 from demo.view.training import layers, view
 from demo.view.words import Language, say
 from training.recipe import CHOICES, recipe
@@ -161,7 +161,7 @@ def build(page: Page, tab: gr.Tab) -> None:
             with gr.Row():
                 actions = {name: _action(page, name) for name in ("pause", "resume", "stop", "export")}
             exported = gr.HTML(elem_id="train-exported")
-            shown = gr.HTML(f"<div class='fx-notice fx-empty'>{text('train_empty')}</div>", elem_id="train-shown")
+            shown = gr.HTML(placeholder(text("train_empty")), elem_id="train-shown")
     known = gr.State(None)
     board = [known, shown, *actions.values()]
 

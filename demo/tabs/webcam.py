@@ -4,21 +4,22 @@ import io
 import time
 from base64 import b64decode, b64encode
 from binascii import Error as NoBase64
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 from PIL import Image
 
 from data.errors import InputError
 from demo.intake.uploads import upload
 from demo.page import Page, browser_language, model_choice
-from demo.state.tracking import KEPT, Scene, Track, follow
+from demo.state.tracking import KEPT, Scene, follow
 from demo.view.annotate import numbered
-from demo.view.cards import COLOURS, bars, notice
-from demo.view.words import Language, emotion, say
+from demo.view.html import notice, part, placeholder
+from demo.view.words import Language, say
 from inference.photos.pictures import Picture, read_picture
 from inference.photos.reading import predict_picture
-from inference.text import percent
 
 EVERY = 0.2  # Seconds between two frames.
 CAMERAS = 4  # At once.
@@ -45,7 +46,7 @@ def build(page: Page, _: gr.Tab) -> None:
             camera.preprocess = frame  # type: ignore[method-assign, assignment]
             model = model_choice(page, "webcam-model", several=False)
         with gr.Column(scale=7, min_width=320):
-            answer = gr.HTML(f"<div class='fx-notice fx-empty'>{text('camera_empty')}</div>", elem_id="webcam-answer")
+            answer = gr.HTML(placeholder(text("camera_empty")), elem_id="webcam-answer")
     scene = gr.State(Scene())
 
     def look(picture: Picture | None, name: str | None, before: Scene, request: gr.Request) -> tuple[Any, Any]:
@@ -90,27 +91,20 @@ def seen(page: Page, picture: Picture | None, name: str | None, before: Scene, l
     return view(picture, scene, now, 1000 * (time.perf_counter() - began), lang), scene
 
 
-def view(picture: Picture, scene: Scene, now: float, milliseconds: float, lang: Language) -> str:
+def view(picture: Picture, scene: Scene, now: float, milliseconds: float, lang: Language) -> Markup:
     """Return a frame with its boxes, a card for each face, the strip, and what a frame costs."""
     tracks = scene.present(now)
     shown = numbered(picture.pixels, [track.box for track in tracks], [str(track.number) for track in tracks])
     content = io.BytesIO()
     Image.fromarray(shown).save(content, "JPEG", quality=80)
-    address = "data:image/jpeg;base64," + b64encode(content.getvalue()).decode()
-    faces = "".join(_face(track, lang) for track in tracks) or notice(say(lang, "camera_nobody"))
-    latency = say(lang, "camera_latency", milliseconds=f"{milliseconds:.0f}", rate=f"{_rate(scene):.1f}")
-    return (
-        f"<div class='fx-live'><img src='{address}' alt='{say(lang, 'seen')}'><p class='fx-latency'>{latency}</p>"
-        f"{_strip(scene, now, lang)}<div class='fx-cards'>{faces}</div></div>"
-    )
-
-
-def _face(track: Track, lang: Language) -> str:
-    share = f"<span>{percent(float(track.probabilities.max()))}</span>"
-    return (
-        f"<article class='fx-card'><div class='fx-answers'><section><p class='fx-label' "
-        f"style='--tone:{COLOURS[track.label]}'>{track.number} {emotion(lang, track.label)} {share}</p>"
-        f"{bars(track.probabilities, lang)}</section></div></article>"
+    return part(
+        "webcam",
+        lang=lang,
+        frame="data:image/jpeg;base64," + b64encode(content.getvalue()).decode(),
+        latency=say(lang, "camera_latency", milliseconds=f"{milliseconds:.0f}", rate=f"{_rate(scene):.1f}"),
+        strip=_strip(scene, now),
+        strip_size=(STRIP_WIDTH, STRIP_HEIGHT),
+        tracks=tracks,
     )
 
 
@@ -120,24 +114,23 @@ def _rate(scene: Scene) -> float:
     return (len(recent) - 1) / seconds if seconds > 0 else 0.0
 
 
-def _strip(scene: Scene, now: float, lang: Language) -> str:
-    """Return the last 30 seconds of the first face: a bar a frame, as high as it was sure, in its emotion's colour."""
-    moments, bodies, shown = scene.moments, [], []
+@dataclass(frozen=True)
+class StripBar:
+    """A frame in the strip, in its units: as high as the answer was sure."""
+
+    label: str
+    left: float
+    width: float
+    height: float
+
+
+def _strip(scene: Scene, now: float) -> list[StripBar]:
+    """Return the last 30 seconds of the first face: a bar a frame in which it was found."""
+    moments, bars = scene.moments, []
     for moment, after in zip(moments, [*(each.time for each in moments[1:]), now + EVERY], strict=True):
-        if moment.label is None:
-            continue
-        left = STRIP_WIDTH * (1 - (now - moment.time) / KEPT)
-        # A camera that paused leaves a gap, and not a long bar.
-        width = STRIP_WIDTH * min(after - moment.time, 5 * EVERY) / KEPT + 0.5
-        high = STRIP_HEIGHT * moment.share
-        bodies.append(
-            f"<rect x='{left:.1f}' y='{STRIP_HEIGHT - high:.1f}' width='{width:.1f}' height='{high:.1f}' "
-            f"fill='{COLOURS[moment.label]}'/>"
-        )
-        shown.append(moment.label)
-    keys = "".join(f"<b style='--tone:{COLOURS[label]}'>{emotion(lang, label)}</b>" for label in dict.fromkeys(shown))
-    return (
-        f"<figure class='fx-strip'><figcaption><span>{say(lang, 'camera_strip')}</span>{keys}</figcaption>"
-        f"<svg role='img' aria-label='{say(lang, 'camera_strip')}' viewBox='0 0 {STRIP_WIDTH} {STRIP_HEIGHT}' "
-        f"preserveAspectRatio='none'>{''.join(bodies)}</svg></figure>"
-    )
+        if moment.label is not None:
+            left = STRIP_WIDTH * (1 - (now - moment.time) / KEPT)
+            # A camera that paused leaves a gap, and not a long bar.
+            width = STRIP_WIDTH * min(after - moment.time, 5 * EVERY) / KEPT + 0.5
+            bars.append(StripBar(moment.label, left, width, STRIP_HEIGHT * moment.share))
+    return bars

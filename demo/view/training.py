@@ -3,17 +3,17 @@
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from functools import lru_cache
-from html import escape
 from pathlib import Path
 
 import numpy as np
+from markupsafe import Markup
 
 from data.errors import InputError
 from demo.state.supervisor import Current
-from demo.view.cards import notice
-from demo.view.words import Language, emotion, say
+from demo.view.html import notice, part
+from demo.view.words import Language, say
 from inference.html import png_address
 from inference.measure.metrics import confusion_matrix, summarise
 from inference.report.plots import draw_confusion, draw_curves, draw_roc
@@ -27,7 +27,17 @@ from training.weights import STATISTICS, named_layers, output_shape, parameter_c
 _DRAWING = threading.Lock()
 
 
-def layers(spec: ModelSpec, lang: Language) -> str:
+@dataclass(frozen=True)
+class LayerRow:
+    """A layer of a model: its kind, its numbers in words, its output's shape, and how many parameters it has."""
+
+    kind: str
+    options: str
+    shape: str
+    parameters: int
+
+
+def layers(spec: ModelSpec, lang: Language) -> Markup:
     """Return a model's layers with their output shapes and parameters, from its spec alone."""
     weights = shapes(spec)
     rows = []
@@ -36,63 +46,49 @@ def layers(spec: ModelSpec, lang: Language) -> str:
         options = ", ".join(f"{name} {value:g}" for name, value in values.items() if type(value) in (int, float))
         shape = " x ".join(map(str, output_shape(named.layer, named.inputs)))
         count = sum(int(np.prod(size)) for name, size in weights.items() if _belongs(name, named.name))
-        rows.append(
-            f"<tr><td>{type(named.layer).__name__}</td><td>{escape(options)}</td><td>{shape}</td>"
-            f"<td>{f'{count:,}' if count else ''}</td></tr>"
-        )
-    head = "".join(f"<th scope='col'>{say(lang, f'column_{name}')}</th>" for name in ("layer", "output", "weights"))
+        rows.append(LayerRow(type(named.layer).__name__, options, shape, count))
     total = say(lang, "parameters", count=f"{parameter_count(spec):,}")
-    return (
-        f"<details class='fx-layers'><summary><b>{escape(spec.name)}</b> · {total}</summary><div class='fx-table'>"
-        f"<table><thead><tr>{head.replace('</th>', '</th><th></th>', 1)}</tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table></div></details>"
-    )
+    return part("layers", lang=lang, name=spec.name, total=total, layers=rows)
 
 
 def _belongs(weight: str, layer: str) -> bool:
     return weight.startswith(f"{layer}.") and not weight.endswith(STATISTICS)
 
 
-def view(current: Current, lang: Language) -> str:
+def view(current: Current, lang: Language) -> Markup:
     """Return all that is shown of a training."""
     if current.status == "none":
         return notice(say(lang, "train_empty"), "empty")
+    history: list[EpochRecord] = []
+    figures: list[tuple[str, str]] = []
+    errors = [current.reason or say(lang, "killed")] if current.status == "failed" else []
     try:
-        history = read_history(current.folder) if current.folder and current.record else []
+        if current.folder and current.record:
+            history = read_history(current.folder)
+        if current.folder and history:
+            figures = _figures(current.folder, current.title, len(history), lang)
     except InputError as error:
-        return _head(current, [], lang) + notice(str(error), "error")
-    head = _head(current, history, lang)
-    failed = notice(current.reason or say(lang, "killed"), "error") if current.status == "failed" else ""
-    if not history or current.folder is None:
-        return head + failed
-    try:
-        figures = _figures(current.folder, current.title, len(history), lang)
-    except InputError as error:
-        figures = notice(str(error), "error")
-    return head + failed + figures + _classes(history[-1], lang)
-
-
-def _head(current: Current, history: Sequence[EpochRecord], lang: Language) -> str:
-    status = say(lang, f"status_{current.status}")
+        errors.append(str(error))
     record = current.record
-    epochs = record.settings.epochs if record else 0
-    share = 100 * len(history) / epochs if epochs else 0
-    where = say(lang, "epoch_of", epoch=len(history), epochs=epochs) if record else ""
-    tiles = _tiles(record, history, lang) if record and history else ""
-    return (
-        f"<div class='fx-run' data-status='{current.status}' data-epochs='{len(history)}'>"
-        f"<p><b>{escape(current.title)}</b>"
-        f"<span class='fx-status fx-{current.status}'>{status}</span><span>{where}</span></p>"
-        f"<span class='fx-track'><i style='width:{share:.1f}%'></i></span>{tiles}</div>"
+    return part(
+        "training",
+        lang=lang,
+        current=current,
+        done=len(history),
+        epochs=record.settings.epochs if record else 0,
+        tiles=_tiles(record, history, lang) if record and history else [],
+        errors=errors,
+        figures=figures,
+        classes=history[-1].classes if history else (),
     )
 
 
-def _tiles(record: RunRecord, history: Sequence[EpochRecord], lang: Language) -> str:
+def _tiles(record: RunRecord, history: Sequence[EpochRecord], lang: Language) -> list[tuple[str, str]]:
     last, best = history[-1], record.best
-    part = last.validation_part
+    part_name = say(lang, f"part_{last.validation_part}")
     tiles = [
         (say(lang, "training_accuracy"), percent(last.train_accuracy, 2)),
-        (say(lang, "held_accuracy", part=say(lang, f"part_{part}")), percent(last.validation_accuracy, 2)),
+        (say(lang, "held_accuracy", part=part_name), percent(last.validation_accuracy, 2)),
         (say(lang, "epoch_seconds"), f"{last.seconds:.1f}"),
         (say(lang, "kept_epochs"), f"{len(record.checkpoints)}"),
     ]
@@ -100,17 +96,13 @@ def _tiles(record: RunRecord, history: Sequence[EpochRecord], lang: Language) ->
         tiles.append((say(lang, "best_epoch", epoch=best.epoch), percent(best.accuracy, 2)))
     if record.test:
         tiles.append((say(lang, "test_accuracy", epoch=record.test.epoch), percent(record.test.accuracy, 2)))
-    return "<dl>" + "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in tiles) + "</dl>"
+    return tiles
 
 
-def _figures(folder: Path, title: str, epochs: int, lang: Language) -> str:
-    pictures = [_curves(folder, epochs), *_answers(folder, epochs)]
+def _figures(folder: Path, title: str, epochs: int, lang: Language) -> list[tuple[str, str]]:
+    """Return the addresses of the pictures that there are yet, with their captions."""
     captions = [say(lang, f"{name}_of", name=title) for name in ("curves", "confusion", "roc")]
-    shown = "".join(
-        f"<img src='{picture}' alt='{escape(caption, quote=True)}'>"
-        for picture, caption in zip(pictures, captions, strict=False)
-    )
-    return f"<div class='fx-figures fx-training'>{shown}</div>"
+    return list(zip([_curves(folder, epochs), *_answers(folder, epochs)], captions, strict=False))
 
 
 @lru_cache(maxsize=8)
@@ -138,18 +130,3 @@ def _drawn(draw: Callable[[Path], None]) -> str:
         path = Path(folder) / "figure.png"
         draw(path)
         return png_address(path.read_bytes())
-
-
-def _classes(last: EpochRecord, lang: Language) -> str:
-    names = [say(lang, f"column_{name}") for name in ("class", "precision", "recall", "class_f1")]
-    head = "".join(f"<th scope='col'>{name}</th>" for name in (names[0], "TP", "FP", "TN", "FN", *names[1:]))
-    rows = []
-    for own in last.classes:
-        counts = "".join(f"<td>{count:,}</td>" for count in (own.tp, own.fp, own.tn, own.fn))
-        defined = (own.precision, own.recall, own.f1)
-        shares = "".join(f"<td>{'–' if share is None else format(share, '.4f')}</td>" for share in defined)
-        rows.append(f"<tr><td>{emotion(lang, own.label)}</td>{counts}{shares}</tr>")
-    return (
-        f"<div class='fx-table fx-numbers fx-classes'><table><thead><tr>{head}</tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
-    )

@@ -23,6 +23,12 @@ FACES_AT_ONCE = 256
 PICTURES_AT_ONCE = 64
 
 
+def ranking(probabilities: NDArray[np.float32]) -> list[tuple[str, float]]:
+    """Return every label with its probability of float32[7], the most probable first."""
+    order = np.argsort(-probabilities, kind="stable")
+    return [(LABELS[label], float(probabilities[label])) for label in order]
+
+
 @dataclass(frozen=True)
 class FacePrediction:
     """One face: `probabilities` is float32[7] in the order of `LABELS`, `crop` is uint8[48, 48]."""
@@ -34,8 +40,7 @@ class FacePrediction:
     @property
     def ranking(self) -> list[tuple[str, float]]:
         """Every label with its probability, the most probable first."""
-        order = np.argsort(-self.probabilities, kind="stable")
-        return [(LABELS[label], float(self.probabilities[label])) for label in order]
+        return ranking(self.probabilities)
 
     @property
     def label(self) -> str:
