@@ -48,10 +48,10 @@ def _info(args: argparse.Namespace) -> int:
     from data.sheet import contact_sheet
 
     faces = load(args.path, args.classes, skip_bad_rows=args.skip_bad_rows)
-    found = audit(faces)
+    audited = audit(faces)
     sheet = args.out / "contact-sheet.png"
     contact_sheet(faces, sheet)
-    print(json.dumps(asdict(found), indent=2) if args.json else table(found))
+    print(json.dumps(asdict(audited), indent=2) if args.json else table(audited))
     print(f"contact sheet: {sheet}", file=sys.stderr)
     return 0
 

@@ -56,22 +56,24 @@ def audit(faces: FaceSet) -> Audit:
     )
 
 
-def table(found: Audit) -> str:
+def table(audited: Audit) -> str:
     """Return an audit as text for a terminal."""
-    lines = [f"{'':10}" + "".join(f"{usage:>13}" for usage in found.counts)]
-    lines += [f"{label:10}" + "".join(f"{counts[label]:>13,}" for counts in found.counts.values()) for label in LABELS]
-    lines.append(f"{'all':10}" + "".join(f"{sum(counts.values()):>13,}" for counts in found.counts.values()))
+    lines = [f"{'':10}" + "".join(f"{usage:>13}" for usage in audited.counts)]
+    lines += [
+        f"{label:10}" + "".join(f"{counts[label]:>13,}" for counts in audited.counts.values()) for label in LABELS
+    ]
+    lines.append(f"{'all':10}" + "".join(f"{sum(counts.values()):>13,}" for counts in audited.counts.values()))
     # Of a folder, the skipped ones are among those left out.
-    left_out = sum(one.count for one in found.left_out) or found.skipped
+    left_out = sum(left.count for left in audited.left_out) or audited.skipped
     lines += [
         "",
-        f"{found.faces:,} faces in {found.source}, {left_out:,} left out",
-        *(f"{one.count:,} {one.reason}: {', '.join(map(printable, one.examples))}" for one in found.left_out),
-        f"{found.copies:,} are exact copies of another face",
-        f"{found.leaks:,} test faces are pixel-identical to a training face",
-        f"{found.conflicting:,} pictures stand there under more than one label",
-        f"{found.blank:,} are blank",
-        f"fingerprint {found.fingerprint}",
+        f"{audited.faces:,} faces in {audited.source}, {left_out:,} left out",
+        *(f"{left.count:,} {left.reason}: {', '.join(map(printable, left.examples))}" for left in audited.left_out),
+        f"{audited.copies:,} are exact copies of another face",
+        f"{audited.leaks:,} test faces are pixel-identical to a training face",
+        f"{audited.conflicting:,} pictures stand there under more than one label",
+        f"{audited.blank:,} are blank",
+        f"fingerprint {audited.fingerprint}",
     ]
     return "\n".join(lines)
 

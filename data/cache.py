@@ -55,7 +55,7 @@ def cached(name: str, state: object, read: Callable[[], FaceSet], source: str) -
         remove_temporaries(folder, ABANDONED)
         for stale in [*folder.glob(f"{stem}-*.npy"), *folder.glob(f"{stem}-*.json")]:
             stale.unlink(missing_ok=True)
-        write_json(folder / f"{prefix}{faces.skipped}.json", [asdict(one) for one in faces.left_out])
+        write_json(folder / f"{prefix}{faces.skipped}.json", [asdict(entry) for entry in faces.left_out])
         with whole_file(folder / f"{prefix}{faces.skipped}.npy") as file:
             np.save(file, faces.records)
     except OSError as error:
@@ -74,10 +74,10 @@ def source_state(path: Path) -> list[object]:
 
 def _stat(path: Path) -> list[object]:
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); check the path") from error
-    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
 
 
 def _open(file: Path) -> np.memmap | None:
@@ -91,7 +91,7 @@ def _open(file: Path) -> np.memmap | None:
 def _left_out(file: Path) -> tuple[LeftOut, ...] | None:
     try:
         content = json.loads(file.read_text())
-        return tuple(LeftOut(one["reason"], one["count"], tuple(one["examples"])) for one in content)
+        return tuple(LeftOut(entry["reason"], entry["count"], tuple(entry["examples"])) for entry in content)
     except (OSError, ValueError, TypeError, KeyError):
         return None  # Of a cache that somebody has touched: it is made anew.
 

@@ -48,9 +48,9 @@ def parse_classes(text: str) -> ClassNames:
 
 def unknown_classes(source: str, unknown: Counter[str]) -> InputError:
     """Return the refusal of a set with folders of pictures that mean nothing sure."""
-    found = ", ".join(f"{printable(name)} ({count:,})" for name, count in sorted(unknown.items()))
+    names = ", ".join(f"{printable(name)} ({count:,})" for name, count in sorted(unknown.items()))
     example = ",".join(f"{printable(name)}={SKIP}" for name in sorted(unknown))
     return InputError(
-        f"{source} holds pictures in folders named {found}; expected {', '.join(LABELS)} or sure synonyms of them; say "
+        f"{source} holds pictures in folders named {names}; expected {', '.join(LABELS)} or sure synonyms of them; say "
         f'what each means, or that it is to be left out: --classes "{example}"'
     )

@@ -81,10 +81,10 @@ def top_level(content: str | bytes) -> dict[str, Any] | None:
     from pydantic_core import from_json
 
     try:
-        found = from_json(content, allow_inf_nan=False)
+        parsed = from_json(content, allow_inf_nan=False)
     except ValueError:
         return None
-    return found if isinstance(found, dict) else None
+    return parsed if isinstance(parsed, dict) else None
 
 
 @cache
@@ -97,14 +97,14 @@ def _adapter(kind: Any) -> Any:
 def _said(error: Any) -> str:
     """Say what is wrong first, as where, what was found, what was expected."""
     first = error.errors(include_url=False, include_context=False)[0]
-    place = ".".join(map(str, first["loc"])) or "the document"
+    location = ".".join(map(str, first["loc"])) or "the document"
     match first["type"]:
         case "json_invalid":
             return f"it is no JSON ({first['msg'].removeprefix('Invalid JSON: ')})"
         case "missing":
-            return f"{place} is missing"
+            return f"{location} is missing"
         case "unexpected_keyword_argument" | "extra_forbidden":
-            return f"{place} is not known to this version"
+            return f"{location} is not known to this version"
         case _:
             value = printable(repr(first["input"]))[:LONGEST_VALUE]
-            return f"{place} is {value}, and {first['msg'][0].lower()}{first['msg'][1:]}"
+            return f"{location} is {value}, and {first['msg'][0].lower()}{first['msg'][1:]}"

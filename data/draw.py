@@ -39,9 +39,9 @@ def draw(count: int, seed: int) -> FaceSet:
     labels = np.repeat(np.arange(len(LABELS), dtype=np.uint8), sizes)
     usages = np.concatenate([_usages(size) for size in sizes.tolist()])
     pixels = np.empty((count, SIDE, SIDE), np.uint8)
-    for place, label in enumerate(labels.tolist()):
-        rng = np.random.default_rng((seed, place))
-        pixels[place] = draw_portrait(sample_expression(label, rng), rng)
+    for index, label in enumerate(labels.tolist()):
+        rng = np.random.default_rng((seed, index))
+        pixels[index] = draw_portrait(sample_expression(label, rng), rng)
     return face_set(pixels, labels, usages, source=f"drawn-{count}-seed{seed}")
 
 

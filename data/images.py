@@ -95,33 +95,33 @@ def _read_all(
 ) -> FaceSet:
     wanted = _faces(names, source, classes, left_out)
     pixels = np.empty((len(wanted), SIDE, SIDE), np.uint8)
-    kept: list[int] = []
-    for place, face in enumerate(wanted):
+    readable: list[int] = []
+    for index, face in enumerate(wanted):
         try:
-            pixels[place] = decode(read(face.name), f"{source}: {face.name}")
-            kept.append(place)
+            pixels[index] = decode(read(face.name), f"{source}: {face.name}")
+            readable.append(index)
         except InputError:
             if not skip_bad_rows:
                 raise
             left_out.add("cannot be used", face.name)
-    if not kept:
+    if not readable:
         raise InputError(f"{source}: none of its {len(wanted)} pictures can be used; expected 48x48 grey JPEG or PNG")
-    faces = [wanted[place] for place in kept]
+    faces = [wanted[index] for index in readable]
     usages = _usages([face.path for face in faces])
     return face_set(
-        pixels[kept],
+        pixels[readable],
         np.array([LABELS.index(face.label) for face in faces], np.uint8),
         np.array(usages, np.uint8),
-        np.array(kept, np.int32) + 1,
+        np.array(readable, np.int32) + 1,
         source=source,
-        skipped=len(wanted) - len(kept),
+        skipped=len(wanted) - len(readable),
         left_out=left_out.sorted(),
     )
 
 
 def _faces(names: list[str], source: str, classes: ClassNames, left_out: Tally) -> list[_Face]:
     """Return the pictures of faces among the names; what is none is counted, and a class that means nothing refused."""
-    found: list[_Face] = []
+    faces: list[_Face] = []
     unknown: Counter[str] = Counter()
     folders: set[str] = set()
     for name in names:
@@ -135,7 +135,7 @@ def _faces(names: list[str], source: str, classes: ClassNames, left_out: Tally) 
         elif label == SKIP:
             left_out.add(f"of the class {printable(folder)}, skipped as --classes says", name)
         elif label:
-            found.append(_Face(name, path, label))
+            faces.append(_Face(name, path, label))
         elif folder.lower() in ("", *PARTS, *TEST):
             left_out.add("in no folder of a class", name)
         else:
@@ -144,13 +144,13 @@ def _faces(names: list[str], source: str, classes: ClassNames, left_out: Tally) 
         raise unknown_classes(source, unknown)
     if missing := [name for name, _ in classes.given if name not in folders]:
         raise InputError(f"--classes names {', '.join(missing)}, but {source} has no such folder; leave it out")
-    if not found:
+    if not faces:
         left = f" ({sentence(left_out.sorted())})" if left_out.found else ""
         raise InputError(
             f"{source} holds no pictures in folders named {', '.join(LABELS)}{left}; "
             "expected train/<emotion>/*.jpg and test/<emotion>/*.jpg"
         )
-    return found
+    return faces
 
 
 def decode(content: bytes, name: str) -> NDArray[np.uint8]:
@@ -180,9 +180,9 @@ def _usages(paths: list[PurePosixPath]) -> list[int]:
     The beginning of its name says it, or else the folders that it lies in. A folder called test is the last of three
     parts where there is one of the second, and may be either of two where there is none.
     """
-    found = [_usage(path) for path in paths]
-    last = USAGES.index("PrivateTest") if USAGES.index("PublicTest") in found else NO_USAGE
-    return [last if usage is None else usage for usage in found]
+    usages = [_usage(path) for path in paths]
+    last = USAGES.index("PrivateTest") if USAGES.index("PublicTest") in usages else NO_USAGE
+    return [last if usage is None else usage for usage in usages]
 
 
 def _usage(path: PurePosixPath) -> int | None:

@@ -47,10 +47,10 @@ def unread(path: PurePosixPath, suffixes: Collection[str]) -> str:
 
 def sentence(left_out: Sequence[LeftOut]) -> str:
     """Return all of it as a line: how many, and for each reason how many and which."""
-    total = sum(one.count for one in left_out)
-    return f"{total:,} left out: " + "; ".join(f"{one.count:,} {one.reason} ({_named(one)})" for one in left_out)
+    total = sum(left.count for left in left_out)
+    return f"{total:,} left out: " + "; ".join(f"{left.count:,} {left.reason} ({_named(left)})" for left in left_out)
 
 
-def _named(one: LeftOut) -> str:
-    names = ", ".join(printable(name) for name in one.examples)
-    return names if one.count <= len(one.examples) else f"{names}, ..."
+def _named(left: LeftOut) -> str:
+    names = ", ".join(printable(name) for name in left.examples)
+    return names if left.count <= len(left.examples) else f"{names}, ..."

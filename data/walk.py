@@ -27,11 +27,11 @@ def _below(folder: Path, prefix: str, above: frozenset[tuple[int, int]], left_ou
         except OSError:  # A link that leads to itself.
             is_folder = is_file = False
         if is_folder:
-            place = _identity(Path(entry.path))
-            if place in above:
+            identity = _identity(Path(entry.path))
+            if identity in above:
                 left_out.add("linked in a circle", name)
             else:
-                yield from _below(Path(entry.path), f"{name}/", above | {place}, left_out)
+                yield from _below(Path(entry.path), f"{name}/", above | {identity}, left_out)
         elif is_file:
             yield name
         else:
@@ -50,5 +50,5 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _identity(folder: Path) -> tuple[int, int]:
-    found = folder.stat()
-    return found.st_dev, found.st_ino
+    status = folder.stat()
+    return status.st_dev, status.st_ino

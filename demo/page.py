@@ -35,8 +35,8 @@ class Page:
 
     def without_paths(self, text: str) -> str:
         """Return what another process said, without the folders of this machine: visitors are not told of them."""
-        places = [place for place in (self.data, self.runs, self.shelf.folder, self.reports) if place is not None]
-        folders = {str(folder) for place in places for folder in (place.parent, place.resolve().parent)}
+        places = [path for path in (self.data, self.runs, self.shelf.folder, self.reports) if path is not None]
+        folders = {str(folder) for path in places for folder in (path.parent, path.resolve().parent)}
         for folder in sorted(folders | {str(Path.cwd())}, key=len, reverse=True):
             if folder.startswith("/") and folder != "/":
                 text = text.replace(f"{folder}/", "")

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from data.errors import InputError
 from export.contract import OPSET
-from export.operators import Array, Operator
+from export.operators import Array, Leak, Operator, Padding, Sides, Window
 from export.reading import Reader
 from inference.layers import layer_name
 
@@ -68,13 +68,12 @@ def _folded(operators: dict[int, Operator], result: int) -> dict[int, Operator]:
 def _fold(operators: dict[int, Operator], number: int, readers: Counter[int]) -> dict[int, Operator] | None:
     operator = operators[number]
     before = operators[operator.inputs[0]]
-    match operator.kind, before.kind:
-        case "Affine", ("Conv" | "Gemm" | "Affine") if readers[operator.inputs[0]] == 1:
-            return {number: _scaled(before, operator)}
-        case (("Conv" | "MaxPool"), "Pad") if _pads_alike(operator, before):
-            pads = tuple(own + put for own, put in zip(_number(operator, "pads"), _number(before, "pads"), strict=True))
-            numbers = tuple((name, pads if name == "pads" else value) for name, value in operator.numbers)
-            return {number: replace(operator, inputs=before.inputs, numbers=numbers)}
+    if operator.kind == "Affine" and before.kind in ("Conv", "Gemm", "Affine") and readers[operator.inputs[0]] == 1:
+        return {number: _scaled(before, operator)}
+    match operator.settings, before.settings:
+        case Window() as window, Padding() as padding if _pads_alike(operator.kind, padding):
+            pads = tuple(inner + outer for inner, outer in zip(window.pads, padding.pads, strict=True))
+            return {number: replace(operator, inputs=before.inputs, settings=replace(window, pads=pads))}
     return None
 
 
@@ -86,14 +85,9 @@ def _scaled(layer: Operator, affine: Operator) -> Operator:
     return replace(layer, weight=weight * across, bias=bias * scale + shift)
 
 
-def _pads_alike(layer: Operator, pad: Operator) -> bool:
-    """Tell whether a layer's own padding is what `pad` puts there: zero for Conv, nothing that wins for MaxPool."""
-    fill = _number(pad, "fill")
-    return bool(fill == 0 if layer.kind == "Conv" else fill <= np.finfo(np.float32).min)
-
-
-def _number(operator: Operator, name: str) -> Any:
-    return dict(operator.numbers)[name]
+def _pads_alike(kind: str, padding: Padding) -> bool:
+    """Tell whether a layer's own padding is the same: zero for Conv, nothing that wins for MaxPool."""
+    return bool(padding.fill == 0 if kind == "Conv" else padding.fill <= np.finfo(np.float32).min)
 
 
 def _order(operators: dict[int, Operator], result: int) -> list[int]:
@@ -148,20 +142,21 @@ def _write(operators: dict[int, Operator], order: list[int]) -> onnx.ModelProto:
 def _write_operator(
     operator: Operator, name: str, inputs: list[str], operators: dict[int, Operator], parts: _Parts
 ) -> None:
-    attributes = dict(operator.numbers)
-    match operator.kind:
-        case "Gemm":
+    attributes: dict[str, Any] = {}
+    match operator.kind, operator.settings:
+        case "Gemm", _:
             if len(operators[operator.inputs[0]].shape) > 2:
                 parts.nodes.append(helper.make_node("Flatten", inputs, [f"{name}.flat"], f"{name}.flatten", axis=1))
                 inputs = [f"{name}.flat"]
             attributes = {"transB": 1}
-        case "Resize":
+        case _, Sides(rows, columns):
             # The same for any batch: only rows and columns are named.
-            sides = np.array(attributes["sides"], np.int64)
-            parts.weights.append(numpy_helper.from_array(sides, f"{name}.sides"))
+            parts.weights.append(numpy_helper.from_array(np.array([rows, columns], np.int64), f"{name}.sides"))
             inputs = [*inputs, "", "", f"{name}.sides"]
             attributes = {"mode": "linear", "coordinate_transformation_mode": "half_pixel", "axes": [2, 3]}
-        case "Affine" | "Pad":
+        case _, (Window() | Leak()) as settings:
+            attributes = vars(settings)
+        case (("Affine" | "Pad"), _):
             raise InputError(f"the converted network has a {operator.kind.lower()} step that belongs to no layer")
     if operator.weight is not None and operator.bias is not None:
         for part, array in (("weight", operator.weight), ("bias", operator.bias)):

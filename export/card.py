@@ -66,7 +66,10 @@ def _facts(manifest: Manifest, record: RunRecord) -> list[str]:
     if settings.teachers:
         rows["taught by"] = f"{', '.join(settings.teachers)}; {percent(settings.distillation)} of each label is theirs"
     if manifest.inherited:
-        others = (f"{one.source} ({one.protocol}, fingerprint `{one.fingerprint[:16]}`)" for one in manifest.inherited)
+        others = (
+            f"{earlier.source} ({earlier.protocol}, fingerprint `{earlier.fingerprint[:16]}`)"
+            for earlier in manifest.inherited
+        )
         rows["these had learned from"] = ", ".join(others)
     if record.test:
         rows["test part"] = _accuracy(record.test)
@@ -95,12 +98,12 @@ def _cost(manifest: Manifest) -> dict[str, str]:
 
 
 def _temperature(manifest: Manifest) -> str:
-    found = manifest.temperature
-    if found.faces is None or found.log_loss is None or found.log_loss_before is None:
-        return f"{found.value:g}: the {manifest.data.protocol} protocol has no validation part to fit one on"
+    temperature = manifest.temperature
+    if temperature.faces is None or temperature.log_loss is None or temperature.log_loss_before is None:
+        return f"{temperature.value:g}: the {manifest.data.protocol} protocol has no validation part to fit one on"
     return (
-        f"{found.value:.3f}, fitted on {found.faces:,} validation faces: log loss {found.log_loss_before:.4f} before, "
-        f"{found.log_loss:.4f} after"
+        f"{temperature.value:.3f}, fitted on {temperature.faces:,} validation faces: log loss "
+        f"{temperature.log_loss_before:.4f} before, {temperature.log_loss:.4f} after"
     )
 
 
@@ -112,10 +115,10 @@ def _accuracy(test: FinalFigures) -> str:
 
 def _classes(test: FinalFigures) -> list[str]:
     """Each class's figures on the test part, as trained, the worst recall first; classes without a face last."""
-    figures = sorted(test.classes, key=lambda one: 2 if one.recall is None else one.recall)
+    figures = sorted(test.classes, key=lambda row: 2 if row.recall is None else row.recall)
     rows = [
-        f"| {one.label} | {one.support:,} | {_share(one.precision)} | {_share(one.recall)} | {_share(one.f1)} |"
-        for one in figures
+        f"| {row.label} | {row.support:,} | {_share(row.precision)} | {_share(row.recall)} | {_share(row.f1)} |"
+        for row in figures
     ]
     return [
         "## Where it fails",
@@ -133,10 +136,10 @@ def _weakest(figures: Sequence[ClassFigures]) -> str:
     """Name the class that is recognised worst, and all others of which more faces are missed than found."""
     weakest, *others = figures
     sentence = f"On the test part it recognises {weakest.label} worst: {_share(weakest.recall)} of those faces"
-    missed = [one for one in others if one.recall is not None and one.recall < 0.5]
+    missed = [row for row in others if row.recall is not None and row.recall < 0.5]
     if not missed:
         return sentence + "."
-    names = " and ".join(f"{one.label} ({_share(one.recall)})" for one in missed)
+    names = " and ".join(f"{row.label} ({_share(row.recall)})" for row in missed)
     return f"{sentence}. It misses more than it finds of {names}, too."
 
 

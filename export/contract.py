@@ -76,8 +76,8 @@ def seal(model: onnx.ModelProto, manifest: Manifest) -> bytes:
     """Return the artifact's bytes: the graph at the manifest's temperature, what other tools read, the manifest, and
     the digest over it all."""
     sealed = _at_temperature(model, manifest.temperature.value)
-    own = {METADATA_KEY: replace(manifest, digest=NO_DIGEST).to_json()}
-    helper.set_model_props(sealed, metadata(manifest) | own)
+    properties = {METADATA_KEY: replace(manifest, digest=NO_DIGEST).to_json()}
+    helper.set_model_props(sealed, metadata(manifest) | properties)
     content: bytes = sealed.SerializeToString(deterministic=True)
     _, digest = file_digest(content)
     return content.replace(f'"digest": "{NO_DIGEST}"'.encode(), f'"digest": "{digest}"'.encode(), 1)

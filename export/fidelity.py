@@ -23,18 +23,18 @@ LARGEST_DIVERGENCE, LEAST_AGREEMENT, LARGEST_DROP = 0.02, 0.95, 0.005
 FACES = 3589
 
 
-def refusal(found: Fidelity) -> str:
+def refusal(fidelity: Fidelity) -> str:
     """Say why what was found is too little, in one sentence; empty where it is enough."""
-    where = f"on {found.faces:,} faces of the {found.part} part"
-    if found.divergence is None or found.interval is None:
+    where = f"on {fidelity.faces:,} faces of the {fidelity.part} part"
+    if fidelity.divergence is None or fidelity.interval is None:
         return f"{where} its answers were not compared in full"
-    if not found.divergence <= LARGEST_DIVERGENCE:
-        return f"{where} its answers diverge by {found.divergence:.3g} nats, over {LARGEST_DIVERGENCE:g}"
-    if found.agreement < LEAST_AGREEMENT:
-        agreement, least = percent(found.agreement, 2), percent(LEAST_AGREEMENT)
+    if not fidelity.divergence <= LARGEST_DIVERGENCE:
+        return f"{where} its answers diverge by {fidelity.divergence:.3g} nats, over {LARGEST_DIVERGENCE:g}"
+    if fidelity.agreement < LEAST_AGREEMENT:
+        agreement, least = percent(fidelity.agreement, 2), percent(LEAST_AGREEMENT)
         return f"{where} it gives {agreement} of the faces the same label, under {least}"
-    if found.interval[1] < -LARGEST_DROP:
-        before, after = percent(found.accuracy_fp32, 2), percent(found.accuracy, 2)
+    if fidelity.interval[1] < -LARGEST_DROP:
+        before, after = percent(fidelity.accuracy_fp32, 2), percent(fidelity.accuracy, 2)
         return (
             f"{where} accuracy falls from {before} to {after}, surely (95 %) by more than {100 * LARGEST_DROP:g} points"
         )
@@ -49,7 +49,7 @@ def verdict(judged: Fidelity, reported: Fidelity) -> Parity:
         reason=reason,
         judged_on="validation" if judged.part == "validation" else "train",
         limits={"divergence": LARGEST_DIVERGENCE, "agreement": LEAST_AGREEMENT, "accuracy_drop": LARGEST_DROP},
-        parts={found.part: found for found in (judged, reported)},
+        parts={fidelity.part: fidelity for fidelity in (judged, reported)},
     )
 
 

@@ -65,11 +65,11 @@ def artifact_stem(settings: Settings, precision: str, tag: str = "") -> str:
     """
     if not re.fullmatch(r"[A-Za-z0-9_-]{0,60}", tag):
         raise InputError(f"--tag is {tag!r}, expected up to 60 letters, digits, - and _")
-    own = recipe(settings.recipe, settings.framework, settings.model).optimizer
+    recipe_optimizer = recipe(settings.recipe, settings.framework, settings.model).optimizer
     fold = settings.split.fold
     words = (
         settings.recipe,
-        "" if settings.optimizer == own else settings.optimizer,
+        "" if settings.optimizer == recipe_optimizer else settings.optimizer,
         settings.split.protocol,
         "" if fold is None else f"fold{fold}",
         tag,
@@ -89,11 +89,11 @@ def refuse_taken_names(jobs: Sequence[ExportJob], out: Path, *, replace: bool) -
         if replace or not path.exists():
             continue
         try:
-            found = Engine.load(path, provider="cpu").manifest.checkpoint_sha256
+            checkpoint = Engine.load(path, provider="cpu").manifest.checkpoint_sha256
         except InputError as error:
             raise InputError(f"{error}; or put {job.run}'s artifact in its place with --replace") from error
-        if found != job.checkpoint.sha256:
+        if checkpoint != job.checkpoint.sha256:
             raise InputError(
-                f"{path} is of another checkpoint ({found[:12]}) than {job.run} would publish there "
+                f"{path} is of another checkpoint ({checkpoint[:12]}) than {job.run} would publish there "
                 f"({job.checkpoint.sha256[:12]}); {remedy}, or put this one in its place with --replace"
             )

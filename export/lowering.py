@@ -61,21 +61,21 @@ def lower(network: onnx.ModelProto, precision: str, judge: Judge) -> Lowered:
     if precision == "fp16":
         return judge.lowered(wrap(half(network)))
     quantizer = Quantizer.calibrated(wrap(network), calibration_faces(judge.faces, judge.division))
-    found = _spared(quantizer, judge, {})
-    if found.verdict.passed:
-        return found
+    lowered = _spared(quantizer, judge, {})
+    if lowered.verdict.passed:
+        return lowered
     costs = _by_cost(quantizer, judge)
     for count in range(1, len(costs)):
-        found = _spared(quantizer, judge, dict(list(costs.items())[:count]))
-        if found.verdict.passed:
+        lowered = _spared(quantizer, judge, dict(list(costs.items())[:count]))
+        if lowered.verdict.passed:
             break
-    return found
+    return lowered
 
 
 def _spared(quantizer: Quantizer, judge: Judge, spared: dict[str, float]) -> Lowered:
-    found = judge.lowered(quantizer.quantized(spared))
-    judged = replace(found.verdict, spared=spared)
-    return replace(found, verdict=judged, float_layers=quantizer.float_layers(spared))
+    lowered = judge.lowered(quantizer.quantized(spared))
+    judged = replace(lowered.verdict, spared=spared)
+    return replace(lowered, verdict=judged, float_layers=quantizer.float_layers(spared))
 
 
 def _by_cost(quantizer: Quantizer, judge: Judge) -> dict[str, float]:

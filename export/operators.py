@@ -17,6 +17,38 @@ Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
+class Window:
+    """What a Conv or MaxPool slides: rows and columns, steps, and what is padded above, left, below and right."""
+
+    kernel_shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    pads: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Padding:
+    """What a Pad puts above, left, below and right, and the value that it puts there."""
+
+    pads: tuple[int, ...]
+    fill: float
+
+
+@dataclass(frozen=True)
+class Leak:
+    """The slope of a LeakyRelu below 0."""
+
+    alpha: float
+
+
+@dataclass(frozen=True)
+class Sides:
+    """What a Resize makes of rows and columns."""
+
+    rows: int
+    columns: int
+
+
+@dataclass(frozen=True)
 class Operator:
     """One step of a network.
 
@@ -25,8 +57,7 @@ class Operator:
             `GlobalAveragePool`, `Resize` or `Add`.
         inputs: the numbers of the operators that it takes its inputs from.
         shape: of its output, batch first, channels second.
-        numbers: what else it takes: `kernel_shape`, `strides` and `pads` of windows, `fill` of Pad, `alpha` of
-            LeakyRelu, `sides` of Resize.
+        settings: what else Conv, MaxPool, Pad, LeakyRelu and Resize take.
         weight: float64, [out, in, row, column] of Conv, [out, in] of Gemm, [channel] of Affine.
         bias: float64[out], [channel] of Affine.
     """
@@ -34,7 +65,7 @@ class Operator:
     kind: str
     inputs: tuple[int, ...]
     shape: Shape
-    numbers: tuple[tuple[str, Any], ...] = ()
+    settings: Window | Padding | Leak | Sides | None = None
     weight: Array | None = None
     bias: Array | None = None
 
@@ -65,16 +96,16 @@ class Call:
         """The first input's shape."""
         return self.first.places.shape
 
-    def constant(self, place: int) -> Array:
+    def constant(self, index: int) -> Array:
         """Return an other input as float64; an `InputError` if it is no constant."""
-        value = self.others[place]
+        value = self.others[index]
         if not isinstance(value, np.ndarray):
             raise InputError(f"the converted network's {self.name} takes weights that are no constants")
         return value.astype(np.float64)
 
-    def has(self, place: int) -> bool:
+    def has(self, index: int) -> bool:
         """Tell whether an other input is given, and not empty."""
-        value = self.others[place] if place < len(self.others) else None
+        value = self.others[index] if index < len(self.others) else None
         return value is not None and not (isinstance(value, np.ndarray) and value.size == 0)
 
     def refusal(self, what: str) -> InputError:
@@ -89,7 +120,7 @@ def conv(call: Call) -> Operator:
         raise call.refusal("has groups")
     window = _window(call, weight.shape[2:])
     bias = call.constant(1) if call.has(1) else np.zeros(len(weight))
-    return Operator("Conv", (call.first.source,), _slid(call.shape, window, len(weight)), _frozen(window), weight, bias)
+    return Operator("Conv", (call.first.source,), _slid(call.shape, window, len(weight)), window, weight, bias)
 
 
 def dense(call: Call) -> Operator:
@@ -113,7 +144,7 @@ def dense(call: Call) -> Operator:
 def max_pool(call: Call) -> Operator:
     """Read a MaxPool."""
     window = _window(call, call.attributes["kernel_shape"])
-    return Operator("MaxPool", (call.first.source,), _slid(call.shape, window, call.shape[1]), _frozen(window))
+    return Operator("MaxPool", (call.first.source,), _slid(call.shape, window, call.shape[1]), window)
 
 
 def average(call: Call) -> Operator:
@@ -141,7 +172,7 @@ def resize(call: Call) -> Operator:
         raise call.refusal("has neither sizes nor scales")
     # Rounded, not cut: 48 times float32(14 / 3) may lie below 224.
     rows, columns = (round(side) for side in sides.tolist())
-    return Operator("Resize", (call.first.source,), (*call.shape[:2], rows, columns), (("sides", (rows, columns)),))
+    return Operator("Resize", (call.first.source,), (*call.shape[:2], rows, columns), Sides(rows, columns))
 
 
 def pad(call: Call) -> Operator:
@@ -152,7 +183,7 @@ def pad(call: Call) -> Operator:
         raise call.refusal("pads other than rows and columns by a constant")
     edges = (*pads[2:4], *pads[6:8])
     rows, columns = (side + edges[axis] + edges[axis + 2] for axis, side in enumerate(call.shape[2:]))
-    return Operator("Pad", (call.first.source,), (*call.shape[:2], rows, columns), (("pads", edges), ("fill", fill)))
+    return Operator("Pad", (call.first.source,), (*call.shape[:2], rows, columns), Padding(edges, fill))
 
 
 READERS: dict[str, Callable[[Call], Operator]] = {
@@ -167,7 +198,7 @@ READERS: dict[str, Callable[[Call], Operator]] = {
 }
 
 
-def _window(call: Call, kernel: Sequence[int]) -> dict[str, list[int]]:
+def _window(call: Call, kernel: Sequence[int]) -> Window:
     """Return kernel, strides and pads with everything implicit made explicit."""
     attributes = call.attributes
     if any(step != 1 for step in attributes.get("dilations", ())) or attributes.get("ceil_mode", 0):
@@ -180,16 +211,13 @@ def _window(call: Call, kernel: Sequence[int]) -> dict[str, list[int]]:
         total = [max(0, (-(-side // step) - 1) * step + size - side) for side, size, step in sizes]
         small, large = [extra // 2 for extra in total], [extra - extra // 2 for extra in total]
         pads = small + large if automatic == b"SAME_UPPER" else large + small
-    return {"kernel_shape": list(kernel), "strides": strides, "pads": pads}
+    return Window(tuple(kernel), tuple(strides), tuple(pads))
 
 
-def _slid(shape: Shape, window: dict[str, list[int]], channels: int) -> Shape:
-    kernel, strides, pads = (window[name] for name in ("kernel_shape", "strides", "pads"))
+def _slid(shape: Shape, window: Window, channels: int) -> Shape:
+    pads = window.pads
     rows, columns = (
-        (side + pads[axis] + pads[axis + 2] - kernel[axis]) // strides[axis] + 1 for axis, side in enumerate(shape[2:])
+        (side + pads[axis] + pads[axis + 2] - window.kernel_shape[axis]) // window.strides[axis] + 1
+        for axis, side in enumerate(shape[2:])
     )
     return (shape[0], channels, rows, columns)
-
-
-def _frozen(window: dict[str, list[int]]) -> tuple[tuple[str, Any], ...]:
-    return tuple((name, tuple(value)) for name, value in window.items())

@@ -82,9 +82,9 @@ def _near_ties(reference: Logits, answered: list[tuple[int, Logits]]) -> tuple[N
     margins = ordered[:, -1] - ordered[:, -2]
     labels = reference.argmax(axis=1)
     differing = {
-        start + int(place)
+        start + int(face)
         for start, logits in answered
-        for place in np.flatnonzero(logits.argmax(axis=1) != labels[start : start + len(logits)])
+        for face in np.flatnonzero(logits.argmax(axis=1) != labels[start : start + len(logits)])
     }
     return tuple(NearTie(index, float(margins[index])) for index in sorted(differing))
 

@@ -15,7 +15,7 @@ from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from data.errors import InputError
-from export.operators import READERS, Array, Call, Operator, Shape, Value
+from export.operators import READERS, Array, Call, Leak, Operator, Shape, Value
 
 BATCH = 2
 MOVEMENTS = ("Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Expand")
@@ -73,7 +73,7 @@ class Reader:
             case "Relu":
                 return self._pointwise(value, "Relu")
             case "LeakyRelu":
-                return self._pointwise(value, "LeakyRelu", ("alpha", float(call.attributes.get("alpha", 0.01))))
+                return self._pointwise(value, "LeakyRelu", Leak(float(call.attributes.get("alpha", 0.01))))
             case "BatchNormalization":
                 return self._normalised(call)
             case kind if kind in READERS:
@@ -91,7 +91,7 @@ class Reader:
     def _normalised(self, call: Call) -> Value:
         if call.attributes.get("training_mode", 0):
             raise InputError("the converted network normalises by the batch at hand: it was exported in training mode")
-        gamma, beta, mean, variance = (call.constant(place) for place in range(4))
+        gamma, beta, mean, variance = (call.constant(index) for index in range(4))
         scale = gamma / np.sqrt(variance + call.attributes.get("epsilon", 1e-5))
         across = (1, -1, *[1] * (len(call.shape) - 2))
         return self._affine(call.first, scale.reshape(across), (beta - mean * scale).reshape(across))
@@ -126,7 +126,7 @@ class Reader:
                 continue
             slopes = np.unique(operator.weight)
             if len(slopes) == 1 and 0 < slopes[0] < 1 and operator.bias is not None and not operator.bias.any():
-                return self._pointwise(value, "LeakyRelu", ("alpha", float(slopes[0])))
+                return self._pointwise(value, "LeakyRelu", Leak(float(slopes[0])))
         raise InputError("the converted network uses Max in a way that no layer here needs")
 
     def _affine(self, value: Value, scale: Array, shift: Array) -> Value:
@@ -135,8 +135,8 @@ class Reader:
         added = self._add(Operator("Affine", (value.source,), shape, weight=weight, bias=bias))
         return Value(added.source, value.places)
 
-    def _pointwise(self, value: Value, kind: str, *numbers: tuple[str, Any]) -> Value:
-        added = self._add(Operator(kind, (value.source,), self.operators[value.source].shape, numbers))
+    def _pointwise(self, value: Value, kind: str, settings: Leak | None = None) -> Value:
+        added = self._add(Operator(kind, (value.source,), self.operators[value.source].shape, settings))
         return Value(added.source, value.places)
 
     def _add(self, operator: Operator) -> Value:

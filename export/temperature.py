@@ -30,9 +30,9 @@ def fit(logits: NDArray[np.float32], labels: NDArray[np.uint8]) -> Temperature:
     def loss(log_temperature: float) -> float:
         return log_loss(logits, labels, float(np.exp(log_temperature)))
 
-    found = minimize_scalar(loss, bounds=(np.log(LOWEST), np.log(HIGHEST)), method="bounded")
+    optimum = minimize_scalar(loss, bounds=(np.log(LOWEST), np.log(HIGHEST)), method="bounded")
     # As the graph holds it.
-    value = float(np.float32(np.exp(found.x)))
+    value = float(np.float32(np.exp(optimum.x)))
     return Temperature(value, len(labels), log_loss(logits, labels, 1.0), log_loss(logits, labels, value))
 
 

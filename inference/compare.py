@@ -78,7 +78,9 @@ def main(args: argparse.Namespace) -> int:
         for augmentation in dict.fromkeys(args.tta)
     ]
     folder, groups = compare(tasks, args.out, options, began)
-    models = [one.members[0].report for group in groups for one in group.contenders if not one.is_ensemble]
+    models = [
+        contender.members[0].report for group in groups for contender in group.contenders if not contender.is_ensemble
+    ]
     print(summary_table(models), file=sys.stderr)
     print(folder)
     return 0

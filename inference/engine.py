@@ -144,9 +144,9 @@ def check_pixels(pixels: NDArray[np.uint8]) -> None:
 
 def check_interface(session: Any, name: str) -> None:
     """Raise an `InputError` unless a session's inputs and outputs are the contract's."""
-    found = [(value.name, value.type, len(value.shape), value.shape[1:]) for value in session.get_inputs()]
-    if found != [("pixels", "tensor(uint8)", 3, [SIDE, SIDE])] or isinstance(session.get_inputs()[0].shape[0], int):
-        raise InputError(f"{name} takes {found}, expected uint8 pixels [batch, {SIDE}, {SIDE}]; {REMEDY}")
+    inputs = [(value.name, value.type, len(value.shape), value.shape[1:]) for value in session.get_inputs()]
+    if inputs != [("pixels", "tensor(uint8)", 3, [SIDE, SIDE])] or isinstance(session.get_inputs()[0].shape[0], int):
+        raise InputError(f"{name} takes {inputs}, expected uint8 pixels [batch, {SIDE}, {SIDE}]; {REMEDY}")
     outputs = [(value.name, value.type, value.shape[1:]) for value in session.get_outputs()]
     expected = [(output, "tensor(float)", [len(LABELS)]) for output in ("logits", "probabilities")]
     if outputs != expected:
@@ -176,9 +176,9 @@ def _opened(content: bytes, name: str, wanted: str, threads: int) -> Any:
         session = onnxruntime.InferenceSession(content, options, providers=[wanted], enable_fallback=0)
     except Exception as error:  # onnxruntime's errors share no narrower base class
         reason = str(error).strip().splitlines()[0][:200]
-        place = "" if on_processor else f" with {wanted}"
+        where = "" if on_processor else f" with {wanted}"
         raise InputError(
-            f"{name} cannot be loaded by onnxruntime {onnxruntime.__version__}{place} ({reason}); {remedy}"
+            f"{name} cannot be loaded by onnxruntime {onnxruntime.__version__}{where} ({reason}); {remedy}"
         ) from error
     if (used := session.get_providers()[0]) != wanted:
         raise InputError(f"{wanted} was asked for, but onnxruntime fell back to {used}; {remedy}")

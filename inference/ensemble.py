@@ -49,19 +49,19 @@ def pick_greedily(labels: NDArray[np.int64], probabilities: Sequence[NDArray[np.
         probabilities: float32[N, 7] of each model on the validation part.
     """
     truth = np.arange(len(labels)), labels
-    places: list[int] = []
+    picked: list[int] = []
     accuracies: list[float] = []
     total, best = np.zeros(np.shape(probabilities[0])), (-1.0, 0.0)
-    while len(places) < len(probabilities):
-        left = [place for place in range(len(probabilities)) if place not in places]
-        scores = [_score(total + probabilities[place], truth, len(places) + 1) for place in left]
+    while len(picked) < len(probabilities):
+        left = [index for index in range(len(probabilities)) if index not in picked]
+        scores = [_score(total + probabilities[index], truth, len(picked) + 1) for index in left]
         if max(scores) <= best:
             break
         best = max(scores)
-        places.append(left[scores.index(best)])
+        picked.append(left[scores.index(best)])
         accuracies.append(best[0])
-        total += probabilities[places[-1]]
-    return Choice(tuple(places), tuple(accuracies))
+        total += probabilities[picked[-1]]
+    return Choice(tuple(picked), tuple(accuracies))
 
 
 def _score(

@@ -19,5 +19,5 @@ def layer_name(operator: str, number: int) -> str:
 
 def layers_with_weights(names: Iterable[str]) -> list[str]:
     """Return those of a graph's node names that are layers with weights, in the network's order."""
-    found = [match for name in names if (match := _NAME.match(name))]
-    return [match.string for match in sorted(found, key=lambda match: (match[1], int(match[2])))]
+    matches = [match for name in names if (match := _NAME.match(name))]
+    return [match.string for match in sorted(matches, key=lambda match: (match[1], int(match[2])))]

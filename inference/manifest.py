@@ -231,15 +231,15 @@ def parse_manifest(text: str, name: str) -> Manifest:
         InputError: it is of another contract version, or not a manifest of this version.
     """
     remedy = "export the run again with this version: python -m export RUN"
-    found = top_level(text)
-    if found is None:
+    document = top_level(text)
+    if document is None:
         raise InputError(f"{name}: its {METADATA_KEY} is not a JSON object; {remedy}")
-    version = found.get("contract")
+    version = document.get("contract")
     if version not in READABLE or isinstance(version, bool):
         known = " and ".join(map(str, READABLE))
         raise InputError(f"{name} follows contract version {version!r:.40}, this engine reads {known}; {remedy}")
     where = f"{name}: its manifest does not follow contract version {version}"
-    if version == CONTRACT and (missing := [field for field in LATER if field not in found]):
+    if version == CONTRACT and (missing := [field for field in LATER if field not in document]):
         raise InputError(f"{where}: {', '.join(missing)} is missing; {remedy}")
     manifest = parse_document(Manifest, text, where, remedy)
     if manifest.labels != LABELS:

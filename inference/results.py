@@ -39,9 +39,9 @@ def main(args: argparse.Namespace) -> int:
     Raises:
         InputError: a file cannot be read, is of another kind or version, or `into` has no markers.
     """
-    found = [(path, read(path)) for path in args.files]
-    results = [(path, content) for path, content in found if isinstance(content, TrainingResult)]
-    comparisons = [content for _, content in found if isinstance(content, Comparison)]
+    documents = [(path, read(path)) for path in args.files]
+    results = [(path, content) for path, content in documents if isinstance(content, TrainingResult)]
+    comparisons = [content for _, content in documents if isinstance(content, Comparison)]
     text = "\n\n".join([*result_tables(results), *map(comparison_tables, comparisons)])
     if args.into is None:
         print(text)
@@ -102,7 +102,7 @@ def _is_official(result: TrainingResult) -> bool:
 
 def _result_table(group: Sequence[tuple[Path, TrainingResult]]) -> str:
     report = group[0][1].report
-    ranked = sorted(group, key=lambda one: -one[1].report.figures.accuracy)
+    ranked = sorted(group, key=lambda entry: -entry[1].report.figures.accuracy)
     rows = [_result_row(path, result) for path, result in ranked]
     if is_fer2013_test(report.evaluated_on, "official"):
         rows += [_other_row(other.name, other.accuracy, other.remark) for other in OTHERS]

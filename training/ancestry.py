@@ -34,19 +34,19 @@ def ancestor(stem: str, manifest: Manifest, faces: FaceSet, division: Split) -> 
     return Ancestor(f"{stem} {manifest.digest[:12]}", manifest.learned)
 
 
-def inherited(ancestors: Iterable[Ancestor], own: DataRecord) -> tuple[DataRecord, ...]:
+def inherited(ancestors: Iterable[Ancestor], data: DataRecord) -> tuple[DataRecord, ...]:
     """Return what ancestors learned from and the training itself does not, once each."""
-    found = {record.fingerprint: record for one in ancestors for record in one.learned}
-    return tuple(record for fingerprint, record in found.items() if fingerprint != own.fingerprint)
+    records = {record.fingerprint: record for ancestor in ancestors for record in ancestor.learned}
+    return tuple(record for fingerprint, record in records.items() if fingerprint != data.fingerprint)
 
 
-def overlaps(ancestors: Iterable[Ancestor], own: DataRecord) -> list[str]:
+def overlaps(ancestors: Iterable[Ancestor], data: DataRecord) -> list[str]:
     """Return a sentence for each ancestor that learned from another set of faces, which may hold some of this one's."""
     sentences = []
-    for one in ancestors:
-        if others := sorted({record.source for record in one.learned if record.faces != own.faces}):
+    for ancestor in ancestors:
+        if others := sorted({record.source for record in ancestor.learned if record.faces != data.faces}):
             sentences.append(
-                f"{one.name} learned from {', '.join(others)}, not from the very faces of {own.source}; where the two "
-                "overlap, the test part may hold faces that it has learned"
+                f"{ancestor.name} learned from {', '.join(others)}, not from the very faces of {data.source}; where "
+                "the two overlap, the test part may hold faces that it has learned"
             )
     return sentences

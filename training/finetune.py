@@ -40,14 +40,14 @@ def learned_weights(path: Path, spec: ModelSpec, faces: FaceSet, division: Split
     manifest = Engine.load(path).manifest
     if manifest.model != spec.name:
         raise InputError(f"{path.name} is {manifest.model}, expected {spec.name}; choose another --weights or --model")
-    own = ancestor(path.stem, manifest, faces, division)
+    base = ancestor(path.stem, manifest, faces, division)
     every = -(-len(division.train) // FACES)
     pixels = np.ascontiguousarray(faces.records["pixels"][division.train[::every]])
     weights = initial_weights(spec, seed=0)
     for (layer, norm), answer in zip(_layers(spec), _answers(path, pixels), strict=True):
         weights |= _laid_out(layer, norm, answer, weights)
     check_weights(weights, spec, path.name)
-    return own, weights
+    return base, weights
 
 
 class _Answer:

@@ -47,9 +47,11 @@ class Trial:
 
     def options(self, folds: int | None) -> list[str]:
         """Return the training options that make this trial."""
-        own = ["--framework", self.framework, "--model", self.model, "--optimizer", self.optimizer]
+        options = ["--framework", self.framework, "--model", self.model, "--optimizer", self.optimizer]
         return (
-            own if self.fold is None else [*own, "--protocol", "kfold", "--folds", str(folds), "--fold", str(self.fold)]
+            options
+            if self.fold is None
+            else [*options, "--protocol", "kfold", "--folds", str(folds), "--fold", str(self.fold)]
         )
 
 
@@ -105,12 +107,12 @@ def grid(models: Sequence[str], frameworks: Sequence[str], optimizers: Sequence[
 
 def _expanded(option: str, names: Sequence[str]) -> list[str]:
     groups = GROUPS[option]
-    found: dict[str, None] = {}
+    expanded: dict[str, None] = {}
     for name in names:
         if name not in groups and name not in groups["all"]:
             raise InputError(f"--{option} has {name!r}, expected {', '.join((*groups, *groups['all']))}")
-        found |= dict.fromkeys(groups.get(name, (name,)))
-    return list(found)
+        expanded |= dict.fromkeys(groups.get(name, (name,)))
+    return list(expanded)
 
 
 def find_run(folder: Path) -> Path | None:
@@ -154,8 +156,13 @@ def summary(states: dict[Trial, TrialState]) -> list[FoldSummary]:
         if trial.fold is not None and state.status == "finished" and state.accuracy is not None:
             groups.setdefault((trial.framework, trial.model, trial.optimizer), []).append(state.accuracy)
     return [
-        FoldSummary(*names, len(found), statistics.fmean(found), statistics.stdev(found) if len(found) > 1 else None)
-        for names, found in groups.items()
+        FoldSummary(
+            *names,
+            len(accuracies),
+            statistics.fmean(accuracies),
+            statistics.stdev(accuracies) if len(accuracies) > 1 else None,
+        )
+        for names, accuracies in groups.items()
     ]
 
 

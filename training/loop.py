@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import log_softmax, softmax
 from tqdm import tqdm
 
 from data.errors import InputError
@@ -232,7 +233,7 @@ class Trainer:
         )
         self.history = [past for past in self.history if past.epoch < epoch] + [line]
         write_history(self.folder, self.history)
-        write_answers(self.folder, epoch, self.validation[1], softmax(logits))
+        write_answers(self.folder, epoch, self.validation[1], softmax(logits.astype(np.float64), axis=1))
         print(epoch_text(line), file=sys.stderr, flush=True)
         file = self.folder / f"weights-{epoch:04d}.npz"
         save_weights(weights, self.spec, file)
@@ -265,12 +266,12 @@ class Trainer:
         return (*past, newest)
 
     def _commit(self, progress: Progress, status: Literal["running", "stopped"]) -> None:
-        place = f"{progress.epoch:04d}-{progress.step:06d}"
-        state = self.folder / f"state-{place}{self.learner.state_suffix}"
+        progress_name = f"{progress.epoch:04d}-{progress.step:06d}"
+        state = self.folder / f"state-{progress_name}{self.learner.state_suffix}"
         self.learner.save_state(state)
         progress = replace(progress, state=state.name, state_sha256=sha256(state))
         if self.average:
-            average = self.folder / f"average-{place}.npz"
+            average = self.folder / f"average-{progress_name}.npz"
             save_average(average, self.learner.averaged() if self.average.samples else {}, self.average.samples)
             progress = replace(progress, average=average.name, average_sha256=sha256(average))
         self.record = replace(self.record, progress=progress, status=status)
@@ -308,7 +309,7 @@ class Trainer:
         )
         predictions = logits.argmax(axis=1)
         draw_confusion(confusion_matrix(self.test[1], predictions), self.folder / "confusion.png", title)
-        draw_roc(summarise(self.test[1], softmax(logits)), self.folder / "roc.png", title)
+        draw_roc(summarise(self.test[1], softmax(logits.astype(np.float64), axis=1)), self.folder / "roc.png", title)
         # Last: a run that is ended before can still be resumed, and is then finished anew.
         self.record = replace(self.record, status="finished", progress=None, test=test)
         write_record(self.folder, self.record)
@@ -318,13 +319,6 @@ class Trainer:
             file=sys.stderr,
         )
         return 0
-
-
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return float64 probabilities of logits [N, 7]."""
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    exponentials = np.exp(shifted)
-    return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 
 
 @dataclass(frozen=True)
@@ -341,10 +335,10 @@ def judge(logits: NDArray[np.float32], labels: NDArray[np.uint8]) -> Judged:
     """Judge logits [N, 7] by their labels [N]; an `InputError` where they are not finite."""
     if not np.isfinite(logits).all():
         raise InputError("the model answers with NaN or infinity; lower --learning-rate and train again")
-    picked = softmax(logits)[np.arange(len(labels)), labels]
+    log_shares = log_softmax(logits.astype(np.float64), axis=1)
     predictions = logits.argmax(axis=1)
     return Judged(
-        loss=float(-np.log(np.maximum(picked, 1e-300)).mean()),
+        loss=float(-log_shares[np.arange(len(labels)), labels].mean()),
         accuracy=float((predictions == labels).mean()),
         correct=int((predictions == labels).sum()),
         classes=class_figures(confusion_matrix(labels, predictions)),
@@ -359,10 +353,10 @@ def epoch_text(line: EpochRecord) -> str:
         f"{line.images_per_second:.0f} images/s"
     )
     rows = [f"  {'':9}{'TP':>6}{'FP':>6}{'TN':>6}{'FN':>6}{'precision':>11}{'recall':>9}{'F1':>9}"]
-    for own in line.classes:
-        shares = ((own.precision, 11), (own.recall, 9), (own.f1, 9))
+    for row in line.classes:
+        shares = ((row.precision, 11), (row.recall, 9), (row.f1, 9))
         figures = "".join(f"{'-' if share is None else format(share, '.4f'):>{width}}" for share, width in shares)
-        rows.append(f"  {own.label:9}{own.tp:>6}{own.fp:>6}{own.tn:>6}{own.fn:>6}{figures}")
+        rows.append(f"  {row.label:9}{row.tp:>6}{row.fp:>6}{row.tn:>6}{row.fn:>6}{figures}")
     return "\n".join([head, *rows])
 
 

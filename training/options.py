@@ -45,8 +45,8 @@ def check(args: argparse.Namespace) -> None:
 def settings_from(args: argparse.Namespace) -> Settings:
     """Return the recipe's settings with the options that were given put over them."""
     settings = recipe(args.recipe, args.framework or FRAMEWORKS[0], args.model, args.optimizer)
-    own = {field.name for field in fields(Settings)} - {"framework", "model", "recipe", "split", "teachers"}
-    given = {name: getattr(args, name) for name in own if getattr(args, name, None) is not None}
+    names = {field.name for field in fields(Settings)} - {"framework", "model", "recipe", "split", "teachers"}
+    given = {name: getattr(args, name) for name in names if getattr(args, name, None) is not None}
     if args.teachers and args.distillation is None:
         given["distillation"] = DISTILLATION
     if bool(given.get("distillation")) != bool(args.teachers):

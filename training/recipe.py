@@ -109,8 +109,8 @@ class Settings:
 
     def record(self) -> dict[str, Any]:
         """Return the settings as JSON-able values, the split's beside the others."""
-        own = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "split"}
-        return own | {"split": {field.name: getattr(self.split, field.name) for field in fields(SplitPlan)}}
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "split"}
+        return values | {"split": {field.name: getattr(self.split, field.name) for field in fields(SplitPlan)}}
 
 
 def recipe(name: str, framework: str, model: str, optimizer: str | None = None) -> Settings:
@@ -130,8 +130,8 @@ def recipe(name: str, framework: str, model: str, optimizer: str | None = None) 
         settings = _published(base)
         return replace(settings, optimizer=optimizer or settings.optimizer)
     # CNN_4's dense layers begin with weights so large (fan_out) that SGD hardly turns them.
-    own = "adam" if model.startswith("mlp") else "adamw" if model == "cnn_4" else "sgd"
-    used = optimizer or own
+    published_optimizer = "adam" if model.startswith("mlp") else "adamw" if model == "cnn_4" else "sgd"
+    used = optimizer or published_optimizer
     rate, decay = BEST_RATES[used]
     settings = replace(
         base,

@@ -61,11 +61,14 @@ def _refuse_other(path: Path, made: TrainingResult) -> None:
     if not path.exists():
         return
     before = read_result(path)
-    found, own = before.run.best.sha256 if isinstance(before, TrainingResult) else "of no run", made.run.best.sha256
-    if found != own:
+    checkpoint, new_checkpoint = (
+        before.run.best.sha256 if isinstance(before, TrainingResult) else "of no run",
+        made.run.best.sha256,
+    )
+    if checkpoint != new_checkpoint:
         raise InputError(
-            f"{path} is of another run's checkpoint ({found[:12]}, this one is {own[:12]}); rename it, or export this "
-            "run with a --tag and evaluate what comes of it"
+            f"{path} is of another run's checkpoint ({checkpoint[:12]}, this one is {new_checkpoint[:12]}); rename it, "
+            "or export this run with a --tag and evaluate what comes of it"
         )
 
 

@@ -89,20 +89,20 @@ def train(args: argparse.Namespace) -> int:
     asked_once = bool(teachers) and settings.teaching == "faces"
     teachings = teach(args.teachers, faces, division) if asked_once else None
     settings = replace(settings, teachers=tuple(teacher.name for teacher in teachers))
-    own = data_record(faces.source, faces.fingerprint, division)
-    for sentence in overlaps([*bases, *teachers], own):
+    data = data_record(faces.source, faces.fingerprint, division)
+    for sentence in overlaps([*bases, *teachers], data):
         print(f"warning: {sentence}", file=sys.stderr)
     # Whoever asks teachers on a GPU may train without one.
     record = start_record(
         replace(settings, device="auto") if args.ask_ahead else settings,
         parameters=parameter_count(spec),
         versions=framework.versions(),
-        data=own,
-        inherited=inherited([*bases, *teachers], own),
+        data=data,
+        inherited=inherited([*bases, *teachers], data),
         data_path=str(args.data.resolve()) if args.data else None,
         skip_bad_rows=args.skip_bad_rows,
         classes=args.classes,
-        left_out={one.reason: one.count for one in faces.left_out},
+        left_out={left.reason: left.count for left in faces.left_out},
         machine=machine,
         commit=source_commit(),
     )
@@ -228,5 +228,5 @@ def _framework(name: str) -> Framework:
     # Only the framework asked for is imported: two of them in one process can crash it.
     check_framework(name)
     module: Any = importlib.import_module(f"training.{name}.train")
-    found: Framework = module
-    return found
+    framework: Framework = module
+    return framework

@@ -106,8 +106,8 @@ def teach(paths: Sequence[Path], faces: FaceSet, division: Split) -> Shares:
 def keep_teachers(folder: Path, paths: Sequence[Path]) -> None:
     """Copy teachers of views into a run's folder: they are needed for as long as it trains, wherever it is resumed."""
     remove_temporaries(folder)
-    for place, path in enumerate(paths, start=1):
-        with whole_file(folder / f"teacher-{place}.onnx") as temporary:
+    for number, path in enumerate(paths, start=1):
+        with whole_file(folder / f"teacher-{number}.onnx") as temporary:
             shutil.copyfile(path, temporary)
 
 
@@ -179,7 +179,7 @@ def load_teachings(path: Path) -> Shares:
 def label_shares(labels: NDArray[np.uint8], teachings: Shares | None = None, distillation: float = 0.0) -> Shares:
     """Return the classes' shares float32[N, 7] in each face: its label alone, or a share `distillation` of it what
     teachers said."""
-    own = np.eye(len(LABELS), dtype=np.float32)[labels]
+    hard = np.eye(len(LABELS), dtype=np.float32)[labels]
     if teachings is None:
-        return own
-    return np.asarray((1 - distillation) * own + distillation * teachings, np.float32)
+        return hard
+    return np.asarray((1 - distillation) * hard + distillation * teachings, np.float32)

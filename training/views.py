@@ -116,15 +116,15 @@ def _in_chunks(
     return np.concatenate(list(threads.map(lambda part: change(pixels, drawn, part), parts)))
 
 
-def mixed(values: NDArray[np.generic], own: NDArray[np.float32], batch_size: int) -> NDArray[np.float32]:
+def mixed(values: NDArray[np.generic], weights: NDArray[np.float32], batch_size: int) -> NDArray[np.float32]:
     """Return values [K, ...] as float32, of which each keeps the share `own` float32[K]; the rest comes from the one
     that stands as far from the end of their batch."""
-    found = np.empty(values.shape, np.float32)
-    across = own.reshape(-1, *[1] * (values.ndim - 1))
+    blended = np.empty(values.shape, np.float32)
+    across = weights.reshape(-1, *[1] * (values.ndim - 1))
     for start, stop in batches(len(values), batch_size):
         part, share = values[start:stop].astype(np.float32), across[start:stop]
-        found[start:stop] = share * part + (1 - share) * part[::-1]
-    return found
+        blended[start:stop] = share * part + (1 - share) * part[::-1]
+    return blended
 
 
 def rounded(values: NDArray[np.float32]) -> Pixels:
@@ -144,18 +144,18 @@ def _moved(faces: Pixels, distortion: Distortion, part: slice) -> NDArray[np.flo
     """Sample each face, bilinearly, where its matrix says, in float32."""
     edges = cv2.BORDER_CONSTANT if distortion.black_edges else cv2.BORDER_REPLICATE
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    found = np.empty(faces.shape, np.float32)
-    for place, matrix in enumerate(_in_pixels(distortion.matrices[part])):
-        cv2.warpAffine(faces[place].astype(np.float32), matrix, (SIDE, SIDE), found[place], flags, edges)
-    return found
+    warped = np.empty(faces.shape, np.float32)
+    for index, matrix in enumerate(_in_pixels(distortion.matrices[part])):
+        cv2.warpAffine(faces[index].astype(np.float32), matrix, (SIDE, SIDE), warped[index], flags, edges)
+    return warped
 
 
 def _in_pixels(matrices: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return matrices [K, 2, 3] that take places from -1 to 1 as such that take pixels' numbers."""
-    found = matrices.astype(np.float64)
+    pixels = matrices.astype(np.float64)
     half, middle = SIDE / 2, (SIDE - 1) / 2
-    found[:, :, 2] = half * found[:, :, 2] + middle * (1 - found[:, :, :2].sum(axis=2))
-    return found
+    pixels[:, :, 2] = half * pixels[:, :, 2] + middle * (1 - pixels[:, :, :2].sum(axis=2))
+    return pixels
 
 
 def _inside(boxes: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -170,14 +170,14 @@ def _corrupted(pixels: Pixels, corruption: Corruption, part: slice) -> Pixels:
     """Corrupt the faces of a part."""
     faces = pixels[part] * corruption.light[part, None, None]
     mean = faces.mean(axis=(1, 2), keepdims=True)
-    found = rounded((faces - mean) * corruption.contrast[part, None, None] + mean)
+    corrupted = rounded((faces - mean) * corruption.contrast[part, None, None] + mean)
     blur, noise, quality = (values[part] for values in (corruption.blur, corruption.noise, corruption.quality))
-    for place in np.flatnonzero(blur):
-        found[place] = blurred(found[place], float(blur[place]))
+    for index in np.flatnonzero(blur):
+        corrupted[index] = blurred(corrupted[index], float(blur[index]))
     noisy = np.flatnonzero(noise)
     random = np.random.default_rng([corruption.seed, part.start])
     drawn = random.standard_normal((len(noisy), SIDE, SIDE), np.float32)
-    found[noisy] = rounded(found[noisy] + noise[noisy, None, None] * drawn)
-    for place in np.flatnonzero(quality):
-        found[place] = compressed(found[place], int(quality[place]))
-    return found
+    corrupted[noisy] = rounded(corrupted[noisy] + noise[noisy, None, None] * drawn)
+    for index in np.flatnonzero(quality):
+        corrupted[index] = compressed(corrupted[index], int(quality[index]))
+    return corrupted

@@ -61,12 +61,15 @@ def sources(files: Sequence[Upload], left_out: Tally) -> Iterator[list[Source]]:
     """
     zips = _OpenZip()
     try:
-        found: list[Source] = []
+        pictures: list[Source] = []
         for file in files:
-            found += _in_zip_or_refused(file, zips, left_out) if _is_zip(file) else [Source(file.name, _reader(file))]
-            if len(found) > MOST_PICTURES:
+            if _is_zip(file):
+                pictures += _in_zip_or_refused(file, zips, left_out)
+            else:
+                pictures.append(Source(file.name, _reader(file)))
+            if len(pictures) > MOST_PICTURES:
                 raise InputError(f"there are more than {MOST_PICTURES:,} pictures: expected no more; give fewer")
-        yield found
+        yield pictures
     finally:
         zips.close()
 

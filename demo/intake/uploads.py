@@ -48,4 +48,4 @@ def gone(name: str) -> InputError:
 def uploads(payload: Any) -> list[Upload]:
     """Return the files that a component's payload of several names."""
     files: Sequence[Any] = getattr(payload, "root", payload) or ()
-    return [found for file in files if (found := upload(file)) is not None]
+    return [sent for file in files if (sent := upload(file)) is not None]

@@ -87,7 +87,7 @@ def number(option: str, value: Any) -> float:
 
 def whole(option: str, value: Any) -> int:
     """Return a field's whole number; an `InputError` where it holds none."""
-    found = number(option, value)
-    if found != int(found):
-        raise InputError(f"{option} is {found:g}, expected a whole number; round it")
-    return int(found)
+    parsed = number(option, value)
+    if parsed != int(parsed):
+        raise InputError(f"{option} is {parsed:g}, expected a whole number; round it")
+    return int(parsed)

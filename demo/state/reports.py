@@ -61,16 +61,16 @@ def report(roots: Sequence[Path], name: str) -> ShownReport:
 def tables(reports: Sequence[ShownReport]) -> list[list[ShownReport]]:
     """Divide reports into those whose figures may stand in one table, each by falling accuracy."""
     shown = {id(each.report): each for each in reports}
-    return [[shown[id(found)] for found in group] for group in grouped([each.report for each in reports])]
+    return [[shown[id(member)] for member in group] for group in grouped([each.report for each in reports])]
 
 
 def _found(roots: Sequence[Path], file: str) -> dict[str, Path]:
     """Return the folders of `roots` that hold a file, by their names."""
-    found: dict[str, Path] = {}
+    folders: dict[str, Path] = {}
     for root in roots:
         for path in sorted(root.glob(f"*/{file}")):
-            found.setdefault(path.parent.name, path.parent)
-    return found
+            folders.setdefault(path.parent.name, path.parent)
+    return folders
 
 
 def _unknown(name: str, known: Sequence[str]) -> InputError:

@@ -29,8 +29,8 @@ class Shelf:
 
     def names(self) -> list[str]:
         """Return the artifacts' names, without their suffix, sorted, but `DEFAULT` first."""
-        found = (file.stem for file in self.folder.glob("*.onnx") if not file.name.startswith("."))
-        return sorted(found, key=lambda name: (name != DEFAULT, name))
+        stems = (file.stem for file in self.folder.glob("*.onnx") if not file.name.startswith("."))
+        return sorted(stems, key=lambda name: (name != DEFAULT, name))
 
     def engine(self, name: str | None) -> Engine:
         """Return an artifact, loaded anew where its file has changed; None is what a chooser without models holds.
@@ -96,8 +96,8 @@ class Shelf:
 def _unreadable(path: Path, error: OSError) -> InputError:
     """Return what visitors are told, who are shown no path of this machine."""
     gone = isinstance(error, FileNotFoundError)
-    found = "is no longer here" if gone else f"cannot be read ({error.strerror})"
-    return InputError(f"{path.stem} {found}: expected an exported .onnx; choose another")
+    reason = "is no longer here" if gone else f"cannot be read ({error.strerror})"
+    return InputError(f"{path.stem} {reason}: expected an exported .onnx; choose another")
 
 
 def title(name: str) -> str:

@@ -86,10 +86,10 @@ def follow(scene: Scene, faces: Sequence[FacePrediction], now: float) -> Scene:
     return Scene(tracks, (*recent, Moment(now, first.label if first else None, share)))
 
 
-def distance(one: FaceBox, other: FaceBox) -> float:
+def distance(first: FaceBox, second: FaceBox) -> float:
     """Return how far two boxes' middles are apart, in pixels."""
-    across = (one.x + one.width / 2) - (other.x + other.width / 2)
-    down = (one.y + one.height / 2) - (other.y + other.height / 2)
+    across = (first.x + first.width / 2) - (second.x + second.width / 2)
+    down = (first.y + first.height / 2) - (second.y + second.height / 2)
     return math.hypot(across, down)
 
 

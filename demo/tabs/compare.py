@@ -51,14 +51,14 @@ def side_by_side(page: Page, names: Sequence[str], lang: Language) -> Markup:
     """Return tables of the chosen reports, one for what may be compared, with their confusion and ROC pictures."""
     if not reports.names(page.report_roots):
         return notice(say(lang, "no_report", folder=page.reports.name), "empty")
-    found: list[ShownReport] = []
+    shown: list[ShownReport] = []
     refused: list[Markup] = []
     for name in names[:MOST]:
         try:
-            found.append(reports.report(page.report_roots, name))
+            shown.append(reports.report(page.report_roots, name))
         except InputError as error:
             refused.append(notice(str(error), "error"))
-    return Markup().join([*refused, *(_group(group, lang) for group in reports.tables(found))])
+    return Markup().join([*refused, *(_group(group, lang) for group in reports.tables(shown))])
 
 
 def framed(page: Page, name: str | None) -> Markup:

@@ -73,8 +73,8 @@ def build(page: Page, _: gr.Tab) -> None:
     def as_before(sent: Upload | None, name: str | None, how: Policy, request: gr.Request) -> tuple[Any, str, Any]:
         return answered(page, sent, name, how, request)
 
-    def example(place: int) -> str:
-        return drawn[place]
+    def example(index: int) -> str:
+        return drawn[index]
 
     outputs = [seen, answer, whole]
     examples.click(example, examples, picture, queue=False, show_progress="hidden", api_visibility="private")
@@ -108,11 +108,11 @@ def answered(
 
 def read_faces(engines: Sequence[Engine], picture: Picture, finder: Finder, policy: Policy) -> list[Reading]:
     """Return what each model sees in a picture, whose faces are searched for once."""
-    found = find_faces(picture, finder, policy)
+    faces = find_faces(picture, finder, policy)
     return [
         Reading(engine.path.stem, title(engine.path.stem), prediction)
         for engine in engines
-        for prediction in predict_faces(engine, [found])
+        for prediction in predict_faces(engine, [faces])
     ]
 
 

@@ -190,8 +190,8 @@ def publish(page: Page, now: Current, lang: Language) -> Iterator[str]:
     yield notice(say(lang, "exporting"))
     # The run's own time stamp: else its artifact would have the name of every other run of that recipe. So what it may
     # replace is an artifact of the same run, from before it was resumed.
-    own = ["--tag", time_stamp(now.folder, now.record), "--replace"]
-    command = [sys.executable, "-m", "export", str(now.folder), "--out", str(page.shelf.folder), *own]
+    naming = ["--tag", time_stamp(now.folder, now.record), "--replace"]
+    command = [sys.executable, "-m", "export", str(now.folder), "--out", str(page.shelf.folder), *naming]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         yield notice(say(lang, "exported", name=shelf_title(Path(done.stdout.strip()).stem)))
@@ -236,9 +236,9 @@ def _fields(page: Page) -> list[Any]:
                 list(CHOICES["balance"]), value=base.balance, label=text("balance"), elem_id="train-balance"
             )
         keep = gr.Checkbox(False, label=text("keep_all"), elem_id="train-keep")
-    found = [model, framework, data, protocol, share, epochs, batch, rate, optimizer, balance, keep]
-    assert len(found) == len(fields(Wish))
-    return found
+    components = [model, framework, data, protocol, share, epochs, batch, rate, optimizer, balance, keep]
+    assert len(components) == len(fields(Wish))
+    return components
 
 
 def _faces(page: Page, lang: Language) -> list[tuple[str, str]]:

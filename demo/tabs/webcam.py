@@ -71,8 +71,8 @@ def frame(payload: Any) -> Picture | None:
     try:
         if address.startswith("data:"):
             return read_picture(b64decode(address.partition(",")[2]), "frame")
-        found = upload(payload)
-        return None if found is None else read_picture(found.path, "frame")
+        sent = upload(payload)
+        return None if sent is None else read_picture(sent.path, "frame")
     except (InputError, NoBase64):
         return None
 

@@ -46,5 +46,5 @@ def _tag(canvas: Pixels, text: str, corner: tuple[int, int], unit: float) -> Non
     left = min(max(0, corner[0]), max(0, canvas.shape[1] - width - 2 * pad))
     top = max(0, corner[1] - height - 2 * pad)
     cv2.rectangle(canvas, (left, top), (left + width + 2 * pad, top + height + 2 * pad), EDGE, cv2.FILLED)
-    place = (left + pad, top + pad + height)
-    cv2.putText(canvas, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, FRAME, weight, cv2.LINE_AA)
+    origin = (left + pad, top + pad + height)
+    cv2.putText(canvas, text, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, FRAME, weight, cv2.LINE_AA)

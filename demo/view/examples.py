@@ -58,13 +58,13 @@ def _prints(numbers: list[int], width: int, height: int, side: int) -> Pixels:
     """Hang prints of faces on a wall, side by side and not quite level."""
     canvas = np.full((height, width), WALL, np.uint8)
     step, border, head = width // len(numbers), side // 20, side // 5
-    for place, number in enumerate(numbers):
-        paper = PAPERS[place % len(PAPERS)]
+    for index, number in enumerate(numbers):
+        paper = PAPERS[index % len(PAPERS)]
         printed = np.full((side + head + 2 * border, side + 2 * border), 252, np.uint8)
         printed[border:-border, border:-border] = paper
         printed[border + head : -border, border:-border] = face(number, side, paper)
-        left = place * step + (step - printed.shape[1]) // 2
-        top = (height - printed.shape[0]) // 2 + (-1) ** place * height // 28
+        left = index * step + (step - printed.shape[1]) // 2
+        top = (height - printed.shape[0]) // 2 + (-1) ** index * height // 28
         canvas[top : top + printed.shape[0], left : left + printed.shape[1]] = printed
     return canvas
 

@@ -113,10 +113,10 @@ def _curves(folder: Path, epochs: int) -> str:
 
 @lru_cache(maxsize=8)
 def _answers(folder: Path, epochs: int) -> tuple[str, ...]:
-    found = read_answers(folder)
-    if found is None:
+    answers = read_answers(folder)
+    if answers is None:
         return ()
-    epoch, labels, probabilities = found
+    epoch, labels, probabilities = answers
     confusion = confusion_matrix(labels, probabilities.argmax(axis=1))
     summary = summarise(labels, probabilities)
     return (

@@ -83,9 +83,9 @@ PERCENT = Scale(0, 1, tuple((step / 4, f"{25 * step}") for step in range(5)))
 SQUARE = Chart(PERCENT, PERCENT, 320, 300, left=46, bottom=40)
 
 
-def series(place: int, kind: str = "line") -> Markup:
+def series(index: int, kind: str = "line") -> Markup:
     """The attributes of what stands for the contender at `place`: a colour, a dash, and whom it belongs to."""
-    return Markup(f"class='{kind} s{place % COLOURS} d{place // COLOURS % 4}' data-series='{place}'")
+    return Markup(f"class='{kind} s{index % COLOURS} d{index // COLOURS % 4}' data-series='{index}'")
 
 
 def class_line(label: int) -> Markup:
@@ -100,7 +100,7 @@ def percent_scale(values: Sequence[float], steps: int = 5) -> Scale:
     parts = next(count for count in (100, 50, 20, 10, 5) if (high - low) * count <= steps or count == 5)
     last = min(floor(high * parts) + 1, parts)
     first = min(floor(low * parts), last - 1)
-    ticks = tuple((place / parts, f"{100 * place / parts:.0f}") for place in range(first, last + 1))
+    ticks = tuple((tick / parts, f"{100 * tick / parts:.0f}") for tick in range(first, last + 1))
     return Scale(first / parts, last / parts, ticks)
 
 

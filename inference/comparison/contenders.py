@@ -139,13 +139,13 @@ def ranked(contenders: Sequence[Contender]) -> tuple[Contender, ...]:
 
 def twins(group: ContenderGroup) -> list[list[int]]:
     """Places of models that differ in their framework alone: one model, precision, augmentation, decisive settings."""
-    found: dict[tuple[str, str], dict[str, int]] = {}
-    for place, contender in enumerate(group.contenders):
+    alike_by_settings: dict[tuple[str, str], dict[str, int]] = {}
+    for index, contender in enumerate(group.contenders):
         if not contender.is_ensemble:
             model = contender.members[0]
-            alike = found.setdefault((model.report.label, decisive_settings(model.manifest.recipe)), {})
-            alike.setdefault(model.manifest.framework, place)
-    return [sorted(alike.values()) for alike in found.values() if len(alike) > 1]
+            alike = alike_by_settings.setdefault((model.report.label, decisive_settings(model.manifest.recipe)), {})
+            alike.setdefault(model.manifest.framework, index)
+    return [sorted(alike.values()) for alike in alike_by_settings.values() if len(alike) > 1]
 
 
 def decisive_settings(recipe: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 Version 1, which `docs/schemas/comparison.json` describes as a JSON Schema.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -131,6 +132,12 @@ class PairRow:
     kappa: float | None
 
 
+def not_told_apart(name: str, pairs: Sequence[PairRow]) -> tuple[str, ...]:
+    """The contenders whose pairs with the one called `name` do not differ, in the order of the rows."""
+    open_pairs = [pair for pair in pairs if name in (pair.first, pair.second) and not pair.differs]
+    return tuple(pair.second if pair.first == name else pair.first for pair in open_pairs)
+
+
 @dataclass(frozen=True, kw_only=True)
 class TwinPair:
     """Two twins: how far they agree, and whether their probabilities are the same to the last bit."""
@@ -203,8 +210,7 @@ class Group:
 
     def not_told_apart(self, name: str) -> tuple[str, ...]:
         """The contenders that these faces cannot tell from the one called `name`."""
-        open_pairs = [pair for pair in self.pairs if name in (pair.first, pair.second) and not pair.differs]
-        return tuple(pair.second if pair.first == name else pair.first for pair in open_pairs)
+        return not_told_apart(name, self.pairs)
 
 
 @dataclass(frozen=True, kw_only=True)

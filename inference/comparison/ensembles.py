@@ -22,7 +22,7 @@ def check_ensembles(tasks: Sequence[Assignment], wanted: Sequence[Sequence[str]]
         InputError: a name is unknown or twice, there is only one, or they may not be compared.
     """
     tables = {task.name: (task.engine.manifest.data.fingerprint, task.split.fingerprint, task.part) for task in tasks}
-    found = []
+    ensembles = []
     for given in wanted:
         names = tuple(_report_name(name.rsplit("/", 1)[-1].removesuffix(".onnx"), tasks) for name in given)
         for name in names:
@@ -35,8 +35,8 @@ def check_ensembles(tasks: Sequence[Assignment], wanted: Sequence[Sequence[str]]
                 f"--ensemble {' '.join(names)} mixes models of different protocols or data, whose figures say nothing "
                 "about each other; name models of one table"
             )
-        found.append(names)
-    return found
+        ensembles.append(names)
+    return ensembles
 
 
 def _report_name(given: str, tasks: Sequence[Assignment]) -> str:
@@ -58,7 +58,7 @@ def with_ensembles(
     models = {model.name: model for group in groups for model in group.contenders}
     by_hand = enumerate((names for names in wanted if names), 1)
     named = [ensemble(f"ensemble-{number}", [models[name] for name in names]) for number, names in by_hand]
-    found = []
+    extended = []
     for number, group in enumerate(groups, 1):
         names_here = {model.name for model in group.contenders}
         added = [together for together in named if together.members[0].assignment.name in names_here]
@@ -66,8 +66,8 @@ def with_ensembles(
         if any(not names for names in wanted):
             picked, note = _picked(group, f"ensemble-picked-{number}", meter)
             added, notes = added + picked, (note,)
-        found.append(replace(group, contenders=ranked([*group.contenders, *added]), notes=notes))
-    return found
+        extended.append(replace(group, contenders=ranked([*group.contenders, *added]), notes=notes))
+    return extended
 
 
 def _picked(group: ContenderGroup, name: str, meter: Meter) -> tuple[list[Contender], str]:
@@ -83,7 +83,7 @@ def _picked(group: ContenderGroup, name: str, meter: Meter) -> tuple[list[Conten
         answers.append(measure(task.predictor, task.faces.pixels, task.split.validation, count)[0])
     labels = tasks[0].faces.labels[tasks[0].split.validation].astype(np.int64)
     choice = pick_greedily(labels, answers)
-    members = [group.contenders[place] for place in choice.places]
+    members = [group.contenders[index] for index in choice.places]
     if len(members) < MIN_MEMBERS:
         return [], f"No ensemble was picked: on the validation part nothing improves on {members[0].name} alone."
     words = " + ".join(member.name for member in members)

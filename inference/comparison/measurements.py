@@ -25,7 +25,7 @@ def _on_spoiled_faces(group: ContenderGroup, meter: Meter) -> ContenderGroup:
     spoiled = robustness.spoil(np.ascontiguousarray(records["pixels"]), records["label"])
     answers: dict[str, NDArray[np.float32]] = {}
     first: dict[bytes, str] = {}
-    found: dict[str, Robust] = {}
+    robust: dict[str, Robust] = {}
     for model in (contender for contender in group.contenders if not contender.is_ensemble):
         twin = first.setdefault(model.probabilities.tobytes(), model.name)
         if twin == model.name:
@@ -33,11 +33,11 @@ def _on_spoiled_faces(group: ContenderGroup, meter: Meter) -> ContenderGroup:
             count = meter.counter(model.members[0].seconds_per_face)
             answers[model.name] = robustness.answers(model.predictor, spoiled, count)
         answers[model.name] = answers[twin]
-        found[model.name] = _robust(spoiled, answers[model.name], None if twin == model.name else twin)
+        robust[model.name] = _robust(spoiled, answers[model.name], None if twin == model.name else twin)
     for ensemble in (contender for contender in group.contenders if contender.is_ensemble):
         together = mean_probabilities([answers[model.assignment.name] for model in ensemble.members])
-        found[ensemble.name] = _robust(spoiled, together, None)
-    measured = tuple(replace(contender, robustness=found[contender.name]) for contender in group.contenders)
+        robust[ensemble.name] = _robust(spoiled, together, None)
+    measured = tuple(replace(contender, robustness=robust[contender.name]) for contender in group.contenders)
     return replace(group, contenders=measured, spoiled_faces=len(chosen))
 
 
@@ -53,6 +53,6 @@ def with_latency(groups: Sequence[ContenderGroup], plans: Sequence[TimingPlan], 
     pixels = groups[0].answers.records["pixels"]
     timings = zip(*(interleaved(predictors, pixels, plan, meter.advance) for plan in plans), strict=True)
     return [
-        replace(group, contenders=tuple(replace(one, timings=next(timings)) for one in group.contenders))
+        replace(group, contenders=tuple(replace(timed, timings=next(timings)) for timed in group.contenders))
         for group in groups
     ]

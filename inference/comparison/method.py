@@ -9,7 +9,7 @@ from inference.text import threads
 
 def method(content: Comparison) -> list[tuple[str, str]]:
     """Headings and what each says of a comparison, given its `report.json`."""
-    found = [
+    paragraphs = [
         (
             "Accuracy",
             "has Wilson's 95 % interval; calibration error has 15 bins of equal width (Guo et al. 2017); log loss is "
@@ -30,13 +30,13 @@ def method(content: Comparison) -> list[tuple[str, str]]:
     first, seconds = content.tables[0], content.seconds
     single, batch = first.rows[0].latency, first.rows[0].throughput
     if single and batch:
-        found.append(("Latency", _latency(content.machine, single, batch)))
+        paragraphs.append(("Latency", _latency(content.machine, single, batch)))
     if first.robustness:
         units = "; ".join(f"{kind}: {unit}" for kind, unit in UNITS.items())
-        found.append(("Spoiled faces", f"are the same for every model. Strengths: {units}."))
+        paragraphs.append(("Spoiled faces", f"are the same for every model. Strengths: {units}."))
     share = seconds.evaluation / seconds.engines
     cost = f"{seconds.evaluation:.1f} s, {share:.2f} times the {seconds.engines:.1f} s that the engines ran"
-    return [*found, ("Cost", f"of evaluating and writing the reports: {cost}.")]
+    return [*paragraphs, ("Cost", f"of evaluating and writing the reports: {cost}.")]
 
 
 def _latency(machine: ComparisonMachine, single: Timing, batch: Timing) -> str:

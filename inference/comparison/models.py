@@ -64,12 +64,12 @@ def roc_charts(number: int, record: Group, group: ContenderGroup) -> RocCharts:
     paths, charts = [], []
     for label, curves in enumerate(zip(*(contender.summary.roc for contender in group.contenders), strict=True)):
         lines = []
-        for place, curve in enumerate(curves):
+        for index, curve in enumerate(curves):
             if curve.auc is not None:
-                identity = _identity(number, place, label)
+                identity = _identity(number, index, label)
                 paths.append(roc_path([*curve.points[:-1:STEP], curve.points[-1]], identity))
-                words = f"{record.rows[place].full_name}: {curve.auc:.4f}"
-                lines.append((identity, series(place), words))
+                words = f"{record.rows[index].full_name}: {curve.auc:.4f}"
+                lines.append((identity, series(index), words))
         areas = [curve.auc for curve in curves if curve.auc is not None]
         bounds = dict.fromkeys(f"{area:.3f}" for area in (min(areas), max(areas))) if areas else {}
         words = f"area {' to '.join(bounds)}" if bounds else "undefined"
@@ -81,13 +81,13 @@ def roc_charts(number: int, record: Group, group: ContenderGroup) -> RocCharts:
 def models_shown(number: int, record: Group, group: ContenderGroup) -> list[ModelShown]:
     """What is shown of each contender by itself."""
     rows = zip(record.rows, group.contenders, strict=True)
-    return [_model(number, place, row, contender) for place, (row, contender) in enumerate(rows)]
+    return [_model(number, index, row, contender) for index, (row, contender) in enumerate(rows)]
 
 
-def _model(number: int, place: int, row: Row, contender: Contender) -> ModelShown:
+def _model(number: int, index: int, row: Row, contender: Contender) -> ModelShown:
     summary = contender.summary
     curves = [
-        (_identity(number, place, label), class_line(label), f"{curve.name}: {curve.auc:.4f}")
+        (_identity(number, index, label), class_line(label), f"{curve.name}: {curve.auc:.4f}")
         for label, curve in enumerate(summary.roc)
         if curve.auc is not None
     ]
@@ -128,5 +128,5 @@ def _hard_face(group: ContenderGroup, face: int, models: Sequence[tuple[Row, Con
     )
 
 
-def _identity(number: int, place: int, label: int) -> str:
-    return f"roc-{number}-{place}-{label}"
+def _identity(number: int, index: int, label: int) -> str:
+    return f"roc-{number}-{index}-{label}"

@@ -81,8 +81,8 @@ def _notes(record: Group) -> list[str]:
 
 def _pareto(record: Group) -> Markup | None:
     bubbles = [
-        Bubble(row.full_name, place, row.latency.p50, row.figures.accuracy, row.figures.interval, row.bytes)
-        for place, row in enumerate(record.rows)
+        Bubble(row.full_name, index, row.latency.p50, row.figures.accuracy, row.figures.interval, row.bytes)
+        for index, row in enumerate(record.rows)
         if row.latency
     ]
     return pareto_chart(bubbles, "accuracy against latency") if bubbles else None
@@ -90,7 +90,7 @@ def _pareto(record: Group) -> Markup | None:
 
 def _abstaining(record: Group, group: ContenderGroup) -> Markup:
     lines = []
-    for place, (row, contender) in enumerate(zip(record.rows, group.contenders, strict=True)):
+    for index, (row, contender) in enumerate(zip(record.rows, group.contenders, strict=True)):
         confidences, right = contender.probabilities.max(axis=1).astype(float), contender.predictions == group.labels
-        lines.append((risk_coverage(confidences, right), series(place), row.full_name))
+        lines.append((risk_coverage(confidences, right), series(index), row.full_name))
     return coverage_chart(lines, "accuracy by the share of faces that are answered")

@@ -65,14 +65,15 @@ def p_value(p: float) -> str:
 
 def twins_shown(record: Group, group: ContenderGroup) -> list[TwinsShown]:
     """The twins of a group with the faces that they disagree on."""
-    return [
-        TwinsShown(found, dict(zip(found.members, found.frameworks, strict=True)), _disagreements(group, places))
-        for found, places in zip(record.twins, twins(group), strict=True)
-    ]
+    shown = []
+    for twin_record, indices in zip(record.twins, twins(group), strict=True):
+        frameworks = dict(zip(twin_record.members, twin_record.frameworks, strict=True))
+        shown.append(TwinsShown(twin_record, frameworks, _disagreements(group, indices)))
+    return shown
 
 
-def _disagreements(group: ContenderGroup, places: Sequence[int]) -> tuple[Disagreement, ...]:
-    members = [group.contenders[place] for place in places]
+def _disagreements(group: ContenderGroup, indices: Sequence[int]) -> tuple[Disagreement, ...]:
+    members = [group.contenders[index] for index in indices]
     frameworks = [member.members[0].manifest.framework for member in members]
     predictions = np.stack([member.predictions for member in members])
     confidence = np.stack([member.probabilities.max(axis=1) for member in members]).min(axis=0)

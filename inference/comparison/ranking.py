@@ -57,7 +57,8 @@ def ranking(record: Group) -> Ranking:
     """All figures of a group's rows, in their order."""
     values = [_values(row) for row in record.rows]
     best = [_best(column, figures) for column, figures in zip(COLUMNS, zip(*values, strict=True), strict=True)]
-    return Ranking(COLUMNS, tuple(_cells(row, own, best) for row, own in zip(record.rows, values, strict=True)))
+    rows = (_cells(row, row_values, best) for row, row_values in zip(record.rows, values, strict=True))
+    return Ranking(COLUMNS, tuple(rows))
 
 
 def _cells(row: Row, values: Values, best: Values) -> tuple[Cell, ...]:

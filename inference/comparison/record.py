@@ -21,6 +21,7 @@ from inference.comparison.document import (
     Spoiling,
     TwinPair,
     Twins,
+    not_told_apart,
 )
 from inference.comparison.row import row
 from inference.machine import available_cpus, processor_name
@@ -66,19 +67,19 @@ def write_comparison(content: Comparison, groups: Sequence[ContenderGroup], page
     for group, record in zip(groups, content.tables, strict=True):
         for ensemble in (contender for contender in group.contenders if contender.is_ensemble):
             write_text(folder / ensemble.name / PREDICTIONS_FILE, predictions_table(ensemble.answers))
-        for places, found in zip(twins(group), record.twins, strict=True):
-            write_text(folder / found.file, disagreements_table(group, places))
+        for indices, twin_record in zip(twins(group), record.twins, strict=True):
+            write_text(folder / twin_record.file, disagreements_table(group, indices))
     write_text(folder / PAGE_FILE, page)
     write_json(folder / REPORT_FILE, content.to_dict())
     return folder
 
 
-def disagreements_table(group: ContenderGroup, places: Sequence[int]) -> str:
+def disagreements_table(group: ContenderGroup, indices: Sequence[int]) -> str:
     """The faces on which twins, at `places`, disagree, as CSV: index, row, truth, and what each answered."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["index", "row", "label", *(group.contenders[place].name for place in places)])
-    answers, predictions = group.answers, group.predictions[list(places)]
+    rows.writerow(["index", "row", "label", *(group.contenders[index].name for index in indices)])
+    answers, predictions = group.answers, group.predictions[list(indices)]
     for face in (predictions != predictions[0]).any(axis=0).nonzero()[0].tolist():
         said = [LABELS[guess] for guess in predictions[:, face].tolist()]
         record = answers.records[face]
@@ -91,6 +92,7 @@ def _group(group: ContenderGroup, number: int) -> Group:
     on, trained_on = first.evaluated_on, first.manifest.data
     compared = pairs(group.labels, group.predictions)
     names = [contender.name for contender in group.contenders]
+    pair_rows = tuple(_pair(names, pair) for pair in compared)
     return Group(
         heading=group.heading,
         protocol=on.protocol,
@@ -101,39 +103,30 @@ def _group(group: ContenderGroup, number: int) -> Group:
         trained_protocol=trained_on.protocol,
         trained_fingerprint=trained_on.fingerprint,
         notes=group.notes,
-        pick=pick(group, compared),
+        pick=pick(group, pair_rows),
         rows=tuple(map(row, group.contenders)),
-        pairs=tuple(_pair(names, pair) for pair in compared),
+        pairs=pair_rows,
         twins=tuple(
-            _twins(group, places, compared, f"disagreements-{number}-{place}.csv")
-            for place, places in enumerate(twins(group), 1)
+            _twins(group, indices, compared, f"disagreements-{number}-{twin_number}.csv")
+            for twin_number, indices in enumerate(twins(group), 1)
         ),
         robustness=_spoiling(group.spoiled_faces),
     )
 
 
-def pick(group: ContenderGroup, compared: Sequence[Pair]) -> Pick | None:
+def pick(group: ContenderGroup, pair_rows: Sequence[PairRow]) -> Pick | None:
     """The contender with the best accuracy on the validation part, and those that the test part cannot tell from it.
 
     None where no contender was selected on a part other than the one it is tested on. Models of lower precision have
     the validation figure that their export measured; those under test-time augmentation have none of their own.
     """
-    validated = {place: _validated(contender) for place, contender in enumerate(group.contenders)}
-    figures = {place: accuracy for place, accuracy in validated.items() if accuracy is not None}
-    if not figures:
+    validated = {contender.name: _validated(contender) for contender in group.contenders}
+    accuracies = {name: accuracy for name, accuracy in validated.items() if accuracy is not None}
+    if not accuracies:
         return None
-    best = max(figures, key=lambda place: figures[place])
-    alike = [
-        pair.second if pair.first == best else pair.first
-        for pair in compared
-        if best in (pair.first, pair.second) and not pair.differs
-    ]
-    names = [contender.name for contender in group.contenders]
-    return Pick(
-        name=names[best],
-        validation_accuracy=figures[best],
-        not_told_apart=tuple(names[place] for place in sorted(alike)),
-    )
+    best = max(accuracies, key=lambda name: accuracies[name])
+    alike = not_told_apart(best, pair_rows)
+    return Pick(name=best, validation_accuracy=accuracies[best], not_told_apart=alike)
 
 
 def _validated(contender: Contender) -> float | None:
@@ -167,13 +160,13 @@ def _pair(names: Sequence[str], pair: Pair) -> PairRow:
     )
 
 
-def _twins(group: ContenderGroup, places: Sequence[int], compared: Sequence[Pair], file: str) -> Twins:
+def _twins(group: ContenderGroup, indices: Sequence[int], compared: Sequence[Pair], file: str) -> Twins:
     names = [contender.name for contender in group.contenders]
-    models = [group.contenders[place].members[0] for place in places]
-    predictions = group.predictions[list(places)]
+    models = [group.contenders[index].members[0] for index in indices]
+    predictions = group.predictions[list(indices)]
     return Twins(
         model=models[0].report.label,
-        members=tuple(names[place] for place in places),
+        members=tuple(names[index] for index in indices),
         frameworks=tuple(model.manifest.framework for model in models),
         pairs=tuple(
             TwinPair(
@@ -184,7 +177,7 @@ def _twins(group: ContenderGroup, places: Sequence[int], compared: Sequence[Pair
                 identical=_identical(group.contenders[pair.first], group.contenders[pair.second]),
             )
             for pair in compared
-            if pair.first in places and pair.second in places
+            if pair.first in indices and pair.second in indices
         ),
         disagreements=int((predictions != predictions[0]).any(axis=0).sum()),
         file=file,

@@ -100,12 +100,12 @@ def coverage(
     confidences: NDArray[np.float64], right: NDArray[np.bool_], thresholds: Sequence[float] = THRESHOLDS
 ) -> tuple[Coverage, ...]:
     """What is left and how good it is where a model answers only from a confidence up; float[N], bool[N]."""
-    found = []
+    steps = []
     for threshold in thresholds:
         answered = confidences >= threshold
         accuracy = float(right[answered].mean()) if answered.any() else None
-        found.append(Coverage(float(threshold), float(answered.mean()), accuracy))
-    return tuple(found)
+        steps.append(Coverage(float(threshold), float(answered.mean()), accuracy))
+    return tuple(steps)
 
 
 def risk_coverage(confidences: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[tuple[float, float], ...]:

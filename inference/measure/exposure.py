@@ -56,17 +56,17 @@ def refuse_seen(name: str, manifest: Manifest, seen: Exposure, scope: str, count
         scope: the faces in words, such as `random test part`.
         count: how many they are.
     """
-    own = manifest.data.protocol
+    protocol = manifest.data.protocol
     if seen.same_faces and seen.trained_on is None:
         raise InputError(
             f"{name} was trained on a part of these faces, and they do not divide into the parts of its "
-            f"{own} protocol as they did then, so that it may know the {scope}; give the data in the form "
+            f"{protocol} protocol as they did then, so that it may know the {scope}; give the data in the form "
             "that it was trained from, or say --allow-seen"
         )
     if seen.trained_on:
         raise InputError(
             f"{name} was trained on {seen.trained_on:,} of the {count:,} faces of the {scope}; leave "
-            f"out --protocol to use its own ({own}), or say --allow-seen to measure it all the same"
+            f"out --protocol to use its own ({protocol}), or say --allow-seen to measure it all the same"
         )
 
 

@@ -214,9 +214,9 @@ def _probabilities(values: ArrayLike) -> NDArray[np.float64]:
     valid &= np.abs(np.where(valid, shares.sum(axis=1), 0) - 1) <= SUM_TOLERANCE
     if not valid.all():
         row = int(np.flatnonzero(~valid)[0])
-        found = ", ".join(f"{share:.6g}" for share in shares[row])
+        listed = ", ".join(f"{share:.6g}" for share in shares[row])
         raise InputError(
-            f"the probabilities of face {row} are {found}: expected values of at least 0 that sum to 1 "
+            f"the probabilities of face {row} are {listed}: expected values of at least 0 that sum to 1 "
             f"within {SUM_TOLERANCE:g}; a model that gives anything else is broken, export it anew"
         )
     return shares

@@ -116,14 +116,14 @@ def pairs(labels: NDArray[np.int64], predictions: NDArray[np.int64]) -> list[Pai
     places = list(combinations(range(len(predictions)), 2))
     tests = [mcnemar(int((correct[a] & ~correct[b]).sum()), int((correct[b] & ~correct[a]).sum())) for a, b in places]
     corrected = holm([test.mid_p for test in tests])
-    found = []
+    compared = []
     for (a, b), test, p_value in zip(places, tests, corrected, strict=True):
         interval = _interval(accuracies[:, a] - accuracies[:, b])
         difference = (test.only_first - test.only_second) / len(labels)
         agreement = float((predictions[a] == predictions[b]).mean())
         agree_beyond_chance = kappa(predictions[a], predictions[b])
-        found.append(Pair(a, b, difference, interval, test, p_value, agreement, agree_beyond_chance))
-    return found
+        compared.append(Pair(a, b, difference, interval, test, p_value, agreement, agree_beyond_chance))
+    return compared
 
 
 def difference_interval(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> tuple[float, float]:

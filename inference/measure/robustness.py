@@ -48,10 +48,8 @@ def spoil(pixels: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Spoiled:
 
 def by_kind(accuracies: list[float]) -> dict[Kind, float]:
     """Return each kind's mean over its strengths, of accuracies under `CONDITIONS`."""
-    return {
-        kind: float(np.mean([share for (own, _), share in zip(CONDITIONS, accuracies, strict=True) if own == kind]))
-        for kind in KINDS
-    }
+    by_condition = np.reshape(accuracies, (len(KINDS), len(LEVELS)))
+    return dict(zip(KINDS, by_condition.mean(axis=1).tolist(), strict=True))
 
 
 def answers(

@@ -76,10 +76,10 @@ class HaarFinder:
     def find(self, pixels: Pixels) -> list[FaceBox]:
         """Return the faces in `pixels`, uint8[H, W, 3], the largest first."""
         small, factor = _for_detection(grey(pixels))
-        found = self._cascade().detectMultiScale(
+        detections = self._cascade().detectMultiScale(
             small, scaleFactor=1.1, minNeighbors=3, minSize=(SMALLEST_FACE, SMALLEST_FACE)
         )
-        return distinct([_box(found_box, factor) for found_box in found])
+        return distinct([_box(detection, factor) for detection in detections])
 
     def _cascade(self) -> cv2.CascadeClassifier:
         if not hasattr(self._own, "cascade"):
@@ -124,8 +124,8 @@ class YuNetFinder:
         small, factor = _for_detection(pixels)
         detector = self._detector()
         detector.setInputSize((small.shape[1], small.shape[0]))
-        _, found = detector.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
-        boxes = [_box(row[:4], factor, float(row[14])) for row in ([] if found is None else found)]
+        _, detections = detector.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
+        boxes = [_box(row[:4], factor, float(row[14])) for row in ([] if detections is None else detections)]
         return distinct([box for box in boxes if _plausible(box, pixels)])
 
     def _detector(self) -> cv2.FaceDetectorYN:
@@ -250,6 +250,6 @@ def _plausible(box: FaceBox, pixels: Pixels) -> bool:
     return inside and max(box.width, box.height) <= 2 * int(min(width, height))
 
 
-def _box(found: Sequence[float], factor: float, score: float | None = None) -> FaceBox:
-    x, y, width, height = (float(value) * factor for value in found)
+def _box(rectangle: Sequence[float], factor: float, score: float | None = None) -> FaceBox:
+    x, y, width, height = (float(value) * factor for value in rectangle)
     return FaceBox(round(x), round(y), max(1, round(width)), max(1, round(height)), score)

@@ -41,15 +41,15 @@ def _pictures_at(path: Path, left_out: Tally) -> list[Path]:
 
 
 def _pictures_in(folder: Path, left_out: Tally) -> list[Path]:
-    found = []
+    pictures = []
     for name in files_below(folder, left_out):
         if reason := unread(PurePosixPath(name), SUFFIXES):
             left_out.add(reason, name)
         else:
-            found.append(folder / name)
-    if not found:
+            pictures.append(folder / name)
+    if not pictures:
         raise InputError(
             f"the folder {printable(str(folder))} holds no pictures: expected names ending in "
             f"{', '.join(SUFFIXES)}; name another folder, or the files themselves"
         )
-    return found
+    return pictures

@@ -168,13 +168,13 @@ def _format(content: bytes, name: str) -> tuple[str, type[ImageFile.ImageFile]]:
 
 def _check_size(image: Image.Image, name: str) -> None:
     width, height = image.size
-    found = f"{name} is {width} x {height} pixels"
+    size = f"{name} is {width} x {height} pixels"
     if width * height > MAX_PIXELS:
-        raise InputError(f"{found}: at most {MAX_PIXELS // 1_000_000} megapixels are taken; save it smaller")
+        raise InputError(f"{size}: at most {MAX_PIXELS // 1_000_000} megapixels are taken; save it smaller")
     if min(width, height) < MIN_SIDE:
-        raise InputError(f"{found}: at least {MIN_SIDE} a side are needed; give a larger picture")
+        raise InputError(f"{size}: at least {MIN_SIDE} a side are needed; give a larger picture")
     if max(width, height) > MAX_ASPECT * min(width, height):
-        raise InputError(f"{found}: at most {MAX_ASPECT} times as long as wide is taken; cut it to the faces")
+        raise InputError(f"{size}: at most {MAX_ASPECT} times as long as wide is taken; cut it to the faces")
 
 
 def _notes(kind: str, image: Image.Image, content: bytes) -> tuple[str, ...]:

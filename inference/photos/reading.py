@@ -106,11 +106,11 @@ def find_faces(picture: Picture, finder: Finder, policy: Policy) -> FoundFaces:
 
 def predict_faces(engine: Engine, pictures: Sequence[FoundFaces]) -> Iterator[PicturePrediction]:
     """Yield what a model sees in the faces of each picture; they all run together."""
-    crops = [face.pixels for found in pictures for face in found.crops]
+    crops = [face.pixels for picture in pictures for face in picture.crops]
     rows = iter(engine.predict(np.stack(crops)) if crops else ())
-    for found in pictures:
-        faces = tuple(FacePrediction(face.box, next(rows), face.pixels) for face in found.crops)
-        yield PicturePrediction(found.name, found.notes, faces, found.error)
+    for picture in pictures:
+        faces = tuple(FacePrediction(face.box, next(rows), face.pixels) for face in picture.crops)
+        yield PicturePrediction(picture.name, picture.notes, faces, picture.error)
 
 
 def predict_picture(engine: Engine, picture: Picture, finder: Finder, policy: Policy) -> PicturePrediction:
@@ -129,7 +129,7 @@ def predict_files(
     waiting: list[FoundFaces] = []
     for file in files:
         waiting.append(_find_faces_of(file, finder, policy, keep_error=keep_errors))
-        faces = sum(len(found.crops) for found in waiting)
+        faces = sum(len(picture.crops) for picture in waiting)
         if faces >= FACES_AT_ONCE or len(waiting) >= PICTURES_AT_ONCE:
             yield from predict_faces(engine, waiting)
             waiting = []

@@ -44,11 +44,11 @@ def tags(tiff: bytes, depth: int = 2) -> Iterator[Tag]:
         yield from _directory(tiff, order, struct.unpack_from(order + "I", tiff, 4)[0], depth)
 
 
-def _directory(tiff: bytes, order: str, place: int, depth: int) -> Iterator[Tag]:
-    if place + 2 > len(tiff):
+def _directory(tiff: bytes, order: str, offset: int, depth: int) -> Iterator[Tag]:
+    if offset + 2 > len(tiff):
         return
-    (entries,) = struct.unpack_from(order + "H", tiff, place)
-    for entry in range(place + 2, min(place + 2 + 12 * entries, len(tiff) - 11), 12):
+    (entries,) = struct.unpack_from(order + "H", tiff, offset)
+    for entry in range(offset + 2, min(offset + 2 + 12 * entries, len(tiff) - 11), 12):
         number, kind, count = struct.unpack_from(order + "HHI", tiff, entry)
         # A SHORT stands at the start of the four bytes, in either byte order.
         (value,) = struct.unpack_from(order + ("H" if kind == 3 else "I"), tiff, entry + 8)
@@ -124,17 +124,17 @@ def gif_frames(content: bytes) -> Iterator[int]:
         ValueError: there is no frame, or something unknown or very large stands before it.
         IndexError: the file ends too early.
     """
-    place, extensions, frames = 13 + _palette_size(content[10]), 0, 0
+    offset, extensions, frames = 13 + _palette_size(content[10]), 0, 0
     while frames < 2:
-        kind = content[place : place + 1]
+        kind = content[offset : offset + 1]
         if kind == b"!":
-            end = _after_blocks(content, place + 2)
-            extensions += end - place
-            place = end
+            end = _after_blocks(content, offset + 2)
+            extensions += end - offset
+            offset = end
         elif kind == b",":
-            yield place
+            yield offset
             frames += 1
-            place = _after_blocks(content, place + 11 + _palette_size(content[place + 9]))
+            offset = _after_blocks(content, offset + 11 + _palette_size(content[offset + 9]))
         elif frames:
             return
         else:
@@ -147,8 +147,8 @@ def _palette_size(flags: int) -> int:
     return 3 << (flags & 7) + 1 if flags & 128 else 0
 
 
-def _after_blocks(content: bytes, place: int) -> int:
+def _after_blocks(content: bytes, offset: int) -> int:
     """Return the place after a chain of blocks, each led by its length and the last one empty."""
-    while size := content[place]:
-        place += size + 1
-    return place + 1
+    while size := content[offset]:
+        offset += size + 1
+    return offset + 1

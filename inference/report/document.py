@@ -103,10 +103,10 @@ class Report:
     @property
     def heading(self) -> str:
         """The faces of a table in words, and the models' own where these are others."""
-        own, on = self.manifest.data, self.evaluated_on
+        data, on = self.manifest.data, self.evaluated_on
         heading = f"{on.scope}, {on.count:,} faces of {on.source} (split {on.fingerprint[:8]})"
-        if own.fingerprint != on.fingerprint:
-            heading += f"; models of the {own.protocol} protocol on {own.source} ({own.fingerprint[:8]})"
+        if data.fingerprint != on.fingerprint:
+            heading += f"; models of the {data.protocol} protocol on {data.source} ({data.fingerprint[:8]})"
         return heading
 
     @property

@@ -70,13 +70,13 @@ def _sentence(report: Report) -> str:
 
 def _facts(report: Report) -> list[tuple[str, str]]:
     manifest, on, engine = report.manifest, report.evaluated_on, report.engine
-    own, selection = manifest.data, manifest.selection
-    counts = ", ".join(f"{name} {count:,}" for name, count in own.counts.items())
+    data, selection = manifest.data, manifest.selection
+    counts = ", ".join(f"{name} {count:,}" for name, count in data.counts.items())
     return [
         ("file", f"{report.model.file}, {report.megabytes:.2f} MB"),
         ("digest", manifest.digest),
         ("made with", ", ".join(f"{name} {version}" for name, version in manifest.versions.items())),
-        ("trained on", f"{own.source}, {own.protocol} protocol ({counts}), split {own.fingerprint[:16]}"),
+        ("trained on", f"{data.source}, {data.protocol} protocol ({counts}), split {data.fingerprint[:16]}"),
         (
             "selected on",
             f"{selection.part} part: epoch {selection.epoch}, accuracy {percent(selection.accuracy, 2)}, "

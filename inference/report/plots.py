@@ -135,9 +135,9 @@ def _draw_curve(axes: Axes, curve: RocCurve, **line: Any) -> None:
         axes.plot(*np.transpose(curve.points), label=f"{curve.name} {curve.auc:.3f}", **line)
 
 
-def _legend(axes: Axes, place: Literal["best", "upper left", "lower right"], title: str | None = None) -> None:
+def _legend(axes: Axes, location: Literal["best", "upper left", "lower right"], title: str | None = None) -> None:
     if axes.get_legend_handles_labels()[0]:
-        legend = axes.legend(loc=place, title=title, fontsize=8.5, title_fontsize=9, alignment="left")
+        legend = axes.legend(loc=location, title=title, fontsize=8.5, title_fontsize=9, alignment="left")
         legend.get_frame().set(edgecolor="none", facecolor="white", alpha=0.85)
 
 

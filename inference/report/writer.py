@@ -85,28 +85,28 @@ def report_of(evaluation: Evaluation) -> Report:
 
 def notes(manifest: Manifest, on: EvaluatedOn, figures: Summary) -> list[str]:
     """What a reader must know before believing the figures, one sentence each."""
-    found = []
+    sentences = []
     if not on.same_faces:
-        found.append(
+        sentences.append(
             "This is not the data it was trained on: its fingerprint is another, and whether the model has "
             "seen any of these faces is unknown."
         )
     elif on.trained_on is None:
-        found.append("Which of these faces it was trained on cannot be told from this form of the data.")
+        sentences.append("Which of these faces it was trained on cannot be told from this form of the data.")
     if on.same_faces and (others := _other_sources(manifest, on.faces)):
-        found.append(
+        sentences.append(
             f"It, or a model that it began with or was taught by, also learned from other data ({', '.join(others)}): "
             "whether any of these faces are among that is unknown."
         )
     if on.trained_on:
-        found.append(
+        sentences.append(
             f"It was trained on {on.trained_on:,} of these {on.count:,} faces: the figures say what it "
             "remembers, not what it can do with a new face."
         )
     if on.selected_on:
-        found.append(f"Its best epoch was picked on {on.selected_on:,} of these faces, which flatters its figures.")
+        sentences.append(f"Its best epoch was picked on {on.selected_on:,} of these faces, which flatters its figures.")
     if on.copies:
-        found.append(
+        sentences.append(
             f"{on.copies:,} of these faces are exact copies of faces that it was trained on; without them "
             f"its accuracy is {percent(on.accuracy_without_copies, 2, 'undefined')}."
         )
@@ -114,22 +114,22 @@ def notes(manifest: Manifest, on: EvaluatedOn, figures: Summary) -> list[str]:
         changed, before, after = (
             percent(share, 2) for share in (1 - cost.agreement, cost.accuracy_fp32, cost.accuracy)
         )
-        found.append(
+        sentences.append(
             f"{manifest.precision} changed its answer on {changed} of {cost.faces:,} faces of the {part} part: "
             f"accuracy {after}, against {before} in float32."
         )
     # Of a folder, the skipped ones are among those left out.
     if on.skipped_rows and not on.left_out:
-        found.append(f"{on.skipped_rows:,} bad rows of the data were left out on request.")
+        sentences.append(f"{on.skipped_rows:,} bad rows of the data were left out on request.")
     if on.left_out:
-        parts = ", ".join(f"{one.count:,} {one.reason}" for one in on.left_out)
-        found.append(f"Of the data's files some were not read: {parts}.")
+        parts = ", ".join(f"{left.count:,} {left.reason}" for left in on.left_out)
+        sentences.append(f"Of the data's files some were not read: {parts}.")
     classes = figures.classes
-    if absent := [own.label for own in classes if not own.support]:
-        found.append(f"There is no {', no '.join(absent)} face here: what needs one is undefined.")
-    if unsaid := [own.label for own in classes if own.support and own.precision is None]:
-        found.append(f"It never answered {', nor '.join(unsaid)}: that precision and F1 are undefined, not 0.")
-    return found
+    if absent := [row.label for row in classes if not row.support]:
+        sentences.append(f"There is no {', no '.join(absent)} face here: what needs one is undefined.")
+    if unsaid := [row.label for row in classes if row.support and row.precision is None]:
+        sentences.append(f"It never answered {', nor '.join(unsaid)}: that precision and F1 are undefined, not 0.")
+    return sentences
 
 
 def predictions_table(answers: Answers) -> str:
@@ -177,7 +177,7 @@ def _evaluated_on(evaluation: Evaluation) -> EvaluatedOn:
         copies=copies,
         accuracy_without_copies=float(rest.mean()) if rest is not None and len(rest) else None,
         augmentation=task.augmentation,
-        left_out=tuple(LeftOutFiles(one.reason, one.count) for one in faces.left_out),
+        left_out=tuple(LeftOutFiles(left.reason, left.count) for left in faces.left_out),
     )
 
 

@@ -107,8 +107,8 @@ class PaddleLearner(AverageInNumPy):
         """See `training.loop.Learner`."""
         parts: dict[str, Weights] = {"model": {}, "optimizer": {}}
         for name, array in load_state(path).items():
-            part, own = name.split("/", 1)
-            parts[part][own] = array
+            part, key = name.split("/", 1)
+            parts[part][key] = array
         self.set_weights(parts["model"])
         self.optimizer.set_state_dict({name: paddle.to_tensor(array) for name, array in parts["optimizer"].items()})
 

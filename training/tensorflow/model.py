@@ -65,11 +65,11 @@ class Network:
 
     def __call__(self, x: tf.Tensor, mode: Mode = EVALUATION) -> tf.Tensor:
         """Return logits float32[N, 7] of float32[N, 48, 48, 1] in [-1, 1]."""
-        for place, named in enumerate(self.layers):
-            x = self.apply_layer(named, place, x, mode)
+        for index, named in enumerate(self.layers):
+            x = self.apply_layer(named, index, x, mode)
         return tf.cast(x, tf.float32)
 
-    def apply_layer(self, named: NamedLayer, place: int, x: tf.Tensor, mode: Mode) -> tf.Tensor:
+    def apply_layer(self, named: NamedLayer, index: int, x: tf.Tensor, mode: Mode) -> tf.Tensor:
         """Return what layer number `place` makes of `x`."""
         match named.layer:
             case Resize(side):
@@ -91,7 +91,7 @@ class Network:
             case Dense():
                 return self._dense(named.name, x, mode)
             case Dropout(rate):
-                return x if mode.seed is None else _dropout(x, rate, mode.seed + tf.constant([0, place], tf.int64))
+                return x if mode.seed is None else _dropout(x, rate, mode.seed + tf.constant([0, index], tf.int64))
             case Residual(_, stride):
                 return self._residual(named.name, x, stride, mode)
 

@@ -142,10 +142,10 @@ def prepare_device(settings: Settings) -> None:
 def choose_device(settings: Settings) -> str:
     """Return `GPU` or `CPU`, whichever `--device` means here; an `InputError` where it is not there, or lacks the
     precision."""
-    found = tf.config.list_physical_devices("GPU")
-    if settings.device == "cuda" and not found:
+    gpus = tf.config.list_physical_devices("GPU")
+    if settings.device == "cuda" and not gpus:
         raise InputError("--device is cuda, but TensorFlow finds no GPU here; use --device cpu")
-    if found and settings.device != "cpu":
+    if gpus and settings.device != "cpu":
         return "GPU"
     if settings.precision == "bf16":
         require_bf16()

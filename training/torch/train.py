@@ -172,10 +172,10 @@ def cross_entropy(logits: Tensor, shares: Tensor, balance: Tensor, smoothing: fl
 
 def choose_device(settings: Settings) -> torch.device:
     """Return the device asked for; an `InputError` where it is not there, or lacks the precision."""
-    found = torch.cuda.is_available()
-    if settings.device == "cuda" and not found:
+    has_gpu = torch.cuda.is_available()
+    if settings.device == "cuda" and not has_gpu:
         raise InputError("--device is cuda, but PyTorch finds no GPU here; use --device cpu")
-    if found and settings.device != "cpu":
+    if has_gpu and settings.device != "cpu":
         return torch.device("cuda")
     if settings.precision == "bf16":
         require_bf16()
