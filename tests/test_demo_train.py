@@ -51,18 +51,18 @@ WISH = Wish(
 needs_torch = pytest.mark.skipif("torch" not in installed_frameworks(), reason="training needs ferox[torch]")
 
 
-def until(trainer: Supervisor, *statuses: str) -> None:
+def until(supervisor: Supervisor, *statuses: str) -> None:
     deadline = time.monotonic() + 200
-    while (now := trainer.current()).status not in statuses:
+    while (now := supervisor.current()).status not in statuses:
         assert time.monotonic() < deadline, f"{now.status} and not {statuses}"
         time.sleep(0.1)
 
 
-def until_learned(trainer: Supervisor) -> None:
+def until_learned(supervisor: Supervisor) -> None:
     """Wait for the first whole epoch."""
     deadline = time.monotonic() + 200
-    while (record := trainer.current().record) is None or record.best is None:
-        assert time.monotonic() < deadline, trainer.current()
+    while (record := supervisor.current().record) is None or record.best is None:
+        assert time.monotonic() < deadline, supervisor.current()
         time.sleep(0.1)
 
 
@@ -92,14 +92,14 @@ def test_a_training_outlives_its_starter_and_is_paused_resumed_and_finished_by_o
 
 @needs_torch
 def test_a_training_that_is_saving_its_state_is_not_cut_short_by_another_press(tmp_path: Path) -> None:
-    trainer = Supervisor(tmp_path)
-    trainer.start("CNN-1", [*replace(WISH, model="cnn_1", epochs=1000).arguments(), "--threads", "1"])
-    until_learned(trainer)
-    trainer.pause()
-    trainer.pause()
-    trainer.stop()
-    trainer.wait()
-    now = trainer.current()
+    supervisor = Supervisor(tmp_path)
+    supervisor.start("CNN-1", [*replace(WISH, model="cnn_1", epochs=1000).arguments(), "--threads", "1"])
+    until_learned(supervisor)
+    supervisor.pause()
+    supervisor.pause()
+    supervisor.stop()
+    supervisor.wait()
+    now = supervisor.current()
     assert now.status == "stopped"
     assert now.record is not None
     # A training that the second signal had killed would still be on record as running.
@@ -108,45 +108,49 @@ def test_a_training_that_is_saving_its_state_is_not_cut_short_by_another_press(t
 
 @needs_torch
 def test_a_training_that_cannot_start_says_why(tmp_path: Path) -> None:
-    trainer = Supervisor(tmp_path)
-    trainer.start("MLP-1", replace(WISH, data=str(tmp_path / "missing.csv")).arguments())
-    until(trainer, "failed")
-    now = trainer.current()
+    supervisor = Supervisor(tmp_path)
+    supervisor.start("MLP-1", replace(WISH, data=str(tmp_path / "missing.csv")).arguments())
+    until(supervisor, "failed")
+    now = supervisor.current()
     assert "missing.csv" in now.reason
     assert "missing.csv" in view(now, "zh")
     page = replace(page_of(tmp_path), data=tmp_path / "missing.csv")
     request: Any = SimpleNamespace(headers={})
-    _, shown, *_ = Handlers(page, trainer).look(request, None)
+    _, shown, *_ = Handlers(page, supervisor).look(request, None)
     assert "missing.csv does not exist" in shown
     assert str(tmp_path) not in shown
 
 
 @needs_torch
 def test_a_killed_training_has_failed_and_can_be_resumed(tmp_path: Path) -> None:
-    trainer = Supervisor(tmp_path)
-    trainer.start("MLP-1", [*replace(WISH, epochs=1000).arguments(), "--threads", "1"])
-    until_learned(trainer)
+    supervisor = Supervisor(tmp_path)
+    supervisor.start("MLP-1", [*replace(WISH, epochs=1000).arguments(), "--threads", "1"])
+    until_learned(supervisor)
     os.kill(int((tmp_path / ".demo" / "lock").read_text()), signal.SIGKILL)
-    until(trainer, "failed")
-    trainer.resume()
-    until(trainer, "running")
-    trainer.stop()
-    until(trainer, "stopped")
+    until(supervisor, "failed")
+    supervisor.resume()
+    until(supervisor, "running")
+    supervisor.stop()
+    until(supervisor, "stopped")
 
 
 def test_without_a_training_there_is_nothing_to_pause_or_resume(tmp_path: Path) -> None:
-    trainer = Supervisor(tmp_path)
-    assert trainer.current().status == "none"
-    for act in (trainer.pause, trainer.stop, trainer.resume):
+    supervisor = Supervisor(tmp_path)
+    assert supervisor.current().status == "none"
+    for act in (supervisor.pause, supervisor.stop, supervisor.resume):
         with pytest.raises(InputError):
             act()
-    assert "Closing this page" in view(trainer.current(), "en")
+    assert "Closing this page" in view(supervisor.current(), "en")
 
 
-def refusals(trainer: Supervisor) -> list[str]:
+def refusals(supervisor: Supervisor) -> list[str]:
     """Why each thing that a training may be asked for is not possible."""
     sentences = []
-    acts: list[Callable[[], object]] = [lambda: trainer.start("MLP-1", WISH.arguments()), trainer.pause, trainer.stop]
+    acts: list[Callable[[], object]] = [
+        lambda: supervisor.start("MLP-1", WISH.arguments()),
+        supervisor.pause,
+        supervisor.stop,
+    ]
     for act in acts:
         with pytest.raises(InputError) as refused:
             act()
@@ -156,42 +160,42 @@ def refusals(trainer: Supervisor) -> list[str]:
 
 def test_a_file_in_the_place_of_the_runs_is_said_without_its_path(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("no folder")
-    trainer = Supervisor(tmp_path / "runs")
-    assert trainer.current().status == "none"
-    sentence = refusals(trainer)[0]
+    supervisor = Supervisor(tmp_path / "runs")
+    assert supervisor.current().status == "none"
+    sentence = refusals(supervisor)[0]
     assert "expected a folder of runs that can be written" in sentence
     assert str(tmp_path) not in sentence
-    said, *_ = Handlers(page_of(tmp_path), trainer).begin([*vars(WISH).values()], "en")
+    said, *_ = Handlers(page_of(tmp_path), supervisor).begin([*vars(WISH).values()], "en")
     assert "expected a folder of runs that can be written" in said
 
 
 def test_a_lock_that_cannot_be_opened_is_shown_as_a_failure(tmp_path: Path) -> None:
-    trainer = ended(tmp_path, "")
+    supervisor = ended(tmp_path, "")
     (tmp_path / ".demo" / "lock").mkdir()
-    now = trainer.current()
+    now = supervisor.current()
     assert (now.status, now.alive) == ("failed", False)
-    sentences = [now.reason, *refusals(trainer)]
+    sentences = [now.reason, *refusals(supervisor)]
     with pytest.raises(InputError) as refused:
-        trainer.wait()
+        supervisor.wait()
     for sentence in (*sentences, str(refused.value)):
         assert "(Is a directory): expected a folder of runs that can be written" in sentence
         assert str(tmp_path) not in sentence
 
 
 def test_a_full_disk_and_a_process_that_cannot_start_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trainer = ended(tmp_path, "")
+    supervisor = ended(tmp_path, "")
 
     def full(path: Path, _: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
     with monkeypatch.context() as patch:
         patch.setattr("demo.state.supervisor.write_json", full)
-        for sentence in refusals(trainer):
+        for sentence in refusals(supervisor):
             assert "No space left on device" in sentence
             assert str(tmp_path) not in sentence
     monkeypatch.setattr(sys, "executable", str(tmp_path / "missing"))
     with pytest.raises(InputError, match=r"started \(No such file or directory\)") as refused:
-        trainer.start("MLP-1", WISH.arguments())
+        supervisor.start("MLP-1", WISH.arguments())
     assert str(tmp_path) not in str(refused.value)
 
 
@@ -288,9 +292,9 @@ def test_the_faces_that_the_page_was_given_are_asked_for_by_a_token(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: str, taken: str | None
 ) -> None:
     started: list[list[str]] = []
-    trainer = Supervisor(tmp_path)
-    monkeypatch.setattr(trainer, "start", lambda title, arguments: started.append(arguments))
-    Handlers(page_of(tmp_path), trainer).begin([*vars(replace(WISH, data=sent)).values()], "en")
+    supervisor = Supervisor(tmp_path)
+    monkeypatch.setattr(supervisor, "start", lambda title, arguments: started.append(arguments))
+    Handlers(page_of(tmp_path), supervisor).begin([*vars(replace(WISH, data=sent)).values()], "en")
     assert started == [replace(WISH, data=str(tmp_path / taken) if taken else "").arguments()]
 
 
@@ -359,18 +363,18 @@ def test_layers_are_listed_with_all_of_their_parameters(name: str) -> None:
 def test_a_state_that_cannot_be_made_out_is_said_and_a_new_training_takes_its_place(
     tmp_path: Path, content: str
 ) -> None:
-    trainer = Supervisor(tmp_path)
+    supervisor = Supervisor(tmp_path)
     (tmp_path / ".demo").mkdir()
     (tmp_path / ".demo" / "current.json").write_text(content)
-    current = trainer.current()
+    current = supervisor.current()
     assert current.status == "failed"
     assert "start a new training" in current.reason
     assert "current.json" in view(current, "en")
     with pytest.raises(InputError, match=r"current\.json"):
-        trainer.stop()
-    trainer.start("MLP-1", ["--model", "mlp_1", "--epochs", "0"])
-    trainer.wait(60)
-    assert trainer.current().title == "MLP-1"
+        supervisor.stop()
+    supervisor.start("MLP-1", ["--model", "mlp_1", "--epochs", "0"])
+    supervisor.wait(60)
+    assert supervisor.current().title == "MLP-1"
 
 
 def test_answers_that_cannot_be_read_leave_the_rest_of_a_training_to_be_seen(

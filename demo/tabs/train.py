@@ -28,11 +28,33 @@ GIVEN = "given"
 
 
 @dataclass(frozen=True)
+class TrainFields:
+    """The component that holds each field of a `Wish`, by the same name."""
+
+    model: gr.Dropdown
+    framework: gr.Dropdown
+    data: gr.Dropdown
+    protocol: gr.Dropdown
+    test_share: gr.Number
+    epochs: gr.Number
+    batch_size: gr.Number
+    learning_rate: gr.Number
+    optimizer: gr.Dropdown
+    balance: gr.Dropdown
+    keep_all: gr.Checkbox
+
+    @property
+    def components(self) -> list[Any]:
+        """The components in the order in which `Wish` has its fields."""
+        return [getattr(self, field.name) for field in fields(Wish)]
+
+
+@dataclass(frozen=True)
 class Handlers:
     """What happens when something is pressed or time has passed."""
 
     page: Page
-    trainer: Supervisor
+    supervisor: Supervisor
 
     def look(self, request: gr.Request, before: Any) -> list[Any]:
         """Show how the training stands, if that is new."""
@@ -64,7 +86,7 @@ class Handlers:
 
     def start(self, request: gr.Request, *values: Any) -> list[Any]:
         """Start a training, or ask first where another one is there."""
-        lang, now = browser_language(request), self.trainer.current()
+        lang, now = browser_language(request), self.supervisor.current()
         if not now.alive and now.status != "paused":
             return self.begin(values, lang)
         sentence = notice(say(lang, "asks", title=now.title))
@@ -74,10 +96,10 @@ class Handlers:
         """Pause the training that is there, wait until its state is saved, and start another one."""
         lang = browser_language(request)
         try:
-            now = self.trainer.current()
+            now = self.supervisor.current()
             if now.alive and now.status != "pausing":
-                self.trainer.pause()
-            self.trainer.wait()
+                self.supervisor.pause()
+            self.supervisor.wait()
         except InputError as error:
             return [notice(str(error), "error"), gr.update(visible=False), *self._board(lang, None)]
         return self.begin(values, lang)
@@ -87,7 +109,7 @@ class Handlers:
         wish = self.wish(values)
         try:
             settings = wish.settings()
-            self.trainer.start(_title(settings.model, settings.framework), wish.arguments())
+            self.supervisor.start(_title(settings.model, settings.framework), wish.arguments())
             sentence = ""
         except InputError as error:
             sentence = notice(str(error), "error")
@@ -95,20 +117,20 @@ class Handlers:
 
     def wish(self, values: Sequence[Any]) -> Wish:
         """Return what the fields hold, with the page's own path to the faces: what a client sends is never one."""
-        sent = Wish(*values)
+        sent = Wish(**dict(zip((field.name for field in fields(Wish)), values, strict=True)))
         return replace(sent, data=str(self.page.data) if sent.data == GIVEN and self.page.data else "")
 
     def pause(self, request: gr.Request) -> list[Any]:
         """Pause the training."""
-        return self.act(self.trainer.pause, request)
+        return self.act(self.supervisor.pause, request)
 
     def resume(self, request: gr.Request) -> list[Any]:
         """Go on with the training."""
-        return self.act(self.trainer.resume, request)
+        return self.act(self.supervisor.resume, request)
 
     def stop(self, request: gr.Request) -> list[Any]:
         """Stop the training for good."""
-        return self.act(self.trainer.stop, request)
+        return self.act(self.supervisor.stop, request)
 
     def act(self, action: Callable[[], None], request: gr.Request) -> list[Any]:
         """Do something to the training, and show how it stands or why that was not possible."""
@@ -121,11 +143,11 @@ class Handlers:
 
     def export(self, request: gr.Request) -> Iterator[str]:
         """Export the training's best checkpoint."""
-        yield from publish(self.page, self.trainer.current(), browser_language(request))
+        yield from publish(self.page, self.supervisor.current(), browser_language(request))
 
     def _board(self, lang: Language, before: Any) -> list[Any]:
         """Return what is known now, how it looks, and which buttons can be pressed; nothing where nothing is new."""
-        now = self.trainer.current()
+        now = self.supervisor.current()
         now = replace(now, reason=self.page.without_paths(now.reason))
         epochs = len(now.record.checkpoints) and now.record.checkpoints[-1].epoch if now.record else 0
         state = [now.status, str(now.folder), epochs, now.record.test is not None if now.record else False]
@@ -147,7 +169,8 @@ def build(page: Page, tab: gr.Tab) -> None:
     text = page.text
     with gr.Row(equal_height=False, elem_classes="fx-columns"):
         with gr.Column(scale=4, min_width=320):
-            inputs = _fields(page)
+            chosen = _fields(page)
+            inputs = chosen.components
             spec = gr.HTML(layers(model_spec(FIRST_MODEL), "en"), elem_id="train-layers")
             with gr.Row():
                 load = gr.Button(text("load"), variant="primary", elem_id="train-load")
@@ -168,7 +191,8 @@ def build(page: Page, tab: gr.Tab) -> None:
     do = Handlers(page, Supervisor(page.runs))
     shared: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     lock = [said, load, change, start, question, *inputs]
-    inputs[0].change(do.describe, inputs[0], [spec, *inputs[6:9]], **shared)
+    described = [spec, chosen.batch_size, chosen.learning_rate, chosen.optimizer]
+    chosen.model.change(do.describe, chosen.model, described, **shared)
     load.click(do.load, inputs, lock, **shared)
     change.click(do.change, None, lock, **shared)
     start.click(do.start, inputs, [said, question, *board], **shared)
@@ -177,7 +201,7 @@ def build(page: Page, tab: gr.Tab) -> None:
     for name in ("pause", "resume", "stop"):
         actions[name].click(getattr(do, name), None, [said, *board], **shared)
     actions["export"].click(do.export, None, exported, concurrency_limit=1, **shared)
-    tab.select(do.greet, inputs[0], [spec, inputs[2]], **shared)
+    tab.select(do.greet, chosen.model, [spec, chosen.data], **shared)
     tab.select(do.look, known, board, **shared)
     gr.Timer(LOOK_SECONDS).tick(do.look, known, board, queue=False, **shared)
 
@@ -206,8 +230,7 @@ def time_stamp(folder: Path, record: RunRecord) -> str:
     return folder.name.removeprefix(f"{record.settings.recipe}-{record.settings.split.protocol}-")
 
 
-def _fields(page: Page) -> list[Any]:
-    """Lay out one field for each of `Wish`'s, in their order."""
+def _fields(page: Page) -> TrainFields:
     text, base = page.text, recipe("published", "torch", FIRST_MODEL)
     frameworks = installed_frameworks()
     if not frameworks:
@@ -236,9 +259,19 @@ def _fields(page: Page) -> list[Any]:
                 list(CHOICES["balance"]), value=base.balance, label=text("balance"), elem_id="train-balance"
             )
         keep = gr.Checkbox(False, label=text("keep_all"), elem_id="train-keep")
-    components = [model, framework, data, protocol, share, epochs, batch, rate, optimizer, balance, keep]
-    assert len(components) == len(fields(Wish))
-    return components
+    return TrainFields(
+        model=model,
+        framework=framework,
+        data=data,
+        protocol=protocol,
+        test_share=share,
+        epochs=epochs,
+        batch_size=batch,
+        learning_rate=rate,
+        optimizer=optimizer,
+        balance=balance,
+        keep_all=keep,
+    )
 
 
 def _faces(page: Page, lang: Language) -> list[tuple[str, str]]:
