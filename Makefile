@@ -7,7 +7,9 @@ EPOCHS ?= $(if $(FER2013),30,12)
 RESULTS ?= $(wildcard docs/results/*.json)
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: help install run demo results test check fix
+WORKERS ?= 2
+
+.PHONY: help install run demo results test test-fast golden check fix
 .DELETE_ON_ERROR:
 .PRECIOUS: .venv/with-%
 
@@ -40,8 +42,17 @@ demo: .venv/with-cpu,demo # opens the page
 results: .venv/with-cpu # writes the README's tables from docs/results
 	$(PYTHON) -m inference results $(RESULTS) --into README.md
 
+# Workers share the tests by modules, since a module's fixtures are dear.
+PYTEST := $(PYTHON) -m pytest -n $(WORKERS) --dist loadgroup
+
 test: .venv/with-all # runs all tests
-	$(PYTHON) -m pytest
+	$(PYTEST)
+
+test-fast: .venv/with-all # runs the tests that need neither training, exports, servers nor a browser
+	$(PYTEST) -m 'not slow'
+
+golden: .venv/with-all # writes the pinned documents, schemas and the README's list of modules anew
+	$(PYTHON) -m pytest tests/test_guards.py tests/test_readme.py --rewrite-golden
 
 check: .venv/with-all # ruff, mypy and the rules of imports
 	.venv/bin/ruff check .

@@ -47,6 +47,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rewrite-golden", action="store_true", help="write tests/golden anew from what is found")
 
 
+# What these do takes child processes that train or export, servers, or a browser.
+SLOW = {
+    *("test_compare_browser", "test_conformance", "test_demo", "test_demo_browser", "test_demo_train", "test_finetune"),
+    *("test_memory", "test_paddle", "test_portability", "test_reporting", "test_results", "test_rules", "test_sweep"),
+    *("test_tensorflow", "test_training", "test_twins"),
+}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark slow modules; where several workers share the tests, have each module's fixtures made by one of them."""
+    for item in items:
+        module = Path(item.path).stem
+        if module in SLOW:
+            item.add_marker(pytest.mark.slow)
+        if config.pluginmanager.hasplugin("xdist"):
+            callspec = getattr(item, "callspec", None)
+            framework = callspec.params.get("framework", "") if callspec and module == "test_conformance" else ""
+            item.add_marker(pytest.mark.xdist_group(f"{module} {framework}"))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     patch = pytest.MonkeyPatch()
