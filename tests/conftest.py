@@ -55,6 +55,8 @@ SLOW = {
 }
 
 
+# Before xdist reads the groups.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark slow modules; where several workers share the tests, have each module's fixtures made by one of them."""
     for item in items:
