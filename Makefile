@@ -42,8 +42,8 @@ demo: .venv/with-cpu,demo # opens the page
 results: .venv/with-cpu # writes the README's tables from docs/results
 	$(PYTHON) -m inference results $(RESULTS) --into README.md
 
-# Workers share the tests by modules, since a module's fixtures are dear.
-PYTEST := $(PYTHON) -m pytest -n $(WORKERS) --dist loadgroup
+# Workers share the tests by modules, since a module's fixtures are dear; in their order, which has the longest early.
+PYTEST := $(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test: .venv/with-all # runs all tests
 	$(PYTEST)

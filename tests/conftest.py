@@ -55,18 +55,11 @@ SLOW = {
 }
 
 
-# Before xdist reads the groups.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark slow modules; where several workers share the tests, have each module's fixtures made by one of them."""
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark slow modules."""
     for item in items:
-        module = Path(item.path).stem
-        if module in SLOW:
+        if Path(item.path).stem in SLOW:
             item.add_marker(pytest.mark.slow)
-        if config.pluginmanager.hasplugin("xdist"):
-            callspec = getattr(item, "callspec", None)
-            framework = callspec.params.get("framework", "") if callspec and module == "test_conformance" else ""
-            item.add_marker(pytest.mark.xdist_group(f"{module} {framework}"))
 
 
 @pytest.fixture(scope="session", autouse=True)
