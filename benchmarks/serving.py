@@ -26,7 +26,7 @@ from gradio_client.utils import QueueError
 from PIL import Image
 
 from data.commands import run_command
-from demo.view.examples import face, toned
+from demo.examples import face, toned
 from inference.engine import Engine
 from inference.photos.faces import finder
 from inference.photos.pictures import read_picture

@@ -1,22 +1,18 @@
-"""Reads FER2013 held as pictures: a folder or its zip with `<part>/<emotion>/<Usage>_<number>.jpg`."""
+"""Reads FER2013 held as pictures, in a folder, zip or tar, as `<part>/<emotion>/<Usage>_<number>.jpg`."""
 
 import io
-import zipfile
-import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
+from data.archives import Archive
 from data.classes import SKIP, SURE, ClassNames, unknown_classes
 from data.errors import InputError, printable
 from data.faceset import LABELS, NO_USAGE, SIDE, USAGES, FaceSet, face_set
-from data.leftout import JPEG_SUFFIXES, Tally, sentence, unread
-from data.walk import files_below
+from data.leftout import JPEG_SUFFIXES, sentence, unread
 
 SUFFIXES = (*JPEG_SUFFIXES, ".png")
 # Folders that say which official part a face belongs to, and those that may be either of the two test parts.
@@ -29,11 +25,9 @@ TEST = ("test", "testing")
 # A 48x48 grey picture takes 1 to 3 KB; far more than that is something else under its name.
 LARGEST_FILE = 1 << 20
 
-Read = Callable[[str], bytes]
 
-
-def read_folder(path: Path, classes: ClassNames = SURE, *, skip_bad_rows: bool = False) -> FaceSet:
-    """Read a folder of 48x48 grey pictures, each in a folder named after its emotion.
+def read_pictures(archive: Archive, classes: ClassNames = SURE, *, skip_bad_rows: bool = False) -> FaceSet:
+    """Read 48x48 grey pictures, each in a folder named after its emotion.
 
     What is not read is counted in `FaceSet.left_out`: hidden files, other endings, pictures in no folder of a class,
     classes that `classes` skips, links that lead nowhere.
@@ -42,43 +36,33 @@ def read_folder(path: Path, classes: ClassNames = SURE, *, skip_bad_rows: bool =
         InputError: no such pictures are there, a folder of them means no emotion for sure, or a picture (named) cannot
             be used.
     """
-    left_out = Tally()
-    names = files_below(path, left_out)
-
-    def read(name: str) -> bytes:
-        with (path / name).open("rb") as file:
-            return file.read(LARGEST_FILE + 1)
-
-    return _read_all(names, read, path.name, classes, left_out, skip_bad_rows)
-
-
-def read_zip(path: Path, classes: ClassNames = SURE, *, skip_bad_rows: bool = False) -> FaceSet:
-    """Read a zip of such a folder; see `read_folder`."""
-    with _open_zip(path) as archive:
-        names = sorted(member.filename for member in archive.infolist() if not member.is_dir())
-
-        def read(name: str) -> bytes:
-            try:
-                with archive.open(name) as file:
-                    return file.read(LARGEST_FILE + 1)
-            except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
-                raise InputError(
-                    f"{path.name}: {name} cannot be unpacked ({error}); expected a whole zip; fetch it again"
-                ) from error
-
-        return _read_all(names, read, path.name, classes, Tally(), skip_bad_rows)
-
-
-@contextmanager
-def _open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
-    try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
+    wanted = _faces(archive, classes)
+    pixels = np.empty((len(wanted), SIDE, SIDE), np.uint8)
+    readable: list[int] = []
+    for index, face in enumerate(wanted):
+        name = str(face.path)
+        try:
+            pixels[index] = decode(archive.read(face.name, LARGEST_FILE + 1), f"{archive.source}: {name}")
+            readable.append(index)
+        except InputError:
+            if not skip_bad_rows:
+                raise
+            archive.left_out.add("cannot be used", name)
+    if not readable:
         raise InputError(
-            f"{path.name} is no whole zip ({error}); expected FER2013's image folder; fetch it again"
-        ) from error
-    with archive:
-        yield archive
+            f"{archive.source}: none of its {len(wanted)} pictures can be used; expected 48x48 grey JPEG or PNG"
+        )
+    faces = [wanted[index] for index in readable]
+    usages = _usages([face.path for face in faces])
+    return face_set(
+        pixels[readable],
+        np.array([LABELS.index(face.label) for face in faces], np.uint8),
+        np.array(usages, np.uint8),
+        np.array(readable, np.int32) + 1,
+        source=archive.source,
+        skipped=len(wanted) - len(readable),
+        left_out=archive.left_out.sorted(),
+    )
 
 
 @dataclass(frozen=True)
@@ -90,41 +74,13 @@ class _Face:
     label: str
 
 
-def _read_all(
-    names: list[str], read: Read, source: str, classes: ClassNames, left_out: Tally, skip_bad_rows: bool
-) -> FaceSet:
-    wanted = _faces(names, source, classes, left_out)
-    pixels = np.empty((len(wanted), SIDE, SIDE), np.uint8)
-    readable: list[int] = []
-    for index, face in enumerate(wanted):
-        try:
-            pixels[index] = decode(read(face.name), f"{source}: {face.name}")
-            readable.append(index)
-        except InputError:
-            if not skip_bad_rows:
-                raise
-            left_out.add("cannot be used", face.name)
-    if not readable:
-        raise InputError(f"{source}: none of its {len(wanted)} pictures can be used; expected 48x48 grey JPEG or PNG")
-    faces = [wanted[index] for index in readable]
-    usages = _usages([face.path for face in faces])
-    return face_set(
-        pixels[readable],
-        np.array([LABELS.index(face.label) for face in faces], np.uint8),
-        np.array(usages, np.uint8),
-        np.array(readable, np.int32) + 1,
-        source=source,
-        skipped=len(wanted) - len(readable),
-        left_out=left_out.sorted(),
-    )
-
-
-def _faces(names: list[str], source: str, classes: ClassNames, left_out: Tally) -> list[_Face]:
-    """Return the pictures of faces among the names; what is none is counted, and a class that means nothing refused."""
+def _faces(archive: Archive, classes: ClassNames) -> list[_Face]:
+    """Return the pictures of faces in an archive; what is none is counted, and a class that means nothing refused."""
+    source, left_out = archive.source, archive.left_out
     faces: list[_Face] = []
     unknown: Counter[str] = Counter()
     folders: set[str] = set()
-    for name in names:
+    for name in archive.paths:
         # The names themselves are kept for reading: a path is not spelt as its name (`./train`) in a zip.
         path = PurePosixPath(name)
         reason, folder = unread(path, SUFFIXES), path.parent.name

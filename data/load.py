@@ -1,15 +1,16 @@
-"""Loads faces by looking at what it is given: a table, an image folder, its zip, or nothing at all."""
+"""Loads faces by looking at what it is given: a table, an image folder, an archive of either, or nothing at all."""
 
 import sys
-import zipfile
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from data.archives import Archive, open_archive
 from data.cache import cached, source_state
 from data.classes import ClassNames, parse_classes
 from data.errors import InputError
 from data.faceset import FaceSet
-from data.leftout import sentence
+from data.leftout import sentence, unread
 
 DRAWN_COUNT, DRAWN_SEED = 2100, 0
 
@@ -18,8 +19,8 @@ def load(path: Path | None, classes: str = "", *, skip_bad_rows: bool = False) -
     """Load faces; the second time from a memory-mapped cache. What was left out is said on stderr each time.
 
     Args:
-        path: `fer2013.csv`, FER2013's image folder, or a zip of it, told apart by their content. None draws
-            `DRAWN_COUNT` faces.
+        path: `fer2013.csv`, FER2013's image folder, or a folder, zip or tar that holds one of them, told apart by their
+            content. None draws `DRAWN_COUNT` faces.
         classes: what folders of pictures mean whose names are none of the seven, see `data.classes.parse_classes`.
         skip_bad_rows: leave out what cannot be used, and count it, instead of refusing the whole.
 
@@ -47,23 +48,50 @@ def load(path: Path | None, classes: str = "", *, skip_bad_rows: bool = False) -
 
 
 def _read(path: Path, classes: ClassNames, skip_bad_rows: bool) -> FaceSet:
-    from data.images import read_folder, read_zip
-    from data.table import read_table
+    from data.images import read_pictures
+    from data.table import read_rows, read_table
 
-    if path.is_dir():
-        return read_folder(path, classes, skip_bad_rows=skip_bad_rows)
-    if _looks_like_zip(path):
-        return read_zip(path, classes, skip_bad_rows=skip_bad_rows)
-    if classes.given:
-        raise InputError(f"--classes is for folders of pictures and zips of them; {path.name} is a table; leave it out")
-    return read_table(path, skip_bad_rows=skip_bad_rows)
+    with open_archive(path) as archive:
+        table = None if archive is None else table_in(archive)
+        if archive is not None and table is None:
+            return read_pictures(archive, classes, skip_bad_rows=skip_bad_rows)
+        if classes.given:
+            raise InputError(
+                f"--classes is for folders of pictures and archives of them; {path.name} is a table; leave it out"
+            )
+        if archive is None or table is None:
+            return read_table(path, skip_bad_rows=skip_bad_rows)
+        with archive.open(table) as file:
+            faces = read_rows(file, path.name, skip_bad_rows=skip_bad_rows)
+    return replace(faces, left_out=archive.left_out.sorted())
 
 
-def _looks_like_zip(path: Path) -> bool:
-    # A truncated zip has lost the directory at its end that `is_zipfile` looks for, not its first bytes.
-    with path.open("rb") as file:
-        start = file.read(4)
-    return start in (b"PK\x03\x04", b"PK\x05\x06") or (zipfile.is_zipfile(path) and path.suffix.lower() == ".zip")
+def table_in(archive: Archive) -> str | None:
+    """Return the path of the table that an archive holds, None where it holds pictures instead, or neither.
+
+    What lies beside the table is counted as left out.
+
+    Raises:
+        InputError: there are several tables, and not exactly one of them is called fer2013.csv.
+    """
+    from data.images import SUFFIXES
+
+    visible = [path for path in archive.paths if not unread(PurePosixPath(path), (*SUFFIXES, ".csv"))]
+    tables = [path for path in visible if path.lower().endswith(".csv")]
+    if not tables or len(tables) < len(visible):
+        return None
+    if len(tables) > 1:
+        named = [path for path in tables if PurePosixPath(path).name.lower() == "fer2013.csv"]
+        if len(named) != 1:
+            raise InputError(
+                f"{archive.source} holds {len(tables)} tables ({', '.join(tables[:3])}); expected one, or one that is "
+                "called fer2013.csv; name the table itself"
+            )
+        tables = named
+    for path in archive.paths:
+        if path != tables[0]:
+            archive.left_out.add("beside the table", path)
+    return tables[0]
 
 
 def _drawn() -> FaceSet:

@@ -9,7 +9,7 @@ import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,10 +39,17 @@ class Columns:
 
 
 def read_table(path: Path, *, skip_bad_rows: bool = False) -> FaceSet:
+    """Read a CSV file; see `read_rows`."""
+    with path.open("rb") as file:
+        return read_rows(file, path.name, skip_bad_rows=skip_bad_rows)
+
+
+def read_rows(file: IO[bytes], name: str, *, skip_bad_rows: bool = False) -> FaceSet:
     """Read a table with the columns `emotion`, `pixels` and, where known, `Usage`, in any order.
 
     Args:
-        path: the CSV file. A byte-order mark, CRLF line ends and further columns do not matter.
+        file: the CSV's content. A byte-order mark, CRLF line ends and further columns do not matter.
+        name: what the table is called.
         skip_bad_rows: leave out rows that cannot be used, and count them, instead of refusing the table.
 
     Raises:
@@ -50,26 +57,24 @@ def read_table(path: Path, *, skip_bad_rows: bool = False) -> FaceSet:
     """
     pixels, labels, usages, lines = bytearray(), bytearray(), bytearray(), []
     skipped = 0
-    with path.open("rb") as file:
-        columns = _columns(file.readline(LONGEST_LINE), path.name)
-        for line, row in _rows(file):
-            try:
-                face, label, usage = _face(_fields(row), columns)
-            except BadRow as error:
-                if not skip_bad_rows:
-                    raise InputError(
-                        f"{path.name}, line {line}: {error}; mend the row, or leave out all such rows "
-                        "with --skip-bad-rows"
-                    ) from None
-                skipped += 1
-                continue
-            pixels += face.tobytes()
-            labels.append(label)
-            usages.append(usage)
-            lines.append(line)
+    columns = _columns(file.readline(LONGEST_LINE), name)
+    for line, row in _rows(file):
+        try:
+            face, label, usage = _face(_fields(row), columns)
+        except BadRow as error:
+            if not skip_bad_rows:
+                raise InputError(
+                    f"{name}, line {line}: {error}; mend the row, or leave out all such rows with --skip-bad-rows"
+                ) from None
+            skipped += 1
+            continue
+        pixels += face.tobytes()
+        labels.append(label)
+        usages.append(usage)
+        lines.append(line)
     if not lines:
         raise InputError(
-            f"{path.name} holds no {'usable ' if skipped else ''}faces below its header ({skipped} rows left out); "
+            f"{name} holds no {'usable ' if skipped else ''}faces below its header ({skipped} rows left out); "
             "expected one face a row"
         )
     return face_set(
@@ -77,7 +82,7 @@ def read_table(path: Path, *, skip_bad_rows: bool = False) -> FaceSet:
         np.frombuffer(labels, np.uint8),
         np.frombuffer(usages, np.uint8),
         lines,
-        source=path.name,
+        source=name,
         skipped=skipped,
     )
 
@@ -109,7 +114,7 @@ def _columns(header: bytes, name: str) -> Columns:
     return Columns(names.index("emotion"), names.index("pixels"), usage, len(names))
 
 
-def _rows(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+def _rows(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
     """Yield each row that is not empty, and its line number, counted from 1 with the header."""
     for line, content in enumerate(iter(lambda: file.readline(LONGEST_LINE), b""), start=2):
         if row := content.rstrip(b"\r\n"):

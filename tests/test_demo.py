@@ -57,7 +57,7 @@ def client(server: str) -> Any:
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the page's own drawn pictures."""
-    from demo.view.examples import draw_examples
+    from demo.examples import draw_examples
 
     folder = tmp_path_factory.mktemp("examples")
     draw_examples(folder)
@@ -595,7 +595,7 @@ def test_no_name_of_a_file_becomes_a_formula_in_a_spreadsheet() -> None:
 
 
 def test_examples_are_the_same_every_time_and_their_faces_are_found(examples: Path, tmp_path: Path) -> None:
-    from demo.view.examples import draw_examples
+    from demo.examples import draw_examples
     from inference.photos.faces import HaarFinder, face_crops
     from inference.photos.pictures import read_picture
 

@@ -93,7 +93,7 @@ def visit(browser: Any, server: str) -> Iterator[Callable[..., Any]]:
 
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from demo.view.examples import draw_examples
+    from demo.examples import draw_examples
 
     folder = tmp_path_factory.mktemp("examples")
     draw_examples(folder)

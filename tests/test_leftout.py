@@ -14,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from data.classes import SKIP, SYNONYMS, ClassNames, parse_classes
+from data.archives import open_archive
+from data.classes import SKIP, SURE, SYNONYMS, ClassNames, parse_classes
 from data.draw import draw
 from data.errors import InputError
 from data.faceset import LABELS, USAGES, FaceSet
-from data.images import read_folder, read_zip
+from data.images import read_pictures
 from data.leftout import LeftOut, Tally, sentence
 from data.load import load
 from data.walk import files_below
@@ -44,6 +45,12 @@ def write(faces: FaceSet, root: Path, names: dict[str, str] | None = None, parts
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(record["pixels"]).save(folder / f"{'' if parts else usage + '_'}{number:04d}.png")
     return root
+
+
+def read_folder(path: Path, classes: ClassNames = SURE) -> FaceSet:
+    with open_archive(path) as archive:
+        assert archive is not None
+        return read_pictures(archive, classes)
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -168,7 +175,7 @@ def test_a_zip_counts_what_it_holds_besides(faces: FaceSet, tmp_path: Path) -> N
             archive.write(file, file.relative_to(root))
             archive.writestr(f"__MACOSX/{file.relative_to(root)}", b"x")
         archive.writestr("readme.md", b"x")
-    found = read_zip(tmp_path / "set.zip")
+    found = read_folder(tmp_path / "set.zip")
     assert found.fingerprint == faces.fingerprint
     assert {one.reason: one.count for one in found.left_out} == {"hidden": len(faces), "ending in .md": 1}
 

@@ -8,12 +8,12 @@ import gradio as gr
 from markupsafe import Markup
 
 from data.errors import InputError
+from demo.examples import draw_examples
 from demo.intake.uploads import Upload, read_upload, upload
 from demo.page import ENGINE_QUEUE, Page, browser_language, model_choice
 from demo.state.shelf import title
 from demo.view.annotate import numbered
 from demo.view.cards import Reading, cards
-from demo.view.examples import draw_examples
 from demo.view.html import notice, placeholder
 from demo.view.words import Language, say
 from inference.engine import Engine
