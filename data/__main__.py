@@ -50,8 +50,12 @@ def _info(args: argparse.Namespace) -> int:
     faces = load(args.path, args.classes, skip_bad_rows=args.skip_bad_rows)
     audited = audit(faces)
     sheet = args.out / "contact-sheet.png"
-    contact_sheet(faces, sheet)
-    print(json.dumps(asdict(audited), indent=2) if args.json else table(audited))
+    print(json.dumps(asdict(audited), indent=2) if args.json else table(audited), flush=True)
+    try:
+        contact_sheet(faces, sheet)
+    except OSError as error:
+        print(f"warning: no contact sheet is written: {sheet}: {error.strerror}; say where with --out", file=sys.stderr)
+        return 0
     print(f"contact sheet: {sheet}", file=sys.stderr)
     return 0
 

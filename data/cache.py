@@ -27,11 +27,18 @@ ABANDONED = 3600
 
 
 def cache_folder() -> Path:
-    """Return the folder of cached faces: `FEROX_CACHE`, or `ferox` in the user's cache folder."""
+    """Return the folder of cached faces: `FEROX_CACHE`, or `ferox` in the user's cache folder.
+
+    Raises:
+        OSError: the user has no home folder.
+    """
     chosen = os.environ.get("FEROX_CACHE")
     if chosen:
         return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ferox"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ferox"
+    except RuntimeError as error:  # Neither HOME nor an entry for this user.
+        raise FileNotFoundError("this user has no home folder") from error
 
 
 def cached(name: str, state: object, read: Callable[[], FaceSet], source: str) -> FaceSet:
@@ -45,7 +52,11 @@ def cached(name: str, state: object, read: Callable[[], FaceSet], source: str) -
     """
     stem = _hash([FORMAT, name])
     prefix = f"{stem}-{_hash([FORMAT, state])}-"
-    folder = cache_folder()
+    try:
+        folder = cache_folder()
+    except OSError as error:
+        _warn(error)
+        return read()
     for file in sorted(folder.glob(f"{prefix}*.npy")):
         records, left_out = _open(file), _left_out(file.with_suffix(".json"))
         if records is not None and left_out is not None:
@@ -59,8 +70,12 @@ def cached(name: str, state: object, read: Callable[[], FaceSet], source: str) -
         with whole_file(folder / f"{prefix}{faces.skipped}.npy") as file:
             np.save(file, faces.records)
     except OSError as error:
-        print(f"warning: faces are not cached ({error}); set FEROX_CACHE to a writable folder", file=sys.stderr)
+        _warn(error)
     return faces
+
+
+def _warn(error: OSError) -> None:
+    print(f"warning: faces are not cached ({error}); set FEROX_CACHE to a writable folder", file=sys.stderr)
 
 
 def source_state(path: Path) -> list[object]:

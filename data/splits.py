@@ -12,6 +12,8 @@ from data.errors import InputError
 from data.faceset import LABELS, NO_USAGE, USAGES, FaceSet
 
 PROTOCOLS = ("official", "random", "kfold")
+# For measuring alone: no division at all, every part is the whole.
+WHOLE = "whole"
 PARTS = ("train", "validation", "test")
 Indices = NDArray[np.int64]
 
@@ -23,6 +25,7 @@ class SplitPlan:
     `official`: train on Training, select on PublicTest, test on PrivateTest. `random`: scikit-learn's
     `train_test_split` with `test_share` and `seed`, shuffled; the test part is also what the best epoch is
     picked on. `kfold`: the same with fold number `fold` (1 to `folds`) of a stratified k-fold as the test part.
+    `WHOLE`, which nothing is trained by: every part is all faces.
     """
 
     protocol: str = "official"
@@ -33,7 +36,7 @@ class SplitPlan:
     fold: int | None = None
 
     def __post_init__(self) -> None:
-        if self.protocol not in PROTOCOLS:
+        if self.protocol not in (*PROTOCOLS, WHOLE):
             raise InputError(f"--protocol is {self.protocol!r}, expected one of {', '.join(PROTOCOLS)}")
         if not 0.01 <= self.test_share <= 0.9:
             raise InputError(f"--test-share is {self.test_share}, expected 0.01 to 0.9")
@@ -63,7 +66,9 @@ class Split:
     fingerprint: str
 
     def part(self, name: str) -> Indices:
-        """Return the part called `train`, `validation` or `test`."""
+        """Return the part called `train`, `validation` or `test`; `all` where the plan is `WHOLE`."""
+        if name == "all" and self.plan.protocol == WHOLE:
+            return self.test
         if name not in PARTS:
             raise InputError(f"the part is {name!r}, expected one of {', '.join(PARTS)}")
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
@@ -81,9 +86,7 @@ def split(faces: FaceSet, plan: SplitPlan) -> Split:
         InputError: the protocol needs a Usage that the faces do not have, or a part would be empty.
     """
     kept = without_duplicates(faces) if plan.drop_duplicates else np.arange(len(faces))
-    train, validation, test = {"official": _official, "random": _random, "kfold": _kfold}[plan.protocol](
-        faces, kept, plan
-    )
+    train, validation, test = DIVIDERS[plan.protocol](faces, kept, plan)
     for name, part in (("training", train), ("validation", validation), ("test", test)):
         if not len(part):
             raise InputError(f"{faces.source} leaves no faces for the {name} part; expected at least one")
@@ -109,7 +112,7 @@ def _official(faces: FaceSet, kept: Indices, plan: SplitPlan) -> tuple[Indices, 
     if not faces.has_usage:
         raise InputError(
             f"{faces.source} does not say which faces belong to {', '.join(USAGES)}, which the official protocol "
-            "needs; use --protocol random"
+            "needs; use --protocol random, or measure a model on all of them with --part all"
         )
     train, validation, test = (kept[faces.usages[kept] == code] for code in range(len(USAGES)))
     return train, validation, test
@@ -137,6 +140,13 @@ def _kfold(faces: FaceSet, kept: Indices, plan: SplitPlan) -> tuple[Indices, Ind
     folds = StratifiedKFold(plan.folds, shuffle=True, random_state=plan.seed).split(kept, labels)
     train, test = list(folds)[(plan.fold or 1) - 1]
     return kept[train], kept[test], kept[test]
+
+
+def _whole(faces: FaceSet, kept: Indices, plan: SplitPlan) -> tuple[Indices, Indices, Indices]:
+    return kept, kept, kept
+
+
+DIVIDERS = {"official": _official, "random": _random, "kfold": _kfold, WHOLE: _whole}
 
 
 def _fingerprint(faces: FaceSet, parts: tuple[Indices, ...]) -> str:

@@ -92,7 +92,7 @@ def spoiled_figures(engine: Engine, faces: FaceSet, division: Split) -> SpoiledF
 def _proven(job: ExportJob, work: Path, faces: FaceSet, division: Split) -> tuple[bytes, Parity]:
     """Return the artifact's bytes, sealed with the record of every gate that it passed."""
     network = converted(job, work, faces, division)
-    graph, engine, proof = _parity(job, work, network, len(division.test))
+    graph, engine, proof = _parity(job, work, network, faces.labels[division.test])
     float_layers: tuple[str, ...] = ()
     if job.precision != "fp32":
         lowered = _lowered(job, work, network, engine, faces, division)
@@ -120,14 +120,17 @@ def _check_probabilities(engine: Engine, pixels: NDArray[np.uint8]) -> None:
         raise ExportError("temperature", f"probabilities differ by {difference:.3g} from softmax(logits / temperature)")
 
 
-def _parity(job: ExportJob, work: Path, network: onnx.ModelProto, faces: int) -> tuple[onnx.ModelProto, Engine, Parity]:
+def _parity(
+    job: ExportJob, work: Path, network: onnx.ModelProto, labels: NDArray[np.uint8]
+) -> tuple[onnx.ModelProto, Engine, Parity]:
     with stage("contract"):
         graph = wrap(network)
     engine = _draft(job, graph, work / "draft.onnx")
     # NaN or infinity is refused by the engine itself.
     with stage("parity"):
         answered = answers_in_batches(lambda part: engine.run(part)[0], np.load(work / "pixels.npy"))
-    verdict = judge(np.load(work / "reference.npy"), answered, faces)
+    reference = np.load(work / "reference.npy")
+    verdict = judge(reference, answered, len(labels), known_classes=len(np.unique(labels)))
     if not verdict.passed:
         raise ExportError("parity", verdict.reason, verdict)
     return graph, engine, verdict

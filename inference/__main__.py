@@ -42,7 +42,8 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
 def _add_faces(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("models", nargs="+", type=Path, metavar="MODEL", help="exported .onnx files")
     parser.add_argument("--data", type=Path, help="fer2013.csv, image folder or zip (default: drawn faces)")
-    parser.add_argument("--part", choices=("train", "validation", "test"), help="default: test")
+    parts = ("train", "validation", "test", "all")
+    parser.add_argument("--part", choices=parts, help="default: test; all: every face of a set it was not trained on")
     parser.add_argument("--protocol", choices=("official", "random"), help="default: the model's own")
     parser.add_argument("--allow-seen", action="store_true", help="measure even on faces the model was trained on")
     parser.add_argument("--skip-bad-rows", action="store_true", help="leave out and count rows that cannot be used")

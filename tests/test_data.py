@@ -272,3 +272,25 @@ def test_help_imports_nothing_heavy(stage: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_without_a_home_folder_faces_are_read_and_not_cached(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("FEROX_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    assert len(load(None)) == 2100
+    assert "faces are not cached (this user has no home folder); set FEROX_CACHE" in capsys.readouterr().err
+
+
+def test_counts_are_printed_where_no_contact_sheet_can_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    command = [sys.executable, "-m", "data", "info", "--out", str(tmp_path / "file" / "below")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "2,100 faces in drawn-2100-seed0" in done.stdout
+    assert "warning: no contact sheet is written" in done.stderr

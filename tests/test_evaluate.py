@@ -141,3 +141,23 @@ def test_command_prints_the_folder_and_a_table(
 def test_command_refuses_two_models_of_one_name(tiny_model: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"two of the models are called {tiny_model.stem}"):
         main(arguments([tiny_model, tmp_path / tiny_model.name], tmp_path))
+
+
+def test_all_of_a_foreign_set_is_measured_in_one_run(tiny_model: Path, faces: FaceSet, tmp_path: Path) -> None:
+    bare = face_set(faces.pixels[:250].copy(), faces.labels[:250].copy(), source="own")
+    with pytest.raises(InputError, match="with --part all"):
+        assign(engine_for(tiny_model, faces, SplitPlan()), bare)
+    task = assign(engine_for(tiny_model, faces, SplitPlan()), bare, "all")
+    report = read_report(write_report(task.evaluate(), tmp_path))
+    assert (report.figures.faces, report.evaluated_on.scope) == (250, "whole set")
+    assert report.name == f"{tiny_model.stem}-all"
+    assert "not the data it was trained on" in report.notes[0]
+
+
+def test_all_of_its_own_set_is_refused_since_it_was_trained_on_some(tiny_model: Path, faces: FaceSet) -> None:
+    engine = engine_for(tiny_model, faces, SplitPlan())
+    with pytest.raises(InputError, match=r"was trained on 100 of the 300 faces of the whole set"):
+        assign(engine, faces, "all")
+    assert len(assign(engine, faces, "all", allow_seen=True).indices) == 300
+    with pytest.raises(InputError, match="leave out one of them"):
+        assign(engine, faces, "all", protocol="random")

@@ -196,6 +196,11 @@ def test_a_constant_reference_and_nan_prove_nothing() -> None:
     constant = np.tile(np.array([5, 0, 0, 0, 0, 0, 0], np.float32), (10, 1))
     assert "different labels" in judge(constant, [(0, constant)], 10).reason
     varied = np.eye(7, dtype=np.float32)
+    two = np.eye(7, dtype=np.float32)[np.arange(10) % 2]
+    assert "nothing below 3; train it longer" in judge(two, [(0, two)], 10).reason
+    # Of faces with two emotions nobody can ask for three.
+    assert judge(two, [(0, two)], 10, known_classes=2).passed
+    assert not judge(constant, [(0, constant)], 10, known_classes=2).passed
     assert "NaN" in judge(varied, [(0, np.full((7, 7), np.nan, np.float32))], 7).reason
 
 

@@ -225,3 +225,14 @@ def test_sums_within_the_rounding_of_float16_are_accepted() -> None:
 def test_confusion_matrix_of_another_size_is_refused() -> None:
     with pytest.raises(InputError, match=r"\(3, 3\)"):
         class_figures(np.zeros((3, 3), int))
+
+
+def test_a_class_that_no_face_belongs_to_is_in_no_average() -> None:
+    counts = np.zeros((7, 7), int)
+    counts[3, 3], counts[4, 4], counts[4, 0] = 8, 6, 4
+    figures = class_figures(counts)
+    # Answered four times, and always wrong: but no face could have been called so.
+    assert figures[0].precision == 0
+    macro = averages(figures, "macro")
+    assert (macro.precision.value, macro.precision.classes) == (1.0, 2)
+    assert macro.recall.value == pytest.approx((1 + 0.6) / 2)

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from data.documents import Number, Seconds
 from data.errors import InputError
 from data.faceset import FaceSet
-from data.splits import Split, SplitPlan, split
+from data.splits import WHOLE, Split, SplitPlan, split
 from inference.engine import BATCH, Engine
 from inference.measure.exposure import Exposure, exposure, refuse_seen
 from inference.measure.metrics import Summary, summarise
@@ -67,7 +67,7 @@ class Assignment:
         """
         path, protocol = self.engine.path, self.split.plan.protocol
         stem = path.stem if self.augmentation == "none" else f"{path.stem}+{self.augmentation}"
-        suffixes = [protocol] if protocol != self.engine.manifest.data.protocol else []
+        suffixes = [protocol] if protocol not in (self.engine.manifest.data.protocol, WHOLE) else []
         return "-".join([stem, *suffixes, *([self.part] if self.part != "test" else [])])
 
     @property
@@ -119,7 +119,8 @@ def assign(
     Args:
         engine: the model.
         faces: divided by the model's own protocol, unless `protocol` names another.
-        part: `train`, `validation` or `test`, which is the default. Naming `train` asks for seen faces.
+        part: `train`, `validation`, `test`, which is the default, or `all` of a set that the model has nothing to do
+            with. Naming `train` asks for seen faces.
         protocol: `official`, `random` or `kfold`, with the model's own share, seed and folds.
         allow_seen: measure the model even on faces that it was trained on.
         augmentation: test-time augmentation, see `inference.testtime`.
@@ -128,7 +129,10 @@ def assign(
         InputError: the faces cannot be divided so, or the model was trained on some of them.
     """
     manifest, name = engine.manifest, part or "test"
-    division = split(faces, _plan(manifest.data.plan(), protocol))
+    if name == "all" and protocol is not None:
+        raise InputError(f"--protocol is {protocol}, but --part all takes every face; leave out one of them")
+    plan = SplitPlan(WHOLE) if name == "all" else _plan(manifest.data.plan(), protocol)
+    division = split(faces, plan)
     indices = division.part(name)
     seen = exposure(manifest, faces, indices)
     if not allow_seen and name != "train":
@@ -138,8 +142,8 @@ def assign(
 
 
 def scope(protocol: str, part: str) -> str:
-    """Faces in words: `official test part`."""
-    return f"{protocol} {part} part"
+    """Faces in words: `official test part`, or `whole set`."""
+    return "whole set" if part == "all" else f"{protocol} {part} part"
 
 
 def measure(

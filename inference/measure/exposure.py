@@ -65,8 +65,8 @@ def refuse_seen(name: str, manifest: Manifest, seen: Exposure, scope: str, count
         )
     if seen.trained_on:
         raise InputError(
-            f"{name} was trained on {seen.trained_on:,} of the {count:,} faces of the {scope}; leave "
-            f"out --protocol to use its own ({protocol}), or say --allow-seen to measure it all the same"
+            f"{name} was trained on {seen.trained_on:,} of the {count:,} faces of the {scope}; leave out --protocol "
+            f"and --part to use its own test part ({protocol}), or say --allow-seen to measure it all the same"
         )
 
 

@@ -130,12 +130,12 @@ def class_figures(confusion: ArrayLike) -> tuple[ClassFigures, ...]:
 def averages(classes: Sequence[ClassFigures], kind: Literal["macro", "weighted"]) -> Averages:
     """Average over classes: `macro` counts each class once, `weighted` as often as it has faces.
 
-    A class in which a figure is undefined is left out of that figure's mean, and its weight with it;
-    scikit-learn would count it as 0.
+    A class in which a figure is undefined, or that no face belongs to, is left out of that figure's mean, and its
+    weight with it; scikit-learn would count it as 0.
     """
 
     def mean(name: str) -> Mean:
-        defined = [(getattr(c, name), c.support if kind == "weighted" else 1) for c in classes]
+        defined = [(getattr(c, name), c.support if kind == "weighted" else 1) for c in classes if c.support]
         defined = [(value, weight) for value, weight in defined if value is not None]
         weights = sum(weight for _, weight in defined)
         value = sum(value * weight for value, weight in defined) / weights if weights else None
