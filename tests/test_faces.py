@@ -25,6 +25,7 @@ from inference.photos.faces import (
     finder,
     grey,
     is_ready,
+    search,
     whole,
 )
 from inference.photos.pictures import read_picture
@@ -324,3 +325,42 @@ def test_a_small_square_in_colour_is_searched() -> None:
     pixels = np.full((48, 48, 3), 120, np.uint8)
     pixels[10:20, 10:20] = (200, 150, 120)
     assert not is_ready(pixels)
+
+
+@pytest.mark.parametrize("kind", ["haar", "yunet"])
+def test_a_face_of_100_pixels_is_found_in_twelve_megapixels(
+    kind: str, found_faces: list[NDArray[np.uint8]], request: pytest.FixtureRequest
+) -> None:
+    finder = request.getfixturevalue(kind)
+    sure = [face for face in found_faces[:12] if finder.find(photo((480, 640), (face, 250, 200, 100)))]
+    assert len(sure) >= 6
+    boxes = [finder.find(photo((3000, 4000), (face, 2700, 1600, 100))) for face in sure]
+    assert sum(len(seen) == 1 and near(seen[0], 2700, 1600, 100) for seen in boxes) >= 0.9 * len(sure)
+
+
+def test_only_large_pictures_are_searched_a_second_time() -> None:
+    asked: list[tuple[int, ...]] = []
+
+    def detect(copy: NDArray[np.uint8], smallest: int, largest: int) -> list[FaceBox]:
+        asked.append(copy.shape)
+        return []
+
+    for height, width in ((720, 1280), (1440, 2560)):
+        search(np.zeros((height, width), np.uint8), HaarFinder.fine, detect, detect)
+    assert asked == [(360, 640), (360, 640), (660, 1173)]
+
+
+def test_what_is_only_suspected_is_no_face_until_it_is_seen_again() -> None:
+    suspected, picture = FaceBox(400, 300, 30, 30), np.zeros((3000, 4000), np.uint8)
+    seen = search(picture, HaarFinder.fine, lambda *_: [], lambda *_: [suspected])
+    assert seen == []
+    middle = FaceBox(53, 53, 53, 53)
+    seen = search(
+        picture,
+        HaarFinder.fine,
+        lambda copy, *_: [middle] if copy.shape == (160, 160) else [],
+        lambda *_: [suspected],
+    )
+    assert len(seen) == 1
+    factor = faces.LOOKED_FOR / HaarFinder.fine.face
+    assert near(seen[0], round(400 * factor), round(300 * factor), round(30 * factor))
