@@ -6,6 +6,7 @@ from pathlib import Path
 
 from data.classes import CLASSES_HELP
 from data.commands import run_command
+from inference.photos.fetch import ADDRESS
 
 TTA = ("none", "flip", "ten-crop")
 
@@ -19,6 +20,7 @@ def main() -> int:
         ("compare", _add_compare, "one page that settles which of the models to ship"),
         ("results", _add_results, "results and comparisons as Markdown tables, printed or put into a file"),
         ("predict", _add_predict, "the emotions of the faces in pictures"),
+        ("faces", _add_faces_command, "which face finder is used; --fetch gets a better one"),
     ):
         add(commands.add_parser(name, help=help_text, allow_abbrev=False))
     args = parser.parse_args()
@@ -89,6 +91,12 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--yunet", type=Path, help="a YuNet .onnx to find faces with (default: FEROX_YUNET, else Haar)")
     parser.add_argument("--json", action="store_true", help="print one JSON list instead of a table")
     _add_engine(parser)
+
+
+def _add_faces_command(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--fetch", action="store_true", help="get YuNet, 0.2 MB, from OpenCV's model zoo and keep it")
+    parser.add_argument("--from", dest="address", default=ADDRESS, metavar="URL", help="fetch it from a mirror")
+    parser.add_argument("--yunet", type=Path, help="a YuNet .onnx to use instead (default: FEROX_YUNET)")
 
 
 if __name__ == "__main__":

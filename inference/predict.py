@@ -18,7 +18,7 @@ from pathlib import Path
 from data.errors import printable
 from data.leftout import Tally, sentence
 from inference.engine import Engine
-from inference.photos.faces import finder
+from inference.photos.faces import HaarFinder, finder, finder_words
 from inference.photos.files import picture_files
 from inference.photos.reading import PicturePrediction, as_record, predict_files
 from inference.text import percent
@@ -43,7 +43,10 @@ def main(args: argparse.Namespace) -> int:
     if left_out.found:
         print(f"warning: {sentence(left_out.sorted())}", file=sys.stderr)
     engine = Engine.load(args.model, provider=args.provider, threads=args.threads)
-    predictions = predict_files(engine, files, finder(args.yunet), args.faces, keep_errors=len(files) > 1)
+    search = finder(args.yunet)
+    if args.faces == "auto" and isinstance(search, HaarFinder):
+        print(f"note: {finder_words(search)}", file=sys.stderr)
+    predictions = predict_files(engine, files, search, args.faces, keep_errors=len(files) > 1)
     refused = _print_json(predictions) if args.json else _print_table(predictions, files)
     if refused:
         print(f"error: {refused} of {len(files)} pictures could not be read", file=sys.stderr)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from data.errors import InputError
 from data.faceset import SIDE
+from inference.photos.fetch import COMMAND, fetched_file
 from inference.photos.pictures import file_name
 
 Policy = Literal["auto", "whole"]
@@ -134,7 +135,7 @@ class YuNetFinder:
         except (OSError, ValueError) as error:
             raise InputError(
                 f"the YuNet model {self._name} cannot be read: expected an .onnx file; "
-                f"check --yunet and {YUNET_VARIABLE}"
+                f"check --yunet and {YUNET_VARIABLE}, or fetch it again: {COMMAND}"
             ) from error
         self._own = threading.local()
         try:
@@ -173,14 +174,26 @@ class YuNetFinder:
 
 
 def finder(yunet: Path | None = None) -> Finder:
-    """Return YuNet with the model given, or with that of the variable FEROX_YUNET; without either, Haar.
+    """Return YuNet with the model given, else that of the variable FEROX_YUNET, else the fetched one; else Haar.
 
     Raises:
-        InputError: a YuNet model was asked for and cannot be used.
+        InputError: a YuNet model was asked for, or fetched, and cannot be used.
     """
     if yunet is None and (named := os.environ.get(YUNET_VARIABLE)):
         yunet = Path(named)
+    if yunet is None and (fetched := fetched_file()) is not None and fetched.exists():
+        yunet = fetched
     return HaarFinder() if yunet is None else YuNetFinder(yunet)
+
+
+def finder_words(search: Finder) -> str:
+    """Say which finder looks for faces, and how to get the better one where it is not that."""
+    if isinstance(search, HaarFinder):
+        return (
+            "faces are looked for with OpenCV's Haar cascade, which knows upright ones alone; YuNet finds more: "
+            f"{COMMAND}"
+        )
+    return "faces are looked for with YuNet"
 
 
 def face_crops(pixels: Pixels, search: Finder, policy: Policy = "auto") -> tuple[FaceCrop, ...]:
