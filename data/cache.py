@@ -56,8 +56,8 @@ def cached(name: str, state: object, read: Callable[[], FaceSet], source: str) -
         for stale in [*folder.glob(f"{stem}-*.npy"), *folder.glob(f"{stem}-*.json")]:
             stale.unlink(missing_ok=True)
         write_json(folder / f"{prefix}{faces.skipped}.json", [asdict(entry) for entry in faces.left_out])
-        with whole_file(folder / f"{prefix}{faces.skipped}.npy") as file:
-            np.save(file, faces.records)
+        with whole_file(folder / f"{prefix}{faces.skipped}.npy") as whole:
+            np.save(whole, faces.records)
     except OSError as error:
         print(f"warning: faces are not cached ({error}); set FEROX_CACHE to a writable folder", file=sys.stderr)
     return faces

@@ -107,8 +107,8 @@ def keep_teachers(folder: Path, paths: Sequence[Path]) -> None:
     """Copy teachers of views into a run's folder: they are needed for as long as it trains, wherever it is resumed."""
     remove_temporaries(folder)
     for number, path in enumerate(paths, start=1):
-        with whole_file(folder / f"teacher-{number}.onnx") as temporary:
-            shutil.copyfile(path, temporary)
+        with path.open("rb") as teacher, whole_file(folder / f"teacher-{number}.onnx") as copy:
+            shutil.copyfileobj(teacher, copy)
 
 
 def kept_teachers(folder: Path, settings: Settings) -> "list[Engine]":
