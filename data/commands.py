@@ -15,6 +15,14 @@ def said_in(log: str) -> str:
     return errors[-1] if errors else ""
 
 
+def system_sentence(error: OSError) -> str:
+    """Return what the system refused, and of which file: paths come from people, and disks can be full or gone."""
+    # A move has two; the second is the one that was asked for.
+    file = error.filename2 or error.filename
+    place = f"{file}: " if file else ""
+    return f"{place}{error.strerror or error}; check the path and the disk"
+
+
 def how_to_install(*extras: str) -> str:
     """Return what to do to have extras of pyproject.toml: pip alone cannot resolve `export` (see tool.uv there)."""
     return f"run make install, or uv pip install -e '.[{','.join(extras)}]', in ferox's folder"
@@ -32,11 +40,7 @@ def run_command(main: Callable[[], int | None]) -> None:
         sys.stderr.close()
         status = 1
     except OSError as error:
-        # Paths come from the command line, and the disk behind them can be full, read-only or gone.
-        # A move has two; the second is the one that was asked for.
-        file = error.filename2 or error.filename
-        place = f"{file}: " if file else ""
-        print(f"error: {place}{error.strerror or error}; check the path and the disk", file=sys.stderr)
+        print(f"error: {system_sentence(error)}", file=sys.stderr)
         status = 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

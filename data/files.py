@@ -115,7 +115,12 @@ def write_text(path: Path, content: str) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Write `content` to `path` as strict JSON (no NaN or infinity), whole or not at all."""
-    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+    write_text(path, as_json(content))
+
+
+def as_json(content: Any) -> str:
+    """Return `content` as the text of a JSON file, strict: no NaN or infinity."""
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"
 
 
 def sha256(path: Path) -> str:

@@ -134,7 +134,7 @@ def test_a_lower_precision_is_published_with_its_cost_or_not_at_all(
     monkeypatch.setattr(fidelity, "LARGEST_DIVERGENCE", 0.0)
     with pytest.raises(ExportError, match=r"faces of the validation part its answers diverge by"):
         publish(trained, None, tmp_path / "refused", precision)
-    (record,) = (tmp_path / "refused").iterdir()
+    (record,) = (tmp_path / "refused").glob("*.json")
     assert json.loads(record.read_text())["stage"] == precision
 
 
