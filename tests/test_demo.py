@@ -506,7 +506,7 @@ def test_a_model_that_cannot_be_opened_is_named_without_the_servers_path(
     usable, refused = shelf.engines(ALL)
     assert [engine.path.stem for engine in usable] == ["mlp_1"]
     sentences = [str(refused[name]) for name in ("folder", "gone")]
-    assert sentences[0].startswith("folder cannot be read (Is a directory): expected")
+    assert sentences[0].startswith("folder.onnx is no ordinary file, expected")
     assert sentences[1] == "gone is no longer here: expected an exported .onnx; choose another"
     # Removed between the look at the folder and that at the file.
     monkeypatch.setattr(shelf, "names", lambda: ["removed"])
