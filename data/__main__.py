@@ -1,11 +1,11 @@
 """Looks at faces and draws them: `python -m data info|draw`."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from data.classes import CLASSES_HELP
 from data.commands import run_command
+from data.terminal import hand_over, say
 
 
 def main() -> int:
@@ -33,9 +33,9 @@ def main() -> int:
 def _draw(args: argparse.Namespace) -> int:
     from data.draw import draw, write_csv
 
-    print(f"drawing {args.count} faces", file=sys.stderr)
+    say(f"drawing {args.count} faces")
     write_csv(draw(args.count, args.seed), args.out)
-    print(args.out)
+    hand_over(args.out)
     return 0
 
 
@@ -52,7 +52,7 @@ def _info(args: argparse.Namespace) -> int:
     sheet = args.out / "contact-sheet.png"
     contact_sheet(faces, sheet)
     print(json.dumps(asdict(audited), indent=2) if args.json else table(audited))
-    print(f"contact sheet: {sheet}", file=sys.stderr)
+    say(f"contact sheet: {sheet}")
     return 0
 
 

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 
 from data.errors import InputError
+from data.terminal import guard, say
 
 
 def said_in(log: str) -> str:
@@ -30,19 +31,23 @@ def how_to_install(*extras: str) -> str:
 
 def run_command(main: Callable[[], int | None]) -> None:
     """Run a command's `main` and leave the process with its exit status; 2 for an `InputError` or `OSError`."""
+    guard()
+    sys.exit(_status(main))
+
+
+def _status(main: Callable[[], int | None]) -> int:
     try:
-        status = main() or 0
+        return main() or 0
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        status = 2
+        say(f"error: {error}")
+        return 2
     except BrokenPipeError:
         # The reader of our output went away (`... | head`): nothing is left to say, and to nobody.
         sys.stderr.close()
-        status = 1
+        return 1
     except OSError as error:
-        print(f"error: {system_sentence(error)}", file=sys.stderr)
-        status = 2
+        say(f"error: {system_sentence(error)}")
+        return 2
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        status = 130
-    sys.exit(status)
+        say("interrupted")
+        return 130

@@ -9,7 +9,6 @@ import hashlib
 import os
 import re
 import stat
-import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from data.errors import InputError, printable
 from data.faceset import LABELS, SIDE
+from data.terminal import warn
 from inference.machine import available_cpus
 from inference.manifest import METADATA_KEY, NO_DIGEST, Manifest, parse_manifest
 from inference.operators import check_operators
@@ -241,10 +241,9 @@ def _reason(error: Exception) -> str:
 @cache
 def _warn_of_processor(wanted: str) -> None:
     """Say, once in a process, that models run on the processor."""
-    print(
-        f"warning: onnxruntime lists {wanted} but cannot use it: models run on the processor; mend the GPU's driver "
-        "and libraries, or run pip install -e '.[cpu]' in ferox's folder",
-        file=sys.stderr,
+    warn(
+        f"onnxruntime lists {wanted} but cannot use it: models run on the processor; mend the GPU's driver "
+        "and libraries, or run pip install -e '.[cpu]' in ferox's folder"
     )
 
 

@@ -23,7 +23,7 @@ from export.quantize import Quantizer, half
 from inference.engine import Engine, read_artifact
 from inference.manifest import Manifest
 from inference.operators import OPERATORS, check_operators
-from inference.wire import MOST_FIELDS, contents
+from inference.wire import MOST_FIELDS, Contents, contents
 from training.specs import MODELS
 from training.weights import initial_weights
 
@@ -52,7 +52,7 @@ def nodes_of(model: onnx.ModelProto) -> set[tuple[str, str]]:
 
 
 names = st.text(st.characters(codec="utf-8"), max_size=4)
-nodes = st.deferred(
+nodes: st.SearchStrategy[onnx.NodeProto] = st.deferred(
     lambda: st.builds(
         onnx.NodeProto,
         op_type=st.sampled_from(["Conv", "Loop", "If", "Relu"]) | names,
@@ -62,19 +62,19 @@ nodes = st.deferred(
         attribute=st.lists(attributes, max_size=2),
     )
 )
-graphs = st.deferred(
+graphs: st.SearchStrategy[onnx.GraphProto] = st.deferred(
     lambda: st.builds(
         onnx.GraphProto, name=names, node=st.lists(nodes, max_size=3), initializer=st.lists(tensors, max_size=2)
     )
 )
-tensors = st.builds(
+tensors: st.SearchStrategy[onnx.TensorProto] = st.builds(
     onnx.TensorProto,
     name=names,
     raw_data=st.binary(max_size=30),
     dims=st.lists(st.integers(-(2**63), 2**63 - 1), max_size=3),
     float_data=st.lists(st.floats(width=32), max_size=3),
 )
-attributes = st.builds(
+attributes: st.SearchStrategy[onnx.AttributeProto] = st.builds(
     onnx.AttributeProto,
     name=names,
     f=st.floats(width=32),
@@ -104,7 +104,7 @@ models = st.builds(
 @given(models)
 def test_the_same_operators_are_seen_as_by_the_onnx_package(model: onnx.ModelProto) -> None:
     held = contents(model.SerializeToString(), "x.onnx")
-    assert (held.operators, held.functions, held.external) == (nodes_of(model), len(model.functions), False)
+    assert held == Contents(frozenset(nodes_of(model)), len(model.functions), external=False)
 
 
 @settings(deadline=None, max_examples=300)
@@ -130,8 +130,7 @@ def check_agrees(content: bytes) -> None:
     """Whatever the onnx package takes is refused, or has the same operators, or more of them."""
     try:
         held = contents(content, "x.onnx")
-    except InputError as error:
-        assert "x.onnx is no ONNX model" in str(error)
+    except InputError:
         return
     try:
         model = onnx.load_from_string(content)
