@@ -1,11 +1,11 @@
 """Looks at faces and draws them: `python -m data info|draw`."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from data.classes import CLASSES_HELP
 from data.commands import run_command
+from data.terminal import hand_over, say, warn
 
 
 def main() -> int:
@@ -33,9 +33,9 @@ def main() -> int:
 def _draw(args: argparse.Namespace) -> int:
     from data.draw import draw, write_csv
 
-    print(f"drawing {args.count} faces", file=sys.stderr)
+    say(f"drawing {args.count} faces")
     write_csv(draw(args.count, args.seed), args.out)
-    print(args.out)
+    hand_over(args.out)
     return 0
 
 
@@ -54,9 +54,9 @@ def _info(args: argparse.Namespace) -> int:
     try:
         contact_sheet(faces, sheet)
     except OSError as error:
-        print(f"warning: no contact sheet is written: {sheet}: {error.strerror}; say where with --out", file=sys.stderr)
+        warn(f"no contact sheet is written: {sheet}: {error.strerror}; say where with --out")
         return 0
-    print(f"contact sheet: {sheet}", file=sys.stderr)
+    say(f"contact sheet: {sheet}")
     return 0
 
 

@@ -67,7 +67,7 @@ def table(audited: Audit) -> str:
     left_out = sum(left.count for left in audited.left_out) or audited.skipped
     lines += [
         "",
-        f"{audited.faces:,} faces in {audited.source}, {left_out:,} left out",
+        f"{audited.faces:,} faces in {printable(audited.source)}, {left_out:,} left out",
         *(f"{left.count:,} {left.reason}: {', '.join(map(printable, left.examples))}" for left in audited.left_out),
         f"{audited.copies:,} are exact copies of another face",
         f"{audited.leaks:,} test faces are pixel-identical to a training face",

@@ -7,7 +7,6 @@ simply not found in the cache, and what it replaces is removed.
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +17,7 @@ from data.errors import InputError
 from data.faceset import RECORD, FaceSet
 from data.files import remove_temporaries, whole_file, write_json
 from data.leftout import LeftOut, Tally
+from data.terminal import warn
 from data.walk import files_below
 
 # Raise it when `RECORD`, the canonical order or a reader's meaning changes.
@@ -67,15 +67,15 @@ def cached(name: str, state: object, read: Callable[[], FaceSet], source: str) -
         for stale in [*folder.glob(f"{stem}-*.npy"), *folder.glob(f"{stem}-*.json")]:
             stale.unlink(missing_ok=True)
         write_json(folder / f"{prefix}{faces.skipped}.json", [asdict(entry) for entry in faces.left_out])
-        with whole_file(folder / f"{prefix}{faces.skipped}.npy") as file:
-            np.save(file, faces.records)
+        with whole_file(folder / f"{prefix}{faces.skipped}.npy") as whole:
+            np.save(whole, faces.records)
     except OSError as error:
         _warn(error)
     return faces
 
 
 def _warn(error: OSError) -> None:
-    print(f"warning: faces are not cached ({error}); set FEROX_CACHE to a writable folder", file=sys.stderr)
+    warn(f"faces are not cached ({error}); set FEROX_CACHE to a writable folder")
 
 
 def source_state(path: Path) -> list[object]:

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 
 from data.errors import InputError
+from data.terminal import guard, say
 
 
 def said_in(log: str) -> str:
@@ -15,6 +16,14 @@ def said_in(log: str) -> str:
     return errors[-1] if errors else ""
 
 
+def system_sentence(error: OSError) -> str:
+    """Return what the system refused, and of which file: paths come from people, and disks can be full or gone."""
+    # A move has two; the second is the one that was asked for.
+    file = error.filename2 or error.filename
+    place = f"{file}: " if file else ""
+    return f"{place}{error.strerror or error}; check the path and the disk"
+
+
 def how_to_install(*extras: str) -> str:
     """Return what to do to have extras of pyproject.toml: pip alone cannot resolve `export` (see tool.uv there)."""
     return f"run make install, or uv pip install -e '.[{','.join(extras)}]', in ferox's folder"
@@ -22,23 +31,23 @@ def how_to_install(*extras: str) -> str:
 
 def run_command(main: Callable[[], int | None]) -> None:
     """Run a command's `main` and leave the process with its exit status; 2 for an `InputError` or `OSError`."""
+    guard()
+    sys.exit(_status(main))
+
+
+def _status(main: Callable[[], int | None]) -> int:
     try:
-        status = main() or 0
+        return main() or 0
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        status = 2
+        say(f"error: {error}")
+        return 2
     except BrokenPipeError:
         # The reader of our output went away (`... | head`): nothing is left to say, and to nobody.
         sys.stderr.close()
-        status = 1
+        return 1
     except OSError as error:
-        # Paths come from the command line, and the disk behind them can be full, read-only or gone.
-        # A move has two; the second is the one that was asked for.
-        file = error.filename2 or error.filename
-        place = f"{file}: " if file else ""
-        print(f"error: {place}{error.strerror or error}; check the path and the disk", file=sys.stderr)
-        status = 2
+        say(f"error: {system_sentence(error)}")
+        return 2
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        status = 130
-    sys.exit(status)
+        say("interrupted")
+        return 130

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import io
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,7 @@ def write_csv(faces: FaceSet, path: Path) -> None:
     Rows go by Usage, then by their place in the source.
     """
     records = faces.records[np.lexsort((faces.records["row"], faces.usages))]
-    with whole_file(path) as temporary, temporary.open("w", encoding="ascii", newline="") as file:
+    with whole_file(path) as whole, io.TextIOWrapper(whole, encoding="ascii", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(("emotion", "pixels", "Usage"))
         for record in records:

@@ -1,6 +1,7 @@
 """Files that are either whole or absent, whatever happens while they are written."""
 
 import hashlib
+import io
 import json
 import os
 import tempfile
@@ -8,7 +9,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
 
 TEMPORARY_PREFIX = ".partial-"
 # Read once, here: it can only be read by setting it, which two threads at once could leave at 0 for good.
@@ -16,32 +20,92 @@ UMASK = os.umask(0)
 os.umask(UMASK)
 
 
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in the folder of `path`; it becomes `path` only if the block succeeds.
+class _Sink(io.RawIOBase):
+    """Writes to a file and keeps the first error: libraries put their own in its place, or none (torch, zipfile).
 
-    The bytes reach the disk before the name does, so that neither a kill nor a power cut leaves
-    half a file under `path`.
+    It has no `fileno`, with which NumPy and Pillow would write past it.
+    """
+
+    def __init__(self, file: io.FileIO) -> None:
+        self._file = file
+        self.failure: OSError | None = None
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def write(self, content: "Buffer") -> int:
+        try:
+            return self._file.write(content)
+        except OSError as error:
+            self.failure = self.failure or error
+            raise
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file to write to; it becomes `path` only if the block succeeds.
+
+    The bytes reach the disk before the name does, so that neither a kill nor a power cut leaves half a file under
+    `path`.
+
+    Raises:
+        OSError: it cannot be written, whatever a library in the block made of that; its `filename` is `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, suffix=path.suffix, dir=path.parent)
-    os.close(handle)
+    with _naming(path):
+        handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, suffix=path.suffix, dir=path.parent)
     temporary = Path(name)
     try:
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        # mkstemp makes files private to the user; what we publish has the ordinary permissions.
-        temporary.chmod(0o666 & ~UMASK)
-        temporary.replace(path)
+        with io.FileIO(handle, "w") as file:
+            yield from _written(file, path)
+            with _naming(path):
+                os.fsync(handle)
+                # mkstemp makes files private to the user; what we publish has the ordinary permissions.
+                os.fchmod(handle, 0o666 & ~UMASK)
+        with _naming(path):
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
+def _written(file: io.FileIO, path: Path) -> Iterator[BinaryIO]:
+    """Yield a buffered file over another one; afterwards raise what went wrong below it, before anything else."""
+    sink = _Sink(file)
+    try:
+        with io.BufferedWriter(sink) as buffered:
+            yield buffered
+    except Exception as error:
+        if sink.failure is None:
+            raise
+        with _naming(path):
+            raise sink.failure from (None if error is sink.failure else error)
+    if sink.failure is not None:
+        with _naming(path):
+            raise sink.failure
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Have errors say the file that was asked for: nobody knows the temporary one."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` to `path`, whole or not at all."""
-    with whole_file(path) as temporary:
-        temporary.write_bytes(content)
+    with whole_file(path) as file:
+        file.write(content)
 
 
 def write_text(path: Path, content: str) -> None:
@@ -51,7 +115,12 @@ def write_text(path: Path, content: str) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Write `content` to `path` as strict JSON (no NaN or infinity), whole or not at all."""
-    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+    write_text(path, as_json(content))
+
+
+def as_json(content: Any) -> str:
+    """Return `content` as the text of a JSON file, strict: no NaN or infinity."""
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"
 
 
 def sha256(path: Path) -> str:

@@ -1,6 +1,5 @@
 """Loads faces by looking at what it is given: a table, an image folder, an archive of either, or nothing at all."""
 
-import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -11,6 +10,7 @@ from data.classes import ClassNames, parse_classes
 from data.errors import InputError
 from data.faceset import FaceSet
 from data.leftout import sentence, unread
+from data.terminal import warn
 
 DRAWN_COUNT, DRAWN_SEED = 2100, 0
 
@@ -43,7 +43,7 @@ def load(path: Path | None, classes: str = "", *, skip_bad_rows: bool = False) -
     read = partial(_read, path, names, skip_bad_rows)
     faces = cached(str(path.resolve()), state, read, path.name)
     if faces.left_out:
-        print(f"warning: {faces.source}: {sentence(faces.left_out)}", file=sys.stderr)
+        warn(f"{faces.source}: {sentence(faces.left_out)}")
     return faces
 
 

@@ -18,6 +18,21 @@ def take(file: IO[str] | int) -> bool:
 
 
 @contextmanager
+def waited(path: Path) -> Iterator[None]:
+    """Hold a file's lock for a block, once no other process or thread holds it; the file is made where there is none.
+
+    The file stays: to remove it would let two hold locks of the same name.
+    """
+    # Network file systems lock only what is open for writing.
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
 def locked(path: Path, flags: int = os.O_RDONLY) -> Iterator[int | None]:
     """Yield the handle of a file or folder that is locked meanwhile, or None where another one holds its lock.
 

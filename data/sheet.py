@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from data.errors import printable
 from data.faceset import LABELS, SIDE, FaceSet
 from data.files import write_bytes
 
@@ -35,7 +36,7 @@ def contact_sheet(faces: FaceSet, path: Path, per_class: int = 10, seed: int = 0
     """
     sheet = Image.new("RGB", sheet_size(per_class), PAPER)
     pen = ImageDraw.Draw(sheet)
-    _write_title(pen, faces.source, sheet.width - 2 * MARGIN)
+    _write_title(pen, printable(faces.source), sheet.width - 2 * MARGIN)
     pen.text((MARGIN, MARGIN + 32), f"{len(faces):,} faces", FAINT, font=_font(15))
     rng = np.random.default_rng(seed)
     for label, name in enumerate(LABELS):

@@ -7,11 +7,11 @@ import argparse
 import importlib.util
 import ipaddress
 import os
-import sys
 from pathlib import Path
 
 from data.commands import how_to_install, run_command
 from data.errors import InputError
+from data.terminal import warn
 
 AUTH_VARIABLE = "FEROX_AUTH"
 LAST_PORT = 65_535
@@ -26,10 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
         raise InputError(f"gradio is not installed; expected it for the page; {how_to_install('demo')}")
     account = account_from(args.auth or os.environ.get(AUTH_VARIABLE))
     if account is None and (args.share or not is_loopback(args.host)):
-        print(
-            f"warning: {'a public link' if args.share else args.host} lets everybody who reaches it use this page, "
-            f"training included; ask for a password with --auth USER:PASSWORD",
-            file=sys.stderr,
+        warn(
+            f"{'a public link' if args.share else args.host} lets everybody who reaches it use this page, "
+            f"training included; ask for a password with --auth USER:PASSWORD"
         )
     # Imported late: Gradio takes seconds, --help should not.
     from demo.app import Places, serve

@@ -12,9 +12,9 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from data.errors import InputError
+from data.scratch import scratch_folder
 from demo import api
 from demo.intake.limits import RequestLimits
-from demo.intake.scratch import scratch_folder
 from demo.intake.uploads import KEPT_SECONDS
 from demo.page import Page, browser_language, refreshed
 from demo.state.shelf import Shelf
@@ -61,7 +61,7 @@ def serve(
         InputError: the face finder asked for by FEROX_YUNET cannot be used, or the address cannot be listened on.
     """
     _unwind_when_terminated()
-    with scratch_folder() as scratch:
+    with scratch_folder("ferox-demo-") as scratch:
         os.environ["GRADIO_TEMP_DIR"] = str(scratch)
         blocks = build(places, scratch)
         start(blocks, host=host, port=port, share=share, account=account)

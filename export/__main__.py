@@ -5,11 +5,11 @@ cannot be used. The other runs are published all the same.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
-from data.commands import how_to_install, run_command
+from data.commands import how_to_install, run_command, system_sentence
 from data.errors import InputError
+from data.terminal import hand_over, say
 from inference.manifest import PRECISIONS
 
 
@@ -44,23 +44,25 @@ def main() -> int:
         try:
             jobs.append(read_job(run, args.precision, args.tag))
         except InputError as error:
-            failed = _refused(run, error, 2)
+            failed = _refused(run, str(error), 2)
     # All at once, so that the last of many is not refused after the others' work.
     refuse_taken_names(jobs, args.out, replace=args.replace)
     for job in jobs:
-        print(f"exporting {job.run}", file=sys.stderr)
+        say(f"exporting {job.run}")
         try:
             names = {"tag": args.tag, "replace": args.replace}
-            print(publish(job.run, args.data, args.out, args.precision, spoiled=args.spoiled, **names), flush=True)
+            hand_over(publish(job.run, args.data, args.out, args.precision, spoiled=args.spoiled, **names))
         except ExportError as error:
-            failed = max(failed, _refused(job.run, error, 1))
-        except (InputError, OSError) as error:
-            failed = _refused(job.run, error, 2)
+            failed = max(failed, _refused(job.run, str(error), 1))
+        except InputError as error:
+            failed = _refused(job.run, str(error), 2)
+        except OSError as error:
+            failed = _refused(job.run, system_sentence(error), 2)
     return failed
 
 
-def _refused(run: Path, error: Exception, status: int) -> int:
-    print(f"error: {run} is not published: {error}", file=sys.stderr)
+def _refused(run: Path, error: str, status: int) -> int:
+    say(f"error: {run} is not published: {error}")
     return status
 
 

@@ -1,6 +1,5 @@
 """One run to one artifact: reference and conversion in the framework's process, then contract, parity, publication."""
 
-import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -9,7 +8,8 @@ import onnx
 from numpy.typing import NDArray
 
 from data.faceset import LABELS, FaceSet
-from data.files import write_bytes, write_json, write_text
+from data.files import as_json, write_bytes
+from data.scratch import scratch_folder
 from data.splits import Split
 from export.card import SpoiledFigures, model_card
 from export.contract import network_bytes, seal, wrap
@@ -17,6 +17,7 @@ from export.conversion import ExportError, converted, stage
 from export.job import ExportJob, held, refuse_taken_names
 from export.lowering import Judge, Lowered, lower
 from export.parity import answers_in_batches, judge
+from export.publication import CARD, FAILURE, MODEL, PARITY, exclusive, put
 from export.temperature import fitted_temperature
 from inference.engine import Engine
 from inference.manifest import CONTRACT, NO_DIGEST, Manifest, Parity, Selection
@@ -57,26 +58,33 @@ def publish(
         InputError: the run or its data cannot be used, or its name is taken.
         ExportError: a stage failed; `<stem>.failed.parity.json` names it, and no `.onnx` is published.
     """
-    with tempfile.TemporaryDirectory(prefix="ferox-export-") as folder:
-        work = Path(folder)
+    with scratch_folder("ferox-export-") as work:
         job = held(run, precision, tag, work)
-        refuse_taken_names([job], out, replace=replace)
+        if out.is_dir():
+            with exclusive(out):
+                refuse_taken_names([job], out, replace=replace)
         faces, division = run_faces(job.record, data)
-        failure = out / f"{job.stem}.failed.parity.json"
         try:
-            content, proof = _proven(job, work, faces, division)
+            engine, proof = _proven(job, work, faces, division)
         except ExportError as error:
             refusal = error.verdict or Parity(passed=False, reason=error.reason)
-            write_json(failure, {"stage": error.stage, **asdict(refusal)})
+            with exclusive(out):
+                write_bytes(out / f"{job.stem}{FAILURE}", _record(error.stage, refusal))
             raise
-    path = out / f"{job.stem}.onnx"
-    write_json(out / f"{job.stem}.parity.json", {"stage": "passed", **asdict(proof)})
-    write_bytes(path, content)
-    engine = Engine.load(path, provider="cpu")
-    figures = spoiled_figures(engine, faces, division) if spoiled else None
-    write_text(out / f"{job.stem}.md", model_card(engine.manifest, job.record, figures))
-    failure.unlink(missing_ok=True)
-    return path
+        figures = spoiled_figures(engine, faces, division) if spoiled else None
+        contents = {
+            PARITY: _record("passed", proof),
+            CARD: model_card(engine.manifest, job.record, figures).encode(),
+            MODEL: engine.path.read_bytes(),
+        }
+        with exclusive(out):
+            # Another export may have taken the name while this one was at work.
+            refuse_taken_names([job], out, replace=replace)
+            return put(out, job.stem, contents)
+
+
+def _record(stage: str, verdict: Parity) -> bytes:
+    return as_json({"stage": stage, **asdict(verdict)}).encode()
 
 
 def spoiled_figures(engine: Engine, faces: FaceSet, division: Split) -> SpoiledFigures:
@@ -89,8 +97,8 @@ def spoiled_figures(engine: Engine, faces: FaceSet, division: Split) -> SpoiledF
     return SpoiledFigures(part, len(records), clean, robustness.by_kind(accuracies))
 
 
-def _proven(job: ExportJob, work: Path, faces: FaceSet, division: Split) -> tuple[bytes, Parity]:
-    """Return the artifact's bytes, sealed with the record of every gate that it passed."""
+def _proven(job: ExportJob, work: Path, faces: FaceSet, division: Split) -> tuple[Engine, Parity]:
+    """Return the finished artifact, still in `work`, sealed with the record of every gate that it passed."""
     network = converted(job, work, faces, division)
     graph, engine, proof = _parity(job, work, network, faces.labels[division.test])
     float_layers: tuple[str, ...] = ()
@@ -104,8 +112,9 @@ def _proven(job: ExportJob, work: Path, faces: FaceSet, division: Split) -> tupl
     if network_bytes(content) != network_bytes(engine.path.read_bytes()):
         raise ExportError("seal", "the sealed file's network is not the one that was judged")
     (work / "finished.onnx").write_bytes(content)
-    _check_probabilities(_load(work / "finished.onnx"), np.load(work / "pixels.npy"))
-    return content, proof
+    finished = _load(work / "finished.onnx")
+    _check_probabilities(finished, np.load(work / "pixels.npy"))
+    return finished, proof
 
 
 def _check_probabilities(engine: Engine, pixels: NDArray[np.uint8]) -> None:

@@ -3,12 +3,10 @@
 What that costs is judged by `export.fidelity`. Where int8 costs too much, the layers that cost most stay in float32.
 """
 
-import tempfile
 from collections.abc import Collection
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from data.errors import InputError
 from data.faceset import LABELS, FaceSet
+from data.scratch import scratch_folder
 from data.splits import Split
 from inference.layers import WITH_WEIGHTS
 
@@ -68,12 +67,12 @@ class Quantizer:
         """Take the ranges from faces uint8[N, 48, 48]: of each tensor, what holds `PERCENTILE` of its values."""
         from onnxruntime.quantization.calibrate import CalibrationMethod, create_calibrator
 
-        with tempfile.TemporaryDirectory(prefix="ferox-int8-") as folder:
-            path = Path(folder) / "float.onnx"
+        with scratch_folder("ferox-int8-") as folder:
+            path = folder / "float.onnx"
             onnx.save(graph, path)
             calibrator = create_calibrator(
                 path,
-                augmented_model_path=str(Path(folder) / "ranges.onnx"),
+                augmented_model_path=str(folder / "ranges.onnx"),
                 calibrate_method=CalibrationMethod.Percentile,
                 extra_options={"percentile": PERCENTILE, "symmetric": False},
             )

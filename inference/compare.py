@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from data.load import load
+from data.terminal import hand_over
 from inference.comparison.contenders import Contender, ContenderGroup, contender, contender_groups
 from inference.comparison.document import ComparisonSeconds
 from inference.comparison.ensembles import check_ensembles, with_ensembles
@@ -82,7 +83,7 @@ def main(args: argparse.Namespace) -> int:
         contender.members[0].report for group in groups for contender in group.contenders if not contender.is_ensemble
     ]
     print(summary_table(models), file=sys.stderr)
-    print(folder)
+    hand_over(folder)
     return 0
 
 

@@ -1,12 +1,14 @@
 """The one engine: runs any artifact through onnxruntime, whatever framework trained it.
 
-An artifact is checked before it is trusted: its digest (one changed byte can load and answer differently), its contract
-version, its inputs and outputs, and that what it answers are probabilities.
+An artifact is checked before it is trusted: that it is a file of a sensible size, its digest (one changed byte can load
+and answer differently), its operators, its contract version, its inputs and outputs, and that what it answers are
+probabilities.
 """
 
 import hashlib
+import os
 import re
-import sys
+import stat
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,10 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.errors import InputError
+from data.errors import InputError, printable
 from data.faceset import LABELS, SIDE
+from data.terminal import warn
 from inference.machine import available_cpus
 from inference.manifest import METADATA_KEY, NO_DIGEST, Manifest, parse_manifest
+from inference.operators import check_operators
 
 try:
     import onnxruntime
@@ -30,6 +34,8 @@ except ImportError as missing:
 
 # Bounds memory for batches of any size; throughput no longer grows beyond it.
 BATCH = 64
+# Ten times the largest model here; a file's holes would be read into memory, too.
+MOST_MEGABYTES = 512
 DIGEST = re.compile(rb'"digest": "([0-9a-f]{64})"')
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 PROVIDERS = {"cpu": CPU, "cuda": CUDA, "openvino": "OpenVINOExecutionProvider"}
@@ -61,16 +67,15 @@ class Engine:
             threads: processor threads for one run, at least 1; None takes all that this process may use.
 
         Raises:
-            InputError: the file is missing, damaged, not an artifact of this contract, or the provider named is not
-                the one that onnxruntime would use.
+            InputError: the file is missing, no ordinary file, too large, damaged, made of operators that no model
+                here needs, not an artifact of this contract, or the provider named is not the one that onnxruntime
+                would use.
         """
         if threads is not None and threads < 1:
             raise InputError(f"--threads is {threads}, expected 1 or more; leave it out for all that there are")
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise InputError(f"{path} cannot be read ({error.strerror}); expected an exported .onnx") from error
+        content = read_artifact(path)
         digest = verify_digest(content, path.name)
+        check_operators(content, path.name)
         threads = threads or available_cpus()
         session = _session(content, path.name, provider, threads)
         text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
@@ -86,7 +91,8 @@ class Engine:
         """Return logits and probabilities, float32[N, 7] each, of grey faces uint8[N, 48, 48], N at least 1.
 
         Raises:
-            InputError: the faces have another shape or dtype, or the model answers with anything but probabilities.
+            InputError: the faces have another shape or dtype, the model stops while it answers, or it answers with
+                anything but probabilities of each face.
         """
         check_pixels(pixels)
         count = len(pixels)
@@ -94,17 +100,60 @@ class Engine:
         probabilities = np.empty_like(logits)
         for start in range(0, count, BATCH):
             part = slice(start, start + BATCH)
-            answer = self.session.run(["logits", "probabilities"], {"pixels": np.ascontiguousarray(pixels[part])})
-            logits[part], probabilities[part] = answer
+            logits[part], probabilities[part] = self._answered(np.ascontiguousarray(pixels[part]))
         # Written so that NaN, which compares as False, is refused.
         proper = (probabilities >= 0).all() and np.abs(probabilities.sum(axis=1) - 1).max() <= 1e-4
         if not np.isfinite(logits).all() or not proper:
             raise InputError(f"{self.path.name} answers with something other than probabilities; {REMEDY}")
         return logits, probabilities
 
+    def _answered(self, pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        """Return what onnxruntime answers to a batch; NumPy would stretch one row over all its faces."""
+        outputs = ["logits", "probabilities"]
+        try:
+            answers: list[NDArray[np.float32]] = self.session.run(outputs, {"pixels": pixels})
+        except Exception as error:  # onnxruntime's errors share no narrower base class
+            raise InputError(
+                f"{self.path.name} stopped while it answered {len(pixels)} faces ({_reason(error)}); {REMEDY}"
+            ) from error
+        expected = (len(pixels), len(LABELS))
+        for output, values in zip(outputs, answers, strict=True):
+            if values.shape != expected or values.dtype != np.float32:
+                raise InputError(
+                    f"{self.path.name} gives {output} {values.dtype}{list(values.shape)} for {len(pixels)} faces, "
+                    f"expected float32{list(expected)}; {REMEDY}"
+                )
+        return answers
+
     def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return probabilities float32[N, 7], in the order of `LABELS`, of grey faces uint8[N, 48, 48]."""
         return self.run(pixels)[1]
+
+
+def read_artifact(path: Path) -> bytes:
+    """Return a file's bytes.
+
+    Raises:
+        InputError: it cannot be read, is no ordinary file (a pipe would be waited for), or is larger than any model.
+    """
+    try:
+        _check_ordinary(path.stat(), path.name)
+        # Without waiting, should a pipe have taken its place since.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+            status = os.fstat(file.fileno())
+            _check_ordinary(status, path.name)
+            return file.read(status.st_size)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); expected an exported .onnx") from error
+
+
+def _check_ordinary(status: os.stat_result, name: str) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(f"{name} is no ordinary file, expected an exported .onnx; give another path")
+    if status.st_size > MOST_MEGABYTES << 20:
+        raise InputError(
+            f"{name} has {status.st_size >> 20:,} MB, expected an exported .onnx of at most {MOST_MEGABYTES}; {REMEDY}"
+        )
 
 
 def file_digest(content: bytes) -> tuple[str, str]:
@@ -175,23 +224,26 @@ def _opened(content: bytes, name: str, wanted: str, threads: int) -> Any:
         # Its own way back to the CPU prints to stdout, where programs read answers.
         session = onnxruntime.InferenceSession(content, options, providers=[wanted], enable_fallback=0)
     except Exception as error:  # onnxruntime's errors share no narrower base class
-        reason = str(error).strip().splitlines()[0][:200]
         where = "" if on_processor else f" with {wanted}"
         raise InputError(
-            f"{name} cannot be loaded by onnxruntime {onnxruntime.__version__}{where} ({reason}); {remedy}"
+            f"{name} cannot be loaded by onnxruntime {onnxruntime.__version__}{where} ({_reason(error)}); {remedy}"
         ) from error
     if (used := session.get_providers()[0]) != wanted:
         raise InputError(f"{wanted} was asked for, but onnxruntime fell back to {used}; {remedy}")
     return session
 
 
+def _reason(error: Exception) -> str:
+    """Return the first line of what onnxruntime says, which quotes names from the file."""
+    return printable((str(error).strip().splitlines() or [type(error).__name__])[0][:200])
+
+
 @cache
 def _warn_of_processor(wanted: str) -> None:
     """Say, once in a process, that models run on the processor."""
-    print(
-        f"warning: onnxruntime lists {wanted} but cannot use it: models run on the processor; mend the GPU's driver "
-        "and libraries, or run pip install -e '.[cpu]' in ferox's folder",
-        file=sys.stderr,
+    warn(
+        f"onnxruntime lists {wanted} but cannot use it: models run on the processor; mend the GPU's driver "
+        "and libraries, or run pip install -e '.[cpu]' in ferox's folder"
     )
 
 

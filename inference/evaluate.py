@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from data.load import load
+from data.terminal import hand_over
 from inference.comparison.summary import summary_table
 from inference.engine import Engine
 from inference.measure.evaluation import assign, refuse_same_names
@@ -31,7 +32,7 @@ def main(args: argparse.Namespace) -> int:
             engine, faces, args.part, protocol=args.protocol, allow_seen=args.allow_seen, augmentation=args.tta
         )
         folder = write_report(task.evaluate(), args.out)
-        print(folder, flush=True)
+        hand_over(folder)
         reports.append(read_report(folder))
     print(summary_table(reports), file=sys.stderr)
     return 0

@@ -1,8 +1,8 @@
 """Says which face finder is used, and gets a better one: `python -m inference faces [--fetch]`."""
 
 import argparse
-import sys
 
+from data.terminal import hand_over, say
 from inference.photos.faces import YuNetFinder, finder, finder_words
 from inference.photos.fetch import fetch
 
@@ -17,9 +17,9 @@ def main(args: argparse.Namespace) -> int:
         InputError: the model cannot be fetched, or the one that is chosen cannot be used.
     """
     if args.fetch:
-        print(f"fetching {args.address}", file=sys.stderr)
+        say(f"fetching {args.address}")
         path = fetch(args.address)
         YuNetFinder(path)
-        print(path)
-    print(finder_words(finder(args.yunet)), file=sys.stderr)
+        hand_over(path)
+    say(finder_words(finder(args.yunet)))
     return 0

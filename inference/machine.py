@@ -6,28 +6,57 @@ from pathlib import Path
 
 from data.errors import InputError
 
-CGROUP = Path("/sys/fs/cgroup")
+CGROUP, MEMBERSHIP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 PROCESSOR = Path("/proc/cpuinfo")
 BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 
 
 def available_cpus() -> int:
-    """Return how many processors this process may keep busy: its affinity, or its cgroup's quota where smaller."""
+    """Return how many processors this process may keep busy: its affinity, or its cgroups' quota where smaller."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = cgroup_quota(CGROUP)
+    quota = cgroup_quota(CGROUP, MEMBERSHIP)
     return allowed if quota is None else max(1, min(allowed, int(quota)))
 
 
-def cgroup_quota(root: Path) -> float | None:
-    """Return the processors that a cgroup (version 2, then 1) below `root` grants, or None where there is no limit."""
+def cgroup_quota(root: Path, membership: Path) -> float | None:
+    """Return the processors that this process's cgroup and all above it grant, or None where none of them has a limit.
+
+    Args:
+        root: where cgroups of version 2, or folders of version 1's controllers, are mounted.
+        membership: the file in which the kernel lists the process's cgroups, `NUMBER:CONTROLLERS:/PATH` each; version
+            2 has no controllers. Where it cannot be read, the roots alone are looked at.
+    """
     try:
-        limit, period = (root / "cpu.max").read_text().split()
+        lines = membership.read_text().splitlines()
+    except OSError:
+        lines = []
+    entries = (line.split(":", 2) for line in lines if line.count(":") >= 2)
+    paths = {name: path for _, names, path in entries for name in names.split(",")}
+    # Version 2 beside version 1 is mounted in a folder of its own.
+    folders = [*_upwards(root, paths.get("", "/")), *_upwards(root / "unified", paths.get("", "/"))]
+    quotas = [_quota(folder / "cpu.max") for folder in folders]
+    for controller in ("cpu", "cpu,cpuacct"):
+        for folder in _upwards(root / controller, paths.get("cpu", "/")):
+            quotas.append(_quota(folder / "cpu.cfs_quota_us", folder / "cpu.cfs_period_us"))
+    return min((quota for quota in quotas if quota is not None), default=None)
+
+
+def _upwards(mount: Path, path: str) -> list[Path]:
+    """Return a cgroup's folder and those above it, up to where they are mounted.
+
+    A container that sees its own cgroup as the root may be told a path from outside, `/../..` or a folder that is not
+    mounted here; what is not there has no limit to read.
+    """
+    names = [name for name in path.split("/") if name not in ("", ".", "..")]
+    return [mount.joinpath(*names[:count]) for count in range(len(names), -1, -1)]
+
+
+def _quota(*files: Path) -> float | None:
+    """Return the quota that is written as limit and period, in one file or two; None where there is no limit."""
+    try:
+        limit, period = " ".join(file.read_text() for file in files).split()
     except (OSError, ValueError):
-        try:
-            limit = (root / "cpu/cpu.cfs_quota_us").read_text().strip()
-            period = (root / "cpu/cpu.cfs_period_us").read_text().strip()
-        except OSError:
-            return None
+        return None
     if not limit.isdigit() or not period.isdigit() or int(period) == 0:
         return None
     return int(limit) / int(period)

@@ -11,12 +11,12 @@ with the largest face first. A picture without a face has no faces and no error.
 
 import argparse
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from data.errors import printable
 from data.leftout import Tally, sentence
+from data.terminal import say, warn
 from inference.engine import Engine
 from inference.photos.faces import HaarFinder, finder, finder_words
 from inference.photos.files import picture_files
@@ -41,15 +41,15 @@ def main(args: argparse.Namespace) -> int:
     left_out = Tally()
     files = picture_files(args.images, left_out)
     if left_out.found:
-        print(f"warning: {sentence(left_out.sorted())}", file=sys.stderr)
+        warn(sentence(left_out.sorted()))
     engine = Engine.load(args.model, provider=args.provider, threads=args.threads)
     search = finder(args.yunet)
     if args.faces == "auto" and isinstance(search, HaarFinder):
-        print(f"note: {finder_words(search)}", file=sys.stderr)
+        say(f"note: {finder_words(search)}")
     predictions = predict_files(engine, files, search, args.faces, keep_errors=len(files) > 1)
     refused = _print_json(predictions) if args.json else _print_table(predictions, files)
     if refused:
-        print(f"error: {refused} of {len(files)} pictures could not be read", file=sys.stderr)
+        say(f"error: {refused} of {len(files)} pictures could not be read")
     return REFUSED if refused else 0
 
 

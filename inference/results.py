@@ -11,6 +11,7 @@ from pathlib import Path
 from data.documents import parse_document, top_level
 from data.errors import InputError
 from data.files import write_text
+from data.terminal import hand_over
 from inference.comparison.document import Comparison, Row
 from inference.comparison.row import best_epoch
 from inference.report.document import REPORT_FILE
@@ -47,7 +48,7 @@ def main(args: argparse.Namespace) -> int:
         print(text)
         return 0
     write_text(args.into, put_between_markers(_text(args.into, "a text file"), text, args.into.name))
-    print(args.into)
+    hand_over(args.into)
     return 0
 
 

@@ -333,7 +333,7 @@ def aged(folder: Path) -> Path:
 
 def test_scratch_folders_go_unless_their_server_lives_or_has_just_begun(tmp_path: Path) -> None:
     from data.locks import locked
-    from demo.intake.scratch import remove_stale
+    from data.scratch import remove_stale
 
     left, held, other = (aged(tmp_path / name) for name in ("ferox-demo-left", "ferox-demo-held", "other"))
     new = tmp_path / "ferox-demo-new"
@@ -342,7 +342,7 @@ def test_scratch_folders_go_unless_their_server_lives_or_has_just_begun(tmp_path
     link.symlink_to(other)
     with locked(held) as handle:
         assert handle is not None
-        remove_stale(tmp_path)
+        remove_stale(tmp_path, "ferox-demo-")
     assert sorted(tmp_path.iterdir()) == sorted([held, other, new, link])
     assert (other / "photo.jpg").exists()
     assert not left.exists()
@@ -506,7 +506,7 @@ def test_a_model_that_cannot_be_opened_is_named_without_the_servers_path(
     usable, refused = shelf.engines(ALL)
     assert [engine.path.stem for engine in usable] == ["mlp_1"]
     sentences = [str(refused[name]) for name in ("folder", "gone")]
-    assert sentences[0].startswith("folder cannot be read (Is a directory): expected")
+    assert sentences[0].startswith("folder.onnx is no ordinary file, expected")
     assert sentences[1] == "gone is no longer here: expected an exported .onnx; choose another"
     # Removed between the look at the folder and that at the file.
     monkeypatch.setattr(shelf, "names", lambda: ["removed"])

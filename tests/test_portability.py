@@ -1,4 +1,5 @@
-"""The same artifact in other runtimes: onnxruntime, OpenVINO, OpenCV's dnn module and onnxruntime-web agree."""
+"""The same artifact in other runtimes: the oldest and the newest onnxruntime, OpenVINO, OpenCV's dnn module and
+onnxruntime-web agree."""
 
 import os
 import shutil
@@ -14,14 +15,39 @@ from onnx import TensorProto, helper, numpy_helper
 from data.faceset import FaceSet
 from export.canonical import canonical
 from export.contract import seal, wrap
+from export.quantize import Quantizer, half
 from inference.engine import Engine
-from inference.manifest import Manifest
+from inference.manifest import CONTRACT, Manifest
 
-WEB = Path(os.environ.get("FEROX_ORT_WEB", Path(__file__).parents[1] / ".venv" / "web"))
+ROOT = Path(__file__).parents[1]
+WEB = Path(os.environ.get("FEROX_ORT_WEB", ROOT / ".venv" / "web"))
+# Environments with nothing but an onnxruntime in them, which `.ci/run` makes: 1.17.0, the first that loads the
+# contract's files, and the newest that there is.
+RUNTIMES = {
+    name: Path(os.environ.get(f"FEROX_ORT_{name.upper()}", ROOT / ".venv" / f"ort-{name}"))
+    for name in ("oldest", "newest")
+}
+ANSWER = """
+import sys
+import numpy as np, onnxruntime
+models, pixels, folder = sys.argv[3:], np.load(sys.argv[1]), sys.argv[2]
+for number, model in enumerate(models):
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    np.save(f"{folder}/{number}.npy", session.run(["probabilities"], {"pixels": pixels})[0])
+print(onnxruntime.__version__)
+"""
 
 
 def written(path: Path, manifest: Manifest, *, resized: bool) -> Path:
-    """An artifact with every operator of the ten networks but ResNet's Add, with seeded weights."""
+    """An artifact of `layers`."""
+    path.write_bytes(seal(wrap(layers(resized=resized)), manifest))
+    return path
+
+
+def layers(*, resized: bool) -> onnx.ModelProto:
+    """A network with every operator of the ten networks but ResNet's Add, with seeded weights."""
     random = np.random.default_rng(2)
     side = 64 if resized else 48
     constants = {
@@ -57,14 +83,62 @@ def written(path: Path, manifest: Manifest, *, resized: bool) -> Path:
             for name, array in constants.items()
         ],
     )
-    network = canonical(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]))
-    path.write_bytes(seal(wrap(network), manifest))
-    return path
+    return canonical(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]))
 
 
 @pytest.fixture(scope="module")
 def artifact(tiny_manifest: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return written(tmp_path_factory.mktemp("portable") / "model.onnx", tiny_manifest, resized=True)
+
+
+@pytest.mark.parametrize("name", RUNTIMES)
+def test_the_oldest_and_the_newest_onnxruntime_agree(
+    name: str, artifact: Path, tiny_manifest: Manifest, drawn: FaceSet, tmp_path: Path
+) -> None:
+    python = RUNTIMES[name] / "bin" / "python"
+    if (
+        not python.exists()
+        or subprocess.run([python, "-c", "import onnxruntime"], capture_output=True, check=False).returncode
+    ):
+        pytest.skip(f"no environment with the {name} onnxruntime at {RUNTIMES[name]}; .ci/run makes it, online")
+    models = [artifact, *lowered(tmp_path, tiny_manifest, drawn), *shipped()]
+    np.save(tmp_path / "pixels.npy", drawn.pixels[:70])
+    command = [python, "-c", ANSWER, tmp_path / "pixels.npy", tmp_path, *models]
+    done = subprocess.run(
+        [str(word) for word in command],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"ORT_DISABLE_TELEMETRY": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    version = tuple(map(int, done.stdout.split(".")[:2]))
+    assert (version == (1, 17)) if name == "oldest" else (version >= (1, 17))
+    for number, model in enumerate(models):
+        answer = Engine.load(model, provider="cpu", threads=1).predict(drawn.pixels[:70])
+        # A sum in int8 that is rounded the other way moves a value by a whole step.
+        tolerance = 0.02 if "int8" in model.name else 1e-4
+        assert np.abs(np.load(tmp_path / f"{number}.npy") - answer).max() < tolerance, model.name
+
+
+def lowered(folder: Path, manifest: Manifest, faces: FaceSet) -> list[Path]:
+    """A small artifact in fp16 and in int8."""
+    network = layers(resized=False)
+    graphs = {
+        "fp16": wrap(half(network)),
+        "int8": Quantizer.calibrated(wrap(network), np.ascontiguousarray(faces.pixels[:20])).quantized(),
+    }
+    for precision, graph in graphs.items():
+        (folder / f"{precision}.onnx").write_bytes(seal(graph, manifest))
+    return [folder / f"{precision}.onnx" for precision in graphs]
+
+
+def shipped() -> list[Path]:
+    """The artifacts that come with the project and follow the contract's newest version; older ones have a newer IR."""
+    models = sorted((ROOT / "artifacts" / "models").glob("*.onnx"))
+    newest = [path for path in models if Engine.load(path, provider="cpu").manifest.contract == CONTRACT]
+    assert newest
+    return newest
 
 
 @pytest.fixture(scope="module")

@@ -6,15 +6,15 @@ What a trial has reached is read from its own folder, never remembered elsewhere
 import csv
 import io
 import statistics
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from data.documents import STRICT
-from data.errors import InputError
+from data.errors import InputError, printable
 from data.files import write_text
+from data.terminal import say
 from inference.text import PLAIN_DASH, percent
 from training.history import read_history
 from training.recipe import CHOICES, FRAMEWORKS
@@ -142,7 +142,7 @@ def read_state(folder: Path) -> TrialState:
 def table(states: dict[Trial, TrialState]) -> str:
     """Return the grid as text for a terminal."""
     head = ("framework", "model", "optimizer", "fold", "status", "epoch", "accuracy", "seconds", "")
-    rows = [head, *(_cells(trial, state) for trial, state in states.items())]
+    rows = [head, *(tuple(map(printable, _cells(trial, state))) for trial, state in states.items())]
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
@@ -173,7 +173,7 @@ def write_tables(out: Path, states: dict[Trial, TrialState]) -> list[Path]:
     if folds := summary(states):
         for line in folds:
             name = f"{line.framework} {line.model} {line.optimizer}"
-            print(f"{name}: {percent(line.mean, 2)} ± {share(line.deviation)} over {line.folds} folds", file=sys.stderr)
+            say(f"{name}: {percent(line.mean, 2)} ± {share(line.deviation)} over {line.folds} folds")
         paths.append(_write_csv(out / "folds.csv", [asdict(line) for line in folds]))
     return paths
 

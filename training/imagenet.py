@@ -4,7 +4,6 @@ import hashlib
 import http.client
 import subprocess
 import sys
-import tempfile
 import urllib.request
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from data.cache import cache_folder
 from data.commands import how_to_install
 from data.errors import InputError
 from data.files import write_bytes
+from data.scratch import scratch_folder
 from training.specs import ModelSpec
 from training.weights import Weights, check_weights
 
@@ -35,8 +35,8 @@ def imagenet_weights(spec: ModelSpec, initial: Weights, folder: Path | None = No
         InputError: the file is neither there nor to be had, or is not the one expected.
     """
     source = _file(folder or cache_folder() / "imagenet")
-    with tempfile.TemporaryDirectory(prefix="ferox-imagenet-") as work:
-        out = Path(work) / "weights.npz"
+    with scratch_folder("ferox-imagenet-") as work:
+        out = work / "weights.npz"
         command = [sys.executable, "-m", "training.torch.imagenet", str(source), str(out)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:

@@ -18,12 +18,12 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
-from tqdm import tqdm
 
 from data.errors import InputError
 from data.faceset import FaceSet
 from data.files import sha256
 from data.splits import Split
+from data.terminal import progress_bar, say
 from inference.measure.metrics import ClassFigures, class_figures, confusion_matrix
 from inference.report.training_result import Checkpoint, FinalFigures
 from inference.text import percent
@@ -124,7 +124,7 @@ class Trainer:
                     self.record = replace(self.record, status="stopped")
                     write_record(self.folder, self.record)
                     status = 128 + (self.interrupted or 0)
-                    print(f"stopped; go on with: python -m training --resume {self.folder}", file=sys.stderr)
+                    say(f"stopped; go on with: python -m training --resume {self.folder}")
                     return status
         return self.finish()
 
@@ -136,11 +136,11 @@ class Trainer:
             first = self.record.progress.epoch if self.record.progress else 1
             last = min(first + epochs - 1, self.settings.epochs)
             with suppress(CancelledError):
-                for epoch in tqdm(range(first, last + 1), desc="asking teachers", unit="epoch", disable=None):
+                for epoch in progress_bar("asking teachers", iterable=range(first, last + 1), unit="epoch"):
                     self.loader.load(epoch)
             if self.interrupted:
                 return 128 + self.interrupted
-        print(f"asked up to epoch {last}; go on with: python -m training --resume {self.folder}", file=sys.stderr)
+        say(f"asked up to epoch {last}; go on with: python -m training --resume {self.folder}")
         return 0
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
@@ -154,7 +154,7 @@ class Trainer:
         best, patience = self.record.best, self.settings.patience
         if best is None or patience is None or epoch - 1 - best.epoch < patience:
             return False
-        print(f"no better epoch than {best.epoch} in {patience}, which ends the run", file=sys.stderr)
+        say(f"no better epoch than {best.epoch} in {patience}, which ends the run")
         return True
 
     def _epoch(self, epoch: int) -> bool:
@@ -170,7 +170,7 @@ class Trainer:
         steps = batches(faces, self.settings.batch_size)
         step = progress.step
         title = f"epoch {epoch}/{self.settings.epochs}"
-        with tqdm(total=faces, initial=progress.seen, desc=title, unit="img", disable=None) as bar:
+        with progress_bar(title, total=faces, initial=progress.seen, unit="img") as bar:
             for start, stop in steps[progress.step :]:
                 done = (epoch - 1 + step / len(steps)) / self.settings.epochs
                 self.learner.step(start, stop, learning_rate(self.settings, done))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from data.errors import InputError
 from data.files import write_json
+from data.terminal import hand_over
 from inference.report.document import Report, read_report
 from inference.report.training_result import RESULT_VERSION, EpochFigures, FinishedRun, TrainingResult
 from inference.results import RESULTS
@@ -31,7 +32,7 @@ def main(arguments: list[str]) -> int:
         path = args.out / f"{made.report.name}.json"
         _refuse_other(path, made)
         write_json(path, made.to_dict())
-        print(path)
+        hand_over(path)
     return 0
 
 

@@ -2,7 +2,6 @@
 
 import argparse
 import importlib
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,6 +14,7 @@ from data.faceset import FaceSet
 from data.files import sha256
 from data.load import load
 from data.splits import Split, split
+from data.terminal import hand_over, say, warn
 from inference.manifest import data_record
 from inference.report.training_result import Machine
 from training.ancestry import Ancestor, inherited, overlaps
@@ -82,7 +82,7 @@ def train(args: argparse.Namespace) -> int:
     machine = _machine(framework, settings)
     faces = load(args.data, args.classes, skip_bad_rows=args.skip_bad_rows)
     division = split(faces, settings.split)
-    print(f"{faces.source}: {division.counts}, protocol {settings.split.protocol}", file=sys.stderr)
+    say(f"{faces.source}: {division.counts}, protocol {settings.split.protocol}")
     bases, weights = _first_weights(settings, faces, division)
     settings = replace(settings, weights=bases[0].name if bases else settings.weights)
     teachers = ancestors_of(args.teachers or (), faces, division)
@@ -91,7 +91,7 @@ def train(args: argparse.Namespace) -> int:
     settings = replace(settings, teachers=tuple(teacher.name for teacher in teachers))
     data = data_record(faces.source, faces.fingerprint, division)
     for sentence in overlaps([*bases, *teachers], data):
-        print(f"warning: {sentence}", file=sys.stderr)
+        warn(sentence)
     # Whoever asks teachers on a GPU may train without one.
     record = start_record(
         replace(settings, device="auto") if args.ask_ahead else settings,
@@ -170,7 +170,7 @@ def _run(
     args: argparse.Namespace,
 ) -> int:
     # Whoever watches has to know the folder before the first epoch is in it.
-    print(f"run folder: {folder}", file=sys.stderr, flush=True)
+    say(f"run folder: {folder}")
     records = faces.records[division.train]
     pixels, labels = records["pixels"].copy(), records["label"].copy()
     teachings = None
@@ -191,7 +191,7 @@ def _run(
             status = trainer.finish() if args.finish else trainer.run(args.time_limit)
     finally:
         loader.close()
-    print(folder)
+    hand_over(folder)
     return status
 
 

@@ -21,6 +21,7 @@ from data.files import write_json, write_text
 from data.load import load
 from data.locks import take
 from data.splits import split
+from data.terminal import draw, hand_over, say
 from training.grid import (
     FAILURE_FILE,
     SweepPlan,
@@ -55,10 +56,10 @@ def main(arguments: list[str]) -> int:
     print(table(states), file=sys.stderr)
     if stopped.number:
         again = shlex.join(["python", "-m", "training", "sweep", *arguments])
-        print(f"stopped; the same command goes on: {again}", file=sys.stderr)
+        say(f"stopped; the same command goes on: {again}")
         return 128 + stopped.number
     for path in write_tables(args.out, states):
-        print(path)
+        hand_over(path)
     return int(any(state.status != "finished" for state in states.values()))
 
 
@@ -130,7 +131,7 @@ def _train(trial: Trial, args: argparse.Namespace, common: list[str], trials: li
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK_FILE).open("a") as lock:
         if not take(lock):
-            print(f"{trial.name}: waiting for the training that is at work in {folder}", file=sys.stderr, flush=True)
+            say(f"{trial.name}: waiting for the training that is at work in {folder}")
             while not stopped.number and not take(lock):
                 time.sleep(POLL_SECONDS)
         if not stopped.number and read_state(folder).status != "finished":
@@ -139,7 +140,7 @@ def _train(trial: Trial, args: argparse.Namespace, common: list[str], trials: li
             except InputError as error:
                 # Its own document is damaged; the others need not wait for someone to look at it.
                 write_text(folder / FAILURE_FILE, str(error))
-                print(f"{trial.name}: failed {error}", file=sys.stderr, flush=True)
+                say(f"{trial.name}: failed {error}")
                 return
             with (folder / LOG_FILE).open("a") as log:
                 before = log.tell()
@@ -157,7 +158,7 @@ def _train(trial: Trial, args: argparse.Namespace, common: list[str], trials: li
                 _watch(stopped.child, trial, args.out, trials)
             _conclude(stopped.child.returncode, stopped.number, folder, before)
     state = read_state(folder)
-    print(f"{trial.name}: {state.status} {state.note or share(state.accuracy)}", file=sys.stderr, flush=True)
+    say(f"{trial.name}: {state.status} {state.note or share(state.accuracy)}")
 
 
 def _options(trial: Trial, folder: Path, folds: int | None, common: list[str]) -> list[str]:
@@ -204,5 +205,5 @@ class _Screen:
             {trial: replace(state, status="running") if trial == running else state for trial, state in states.items()}
         )
         above = f"\x1b[{self.lines}F\x1b[J" if self.lines else ""
-        print(above + text, file=sys.stderr, flush=True)
+        draw(above + text)
         self.lines = text.count("\n") + 1

@@ -8,7 +8,6 @@ agree on more than the faces themselves, over many epochs (Beyer et al. 2021, ht
 
 import hashlib
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from data.errors import InputError
 from data.faceset import LABELS, FaceSet
 from data.files import remove_temporaries, whole_file
 from data.splits import Split
+from data.terminal import warn
 from training.ancestry import Ancestor, ancestor
 from training.epoch import EpochPlan
 from training.recipe import Settings
@@ -107,8 +107,8 @@ def keep_teachers(folder: Path, paths: Sequence[Path]) -> None:
     """Copy teachers of views into a run's folder: they are needed for as long as it trains, wherever it is resumed."""
     remove_temporaries(folder)
     for number, path in enumerate(paths, start=1):
-        with whole_file(folder / f"teacher-{number}.onnx") as temporary:
-            shutil.copyfile(path, temporary)
+        with path.open("rb") as teacher, whole_file(folder / f"teacher-{number}.onnx") as copy:
+            shutil.copyfileobj(teacher, copy)
 
 
 def kept_teachers(folder: Path, settings: Settings) -> "list[Engine]":
@@ -145,10 +145,9 @@ class KeptAnswers:
             remedy = f"{file} is not what teachers said of an epoch; remove it"
             return load_arrays(file, remedy)["probabilities"].astype(np.float32)
         if not self.keep and any(self.folder.glob("answers-*.npz")):
-            print(
-                f"warning: {self.folder} keeps no answers to this epoch's views (not asked ahead so far, or by another "
-                "build of OpenCV, which makes other views); the teachers are asked here",
-                file=sys.stderr,
+            warn(
+                f"{self.folder} keeps no answers to this epoch's views (not asked ahead so far, or by another "
+                "build of OpenCV, which makes other views); the teachers are asked here"
             )
         said = np.concatenate(list(self._asked(pixels)))
         if self.keep:

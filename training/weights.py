@@ -126,7 +126,7 @@ def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write plain arrays as an `.npz`, whole or not at all."""
     # NumPy has a name for "no pickles" here since 2.2 alone, and takes it for an array before.
     plain: dict[str, Any] = dict(arrays)
-    with whole_file(path) as temporary, temporary.open("wb") as file:
+    with whole_file(path) as file:
         np.savez(file, **plain)
 
 

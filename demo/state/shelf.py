@@ -4,6 +4,7 @@ import os
 import re
 import threading
 from collections import OrderedDict
+from concurrent.futures import Future
 from pathlib import Path
 
 from data.errors import InputError
@@ -17,6 +18,8 @@ REMEDY = "train and export one with: make run"
 # A name's words lie between hyphens, but for the time that a run began, `20261125-222923`.
 WORDS = re.compile(r"\d{8}-\d{6}|[^-]+")
 TIME = re.compile(r"(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)")
+# A file's name, and what changes with its content: time in ns, size in bytes.
+Key = tuple[str, int, int]
 
 
 class Shelf:
@@ -25,7 +28,7 @@ class Shelf:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._lock = threading.Lock()
-        self._loaded: OrderedDict[tuple[str, int, int], Engine] = OrderedDict()
+        self._loaded: OrderedDict[Key, Future[Engine]] = OrderedDict()
 
     def names(self) -> list[str]:
         """Return the artifacts' names, without their suffix, sorted, but `DEFAULT` first."""
@@ -83,14 +86,29 @@ class Shelf:
         raise InputError(f"there is no model in {self.folder.name} yet: expected an exported .onnx; {REMEDY}")
 
     def _kept(self, path: Path, state: os.stat_result) -> Engine:
+        """Return an artifact's engine, loaded once for all who ask, and without holding up who asks for another."""
         key = (path.stem, state.st_mtime_ns, state.st_size)
         with self._lock:
-            if key not in self._loaded:
-                self._loaded[key] = Engine.load(path)
+            engine = self._loaded.get(key)
+            is_first = engine is None
+            if engine is None:
+                engine = self._loaded[key] = Future()
             self._loaded.move_to_end(key)
             while len(self._loaded) > KEPT:
                 self._loaded.popitem(last=False)
-            return self._loaded[key]
+        if is_first:
+            self._load(path, key, engine)
+        return engine.result()
+
+    def _load(self, path: Path, key: Key, engine: "Future[Engine]") -> None:
+        try:
+            engine.set_result(Engine.load(path))
+        except BaseException as error:
+            # A file that could not be read may be readable the next time.
+            with self._lock:
+                if self._loaded.get(key) is engine:
+                    del self._loaded[key]
+            engine.set_exception(error)
 
 
 def _unreadable(path: Path, error: OSError) -> InputError:

@@ -1,6 +1,5 @@
 """A training as HTML: its layers before, and its curves, classes, confusion and ROC while it runs."""
 
-import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -11,6 +10,7 @@ import numpy as np
 from markupsafe import Markup
 
 from data.errors import InputError
+from data.scratch import scratch_folder
 from demo.state.supervisor import Current
 from demo.view.html import notice, part
 from demo.view.words import Language, say
@@ -126,7 +126,7 @@ def _answers(folder: Path, epochs: int) -> tuple[str, ...]:
 
 
 def _drawn(draw: Callable[[Path], None]) -> str:
-    with _DRAWING, tempfile.TemporaryDirectory(prefix="ferox-figure-") as folder:
-        path = Path(folder) / "figure.png"
+    with _DRAWING, scratch_folder("ferox-figure-") as folder:
+        path = folder / "figure.png"
         draw(path)
         return png_address(path.read_bytes())

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from tqdm import tqdm
+from data.errors import printable
+from data.terminal import progress_bar
 
 BAR = "{desc} {percentage:3.0f} % |{bar}| {elapsed} passed, {remaining} left"
 
@@ -12,11 +13,11 @@ class Meter:
 
     def __init__(self, seconds: float) -> None:
         """Start a bar for work that is expected to take `seconds`; the time left is corrected as work goes on."""
-        self._bar = tqdm(total=seconds, bar_format=BAR, smoothing=0, leave=False, disable=None)
+        self._bar = progress_bar(total=seconds, bar_format=BAR, smoothing=0, leave=False)
 
     def stage(self, name: str) -> None:
         """Say what is being done."""
-        self._bar.set_description(name)
+        self._bar.set_description(printable(name))
 
     def advance(self, seconds: float) -> None:
         """Count work that was expected to take `seconds`; never beyond the end."""

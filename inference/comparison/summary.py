@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from data.errors import printable
 from data.faceset import LABELS
 from inference.report.document import Report
 from inference.text import PLAIN_DASH, or_dash, percent
@@ -26,7 +27,7 @@ def _group_table(reports: Sequence[Report]) -> str:
         *("model", "framework", "recipe", "protocol", "part", "accuracy", "95 % interval"),
         *("macro F1", "macro AUC", "log loss", "ECE", "MB", "images/s"),
     )
-    rows = [header, *(_row(report) for report in reports)]
+    rows = [header, *(tuple(map(printable, _row(report))) for report in reports)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
     lines = [
         "  ".join(
@@ -35,8 +36,8 @@ def _group_table(reports: Sequence[Report]) -> str:
         ).rstrip()
         for row in rows
     ]
-    remarks = dict.fromkeys(f"{report.name}: {note}" for report in reports for note in report.notes)
-    return "\n".join([reports[0].heading, lines[0], "-" * max(map(len, lines)), *lines[1:], *remarks])
+    remarks = dict.fromkeys(printable(f"{report.name}: {note}") for report in reports for note in report.notes)
+    return "\n".join([printable(reports[0].heading), lines[0], "-" * max(map(len, lines)), *lines[1:], *remarks])
 
 
 def _row(report: Report) -> tuple[str, ...]:

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from data.documents import Number, Seconds
 from data.errors import InputError
 from data.faceset import FaceSet
 from data.splits import WHOLE, Split, SplitPlan, split
+from data.terminal import progress_bar
 from inference.engine import BATCH, Engine
 from inference.measure.exposure import Exposure, exposure, refuse_seen
 from inference.measure.metrics import Summary, summarise
@@ -159,9 +159,8 @@ def measure(
     """
     model.predict(np.ascontiguousarray(pixels[indices[:BATCH]]))
     answers, seconds = [], 0.0
-    with tqdm(
-        total=len(indices), desc=model.path.stem, unit="face", leave=False, disable=True if advance else None
-    ) as progress:
+    hidden = True if advance else None
+    with progress_bar(model.path.stem, total=len(indices), unit="face", leave=False, disable=hidden) as progress:
         for start in range(0, len(indices), FACES_AT_ONCE):
             batch = np.ascontiguousarray(pixels[indices[start : start + FACES_AT_ONCE]])
             began = time.perf_counter()

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+from data.terminal import guard
 from inference.machine import available_cpus
 from inference.report.writer import Draft
 
@@ -25,7 +26,7 @@ def report_writer(out: Path) -> Iterator[Callable[[Draft], None]]:
     workers = max(1, min(MAX_WORKERS, available_cpus() // 2))
     # A fork would copy locks that onnxruntime's threads may hold.
     spawn = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=_ignore_interrupts)
+    pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=_prepare)
     written: list[Future[Path]] = []
     try:
         yield lambda draft: written.append(pool.submit(draft.write, out))
@@ -35,6 +36,8 @@ def report_writer(out: Path) -> Iterator[Callable[[Draft], None]]:
         pool.shutdown(cancel_futures=True)
 
 
-def _ignore_interrupts() -> None:
+def _prepare() -> None:
+    # Libraries print warnings with names from reports in them.
+    guard()
     # Ctrl-C is for the process that people started, which ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -154,10 +154,10 @@ def _styled(axes: Axes) -> Axes:
 
 @contextmanager
 def _figure(path: Path, title: str, inches: tuple[float, float]) -> Iterator[Figure]:
-    with whole_file(path) as temporary:
+    with whole_file(path) as file:
         figure = Figure(figsize=inches, dpi=DPI, layout="constrained")
         figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.12)
         figure.suptitle(title, fontsize=11.5, fontweight="bold", color=INK)
         yield figure
         # `savefig` would draw twice, the first time for the layout alone, which drawing sees to anyway.
-        FigureCanvasAgg(figure).print_png(temporary)  # type: ignore[no-untyped-call]
+        FigureCanvasAgg(figure).print_png(file)  # type: ignore[no-untyped-call]

@@ -139,8 +139,8 @@ class TorchLearner:
         }
         if self.device.type == "cuda":
             state["random_cuda"] = torch.cuda.get_rng_state()
-        with whole_file(path) as temporary:
-            torch.save(state, temporary)
+        with whole_file(path) as file:
+            torch.save(state, file)
 
     def load_state(self, path: Path) -> None:
         """See `training.loop.Learner`. Takes effect on the random generators in the next `begin_epoch`."""
