@@ -9,7 +9,7 @@ UV := $(shell command -v uv 2>/dev/null)
 
 WORKERS ?= 2
 
-.PHONY: help install run demo results test test-fast golden check fix
+.PHONY: help install run demo results test test-fast golden check check-install fix
 .DELETE_ON_ERROR:
 .PRECIOUS: .venv/with-%
 
@@ -59,6 +59,9 @@ check: .venv/with-all # ruff, mypy and the rules of imports
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+check-install: .venv/with-cpu # resolves all extras, installs and uses the lowest versions; needs the network
+	$(PYTHON) tests/check_install.py
 
 fix: .venv/with-all # mends what ruff can mend
 	.venv/bin/ruff check --fix .

@@ -28,6 +28,8 @@ CONVERTERS = {
     "tensorflow": ("tensorflow", "tf2onnx"),
     "paddle": ("paddle", "paddle2onnx"),
 }
+# The newest Python for which a converter is released, where pyproject.toml promises a newer one.
+LAST_PYTHON = {"paddle2onnx": (3, 12)}
 
 
 class ExportError(Exception):
@@ -56,10 +58,7 @@ def run_framework(job: ExportJob, work: Path) -> None:
         ExportError: the converter failed, with what it said last.
     """
     framework = job.record.settings.framework
-    if missing := [name for name in CONVERTERS[framework] if importlib.util.find_spec(name) is None]:
-        raise InputError(
-            f"an export from {framework} needs {' and '.join(missing)}; {how_to_install(framework, 'export')}"
-        )
+    check_converter(framework)
     weights = check_file(work, job.checkpoint.file, job.checkpoint.sha256)
     command = [sys.executable, "-m", f"export.from_{framework}", str(job.run.resolve()), str(weights), str(work)]
     # The proof is made on the processor: a GPU would answer with other last digits.
@@ -70,6 +69,24 @@ def run_framework(job: ExportJob, work: Path) -> None:
     if done.returncode:
         lines = (done.stderr.strip() or done.stdout.strip() or f"exit status {done.returncode}").splitlines()
         raise ExportError("convert", lines[-1])
+
+
+def check_converter(framework: str) -> None:
+    """Raise an `InputError` if a package that an export from a framework needs is missing, or cannot be had here."""
+    missing = [name for name in CONVERTERS[framework] if importlib.util.find_spec(name) is None]
+    for name in missing:
+        last = LAST_PYTHON.get(name, sys.version_info[:2])
+        if sys.version_info[:2] > last:
+            newest = ".".join(map(str, last))
+            raise InputError(
+                f"an export from {framework} needs {name}, which is released for Python up to {newest}, and this is "
+                f"{sys.version_info.major}.{sys.version_info.minor}; in ferox's folder, rm -r .venv and make install "
+                f"PYTHON3=python{newest}, then export this run again"
+            )
+    if missing:
+        raise InputError(
+            f"an export from {framework} needs {' and '.join(missing)}; {how_to_install(framework, 'export')}"
+        )
 
 
 @contextmanager

@@ -9,9 +9,12 @@ import hashlib
 import os
 import re
 import stat
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import cache
+from io import StringIO
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -40,6 +43,9 @@ DIGEST = re.compile(rb'"digest": "([0-9a-f]{64})"')
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 PROVIDERS = {"cpu": CPU, "cuda": CUDA, "openvino": "OpenVINOExecutionProvider"}
 REMEDY = "export the run again: python -m export RUN"
+MEND_GPU = "mend the GPU's driver, or CUDA and cuDNN with pip install -e '.[gpu]' in ferox's folder"
+UNLOADED = "Failed to load "
+_LOADING = Lock()
 
 
 @dataclass(frozen=True)
@@ -210,7 +216,7 @@ def _session(content: bytes, name: str, provider: str, threads: int) -> Any:
         if provider != "auto" or wanted == CPU:
             raise
         session = _opened(content, name, CPU, threads)
-        _warn_of_processor(wanted)
+        _warn_of_processor(wanted, _unloaded(wanted))
         return session
 
 
@@ -219,17 +225,21 @@ def _opened(content: bytes, name: str, wanted: str, threads: int) -> Any:
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
     on_processor = wanted == CPU
-    remedy = REMEDY if on_processor else "mend the GPU's installation or use --provider cpu"
+    remedy = (
+        REMEDY if on_processor else f"{MEND_GPU if wanted == CUDA else 'mend its installation'}, or use --provider cpu"
+    )
+    unloaded = _unloaded(wanted)
     try:
         # Its own way back to the CPU prints to stdout, where programs read answers.
         session = onnxruntime.InferenceSession(content, options, providers=[wanted], enable_fallback=0)
     except Exception as error:  # onnxruntime's errors share no narrower base class
         where = "" if on_processor else f" with {wanted}"
         raise InputError(
-            f"{name} cannot be loaded by onnxruntime {onnxruntime.__version__}{where} ({_reason(error)}); {remedy}"
+            f"{name} cannot be loaded by onnxruntime {onnxruntime.__version__}{where} ({_reason(error)}{unloaded}); "
+            f"{remedy}"
         ) from error
     if (used := session.get_providers()[0]) != wanted:
-        raise InputError(f"{wanted} was asked for, but onnxruntime fell back to {used}; {remedy}")
+        raise InputError(f"{wanted} was asked for, but onnxruntime fell back to {used}{unloaded}; {remedy}")
     return session
 
 
@@ -238,12 +248,40 @@ def _reason(error: Exception) -> str:
     return printable((str(error).strip().splitlines() or [type(error).__name__])[0][:200])
 
 
+def _unloaded(wanted: str) -> str:
+    """Return which of the libraries that a provider needs could not be loaded, as a sentence's end; empty if none."""
+    if wanted != CUDA:
+        return ""
+    # Standard output is the whole process's: two threads that catch it at once would not give it back.
+    with _LOADING:
+        missing = _load_cuda()
+    return f", since {missing}" if missing else ""
+
+
 @cache
-def _warn_of_processor(wanted: str) -> None:
+def _load_cuda() -> str:
+    """Load CUDA and cuDNN from the environment's own packages, where no loader looks; return what was missing last."""
+    # onnxruntime has it from 1.21 on.
+    preload = getattr(onnxruntime, "preload_dlls", None)
+    if preload is None:
+        return ""
+    said = StringIO()
+    try:
+        # It says what it misses on stdout, where programs read answers.
+        with redirect_stdout(said):
+            preload()
+    except Exception as error:  # onnxruntime's errors share no narrower base class
+        return f"CUDA's libraries could not be loaded ({str(error).strip()[:200]})"
+    missing = [line.removeprefix(UNLOADED) for line in said.getvalue().splitlines() if line.startswith(UNLOADED)]
+    return f"a library of CUDA could not be loaded ({missing[-1][:200]})" if missing else ""
+
+
+@cache
+def _warn_of_processor(wanted: str, unloaded: str) -> None:
     """Say, once in a process, that models run on the processor."""
     warn(
-        f"onnxruntime lists {wanted} but cannot use it: models run on the processor; mend the GPU's driver "
-        "and libraries, or run pip install -e '.[cpu]' in ferox's folder"
+        f"onnxruntime lists {wanted} but cannot use it{unloaded}: models run on the processor; {MEND_GPU}, or run pip "
+        "install -e '.[cpu]' there"
     )
 
 

@@ -22,6 +22,7 @@ from data.faceset import FaceSet
 from export import job as jobs
 from export import publish as publishing
 from export.card import model_card
+from export.conversion import CONVERTERS
 from inference.engine import Engine
 from inference.manifest import Parity
 from training.recipe import FRAMEWORKS
@@ -34,7 +35,8 @@ from training.run import read_record
         pytest.param(
             name,
             marks=pytest.mark.skipif(
-                importlib.util.find_spec(name) is None, reason=f"{name} is not installed (ferox[{name}])"
+                not all(map(importlib.util.find_spec, CONVERTERS[name])),
+                reason=f"{name} or its converter is not installed (ferox[{name},export])",
             ),
         )
         for name in FRAMEWORKS

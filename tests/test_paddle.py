@@ -17,7 +17,8 @@ from export.publish import publish
 from training.run import check_file
 
 pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("paddle") is None, reason="PaddlePaddle is not installed (ferox[paddle])"
+    not all(map(importlib.util.find_spec, conversion.CONVERTERS["paddle"])),
+    reason="PaddlePaddle or its converter is not installed (ferox[paddle,export])",
 )
 
 # `export.from_paddle` as it would be without its remedy.

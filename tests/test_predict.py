@@ -4,6 +4,8 @@ import math
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -261,6 +263,50 @@ def test_a_provider_that_onnxruntime_leaves_out_in_silence_is_noticed(
         Engine.load(tiny_model, provider="cuda", threads=1)
     assert Engine.load(tiny_model, threads=1).providers == ("CPUExecutionProvider",)
     assert "cannot use it" in capsys.readouterr().err
+
+
+@pytest.fixture
+def preloaded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """One entry for each time that onnxruntime is told to load CUDA, which it says on stdout that it cannot."""
+    times = []
+
+    def preload() -> None:
+        times.append("preloaded")
+        print("Failed to load libcublas.so.13: no such file\nPlease follow a page")
+
+    monkeypatch.setattr(onnxruntime, "preload_dlls", preload, raising=False)
+    engine._load_cuda.cache_clear()
+    yield times
+    engine._load_cuda.cache_clear()
+
+
+def test_what_cuda_lacks_is_said_and_not_on_stdout(
+    preloaded: list[str], unusable_cuda: None, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        engines = list(pool.map(lambda _: Engine.load(tiny_model, threads=1), range(8)))
+    assert {loaded.providers for loaded in engines} == {("CPUExecutionProvider",)}
+    assert preloaded == ["preloaded"]
+    with pytest.raises(InputError, match=r"a library of CUDA could not be loaded \(libcublas\.so\.13: no such file\)"):
+        Engine.load(tiny_model, provider="cuda", threads=1)
+    print("stdout is where it was")
+    shown = capsys.readouterr()
+    assert shown.out == "stdout is where it was\n"
+    assert "cannot use it, since a library of CUDA could not be loaded (libcublas.so.13: no such file)" in shown.err
+
+
+def test_cuda_is_not_loaded_for_the_processor(preloaded: list[str], unusable_cuda: None, tiny_model: Path) -> None:
+    Engine.load(tiny_model, provider="cpu", threads=1)
+    assert preloaded == []
+
+
+def test_an_onnxruntime_that_cannot_preload_is_asked_for_cuda_as_it_is(
+    unusable_cuda: None, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(onnxruntime, "preload_dlls", raising=False)
+    engine._load_cuda.cache_clear()
+    with pytest.raises(InputError, match="no CUDA-capable device is detected\\)"):
+        Engine.load(tiny_model, provider="cuda", threads=1)
 
 
 @pytest.mark.parametrize("threads", [0, -1])

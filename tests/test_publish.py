@@ -194,6 +194,23 @@ def test_a_converter_that_is_not_installed_is_no_failure_of_the_gate(
     assert not (tmp_path / "models").exists()
 
 
+def test_a_converter_without_a_release_for_this_python_says_which_python_has_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "paddle2onnx" else object())
+    monkeypatch.setattr(conversion, "LAST_PYTHON", {"paddle2onnx": (3, 9)})
+    said = (
+        rf"needs paddle2onnx, which is released for Python up to 3\.9, and this is 3\.{sys.version_info.minor}; .*"
+        r"make install PYTHON3=python3\.9, then export"
+    )
+    with pytest.raises(InputError, match=said):
+        conversion.check_converter("paddle")
+    monkeypatch.setattr(conversion, "LAST_PYTHON", {"paddle2onnx": sys.version_info[:2]})
+    with pytest.raises(InputError, match="needs paddle2onnx; run make install, or"):
+        conversion.check_converter("paddle")
+    conversion.check_converter("torch")
+
+
 def test_a_converter_that_was_killed_is_said_to_have_been(
     linear_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,12 +15,13 @@ import pytest
 from data.faceset import FaceSet
 from export.canonical import canonical
 from export.contract import network_bytes, seal, wrap
+from export.conversion import CONVERTERS
 from inference.engine import Engine
 from inference.manifest import Manifest
 from training.recipe import FRAMEWORKS
 from training.weights import STATISTICS, Weights, initial_weights, save_weights, shapes
 
-INSTALLED = [name for name in FRAMEWORKS if importlib.util.find_spec(name)]
+INSTALLED = [name for name in FRAMEWORKS if all(map(importlib.util.find_spec, CONVERTERS[name]))]
 WORKER = Path(__file__).with_name("framework_worker.py")
 SPECS = worker.SPECS
 BUILT = SPECS | {worker.LINEAR.name: worker.LINEAR}
