@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from io import TextIOWrapper
 
 from data.errors import InputError
 
@@ -22,6 +23,10 @@ def how_to_install(*extras: str) -> str:
 
 def run_command(main: Callable[[], int | None]) -> None:
     """Run a command's `main` and leave the process with its exit status; 2 for an `InputError` or `OSError`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # Names of files hold what is no text, and terminals lack letters; neither stops a command.
+            stream.reconfigure(errors="replace")
     try:
         status = main() or 0
     except InputError as error:
