@@ -27,7 +27,7 @@ from demo.page import LONG_QUEUES, Page, browser_language, refreshed
 from demo.state.shelf import Shelf
 from demo.tabs import compare, folder, photo, train, webcam
 from demo.view.examples import EXAMPLES
-from demo.view.html import notice
+from demo.view.html import CAMERA_SCRIPT, notice
 from demo.view.theme import STYLE, theme
 from demo.view.words import say, translations
 from inference.photos.faces import finder
@@ -146,6 +146,7 @@ def start(blocks: Any, serving: Serving) -> str:
             root_path=serving.root,
             theme=theme(),
             css_paths=STYLE,
+            head=f"<script>{CAMERA_SCRIPT.read_text(encoding='utf-8')}</script>",
             i18n=I18N,
             inbrowser=False,
             ssr_mode=False,
