@@ -17,7 +17,7 @@ from starlette.middleware import Middleware
 from data.errors import InputError
 from demo import api
 from demo.intake.guessing import LoginLimit
-from demo.intake.hosts import Doors, HostCheck
+from demo.intake.hosts import Doors, HostCheck, is_address
 from demo.intake.limits import RequestLimits
 from demo.intake.payloads import PayloadCheck, check_early
 from demo.intake.quota import Quota, UploadQuota
@@ -80,7 +80,9 @@ class Serving:
     @property
     def doors(self) -> Doors:
         """The names that are let in from the start: what it listens on and what its address is called, too."""
-        return Doors([*self.names, self.host, urlsplit(self.root).hostname or self.host], framing=self.framing)
+        names = [self.host, urlsplit(self.root).hostname or ""]
+        # An address needs no letting in, and as a name it would let pages on its other ports change things.
+        return Doors([*self.names, *(name for name in names if name and not is_address(name))], framing=self.framing)
 
     @property
     def root_path(self) -> str:

@@ -40,7 +40,7 @@ class Doors:
 
     def admits(self, name: str) -> bool:
         """Whether the page may be asked for by this name, which stands without a port."""
-        return _plain(name) == "localhost" or _is_address(name) or self.named(name)
+        return _plain(name) == "localhost" or is_address(name) or self.named(name)
 
 
 class HostCheck:
@@ -182,7 +182,8 @@ def _plain(name: str) -> str:
     return name.strip().rstrip(".").lower()
 
 
-def _is_address(name: str) -> bool:
+def is_address(name: str) -> bool:
+    """Whether a host's name is an IP address, of IPv6 without its brackets."""
     try:
         ipaddress.ip_address(name.partition("%")[0])
     except ValueError:

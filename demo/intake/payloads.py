@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import gradio as gr
+from gradio.context import LocalContext
 from gradio.exceptions import InvalidPathError
 from gradio.route_utils import FnIndexInferError, get_fn
 from pydantic import ValidationError
@@ -54,10 +55,14 @@ def check_early(blocks: Any, long_queues: frozenset[str]) -> None:
         if fn.concurrency_id in long_queues and _waiting(blocks, fn.concurrency_id) >= MOST_LONG:
             return False, FULL.format(most=MOST_LONG), "queue_full"
         state = blocks.state_holder[body.session_hash] if body.session_hash else None
+        # Gradio takes files from anywhere on this machine where it does not know for which page it asks.
+        token = LocalContext.blocks.set(blocks)
         try:
             await preprocess_data(fn, body.data, state)
         except gr.Error as error:
             return False, error.message, "error"
+        finally:
+            LocalContext.blocks.reset(token)
         return await push(body, request, username)
 
     blocks.preprocess_data = preprocess_data
