@@ -14,6 +14,20 @@ class InputError(Exception):
         super().__init__(printable(sentence))
 
 
+def is_text(name: str) -> bool:
+    """Whether a name from a disk can be written as UTF-8; bytes that are none stand in it as lone surrogates."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def as_text(name: str) -> str:
+    """Return a name from a disk with a question mark for each byte that is no UTF-8."""
+    return name.encode(errors="replace").decode()
+
+
 def printable(text: str) -> str:
     """Return `text` with a question mark for what would break a line, steer a terminal or not encode."""
     if text.isprintable():

@@ -8,12 +8,14 @@ import importlib.util
 import ipaddress
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from data.commands import how_to_install, run_command
 from data.errors import InputError
 from data.terminal import warn
 
 AUTH_VARIABLE = "FEROX_AUTH"
+ROOT_VARIABLE = "GRADIO_ROOT_PATH"
 LAST_PORT = 65_535
 
 
@@ -24,17 +26,31 @@ def main(arguments: list[str] | None = None) -> int:
         raise InputError(f"--port is {args.port}, expected 1 to {LAST_PORT}; leave it out for a free one")
     if importlib.util.find_spec("gradio") is None:
         raise InputError(f"gradio is not installed; expected it for the page; {how_to_install('demo')}")
-    account = account_from(args.auth or os.environ.get(AUTH_VARIABLE))
+    # Taken away, so that no training or export that is started here has it.
+    variable = os.environ.pop(AUTH_VARIABLE, None)
+    account = account_from(variable if args.auth is None else args.auth)
+    root = root_from(os.environ.get(ROOT_VARIABLE, "") if args.root_path is None else args.root_path)
     if account is None and (args.share or not is_loopback(args.host)):
         warn(
             f"{'a public link' if args.share else args.host} lets everybody who reaches it use this page, "
             f"training included; ask for a password with --auth USER:PASSWORD"
         )
     # Imported late: Gradio takes seconds, --help should not.
-    from demo.app import Places, serve
+    from demo.app import Places, Serving, serve
+    from demo.intake.quota import Quota
 
     places = Places(models=args.models, reports=args.reports, runs=args.runs, data=args.data)
-    serve(places, host=args.host, port=args.port, share=args.share, account=account)
+    serving = Serving(
+        host=args.host,
+        port=args.port,
+        share=args.share,
+        account=account,
+        names=tuple(args.allow_host),
+        framing=args.allow_framing,
+        root=root,
+        quota=Quota(*(quota_from(size) for size in (args.upload_space, args.upload_share))),
+    )
+    serve(places, serving)
     return 0
 
 
@@ -44,8 +60,29 @@ def account_from(text: str | None) -> tuple[str, str] | None:
         return None
     user, _, password = text.partition(":")
     if not user or not password:
-        raise InputError("--auth lacks a user or a password: expected USER:PASSWORD; give both")
+        raise InputError(
+            f"--auth or {AUTH_VARIABLE} lacks a user or a password: expected USER:PASSWORD; give both, or leave it out"
+        )
     return user, password
+
+
+def root_from(text: str) -> str:
+    """Return the path or address that the page has behind a proxy, without a slash at its end; an `InputError` where it
+    is neither."""
+    parts = urlsplit(text)
+    if text and not text.startswith("/") and not (parts.scheme in ("http", "https") and parts.netloc):
+        raise InputError(
+            f"--root-path or {ROOT_VARIABLE} is {text!r:.100}, expected a path that begins with / or an address that "
+            "begins with http:// or https://; correct it"
+        )
+    return text.rstrip("/")
+
+
+def quota_from(megabytes: int) -> int:
+    """Return bytes; an `InputError` where there are no megabytes."""
+    if megabytes < 1:
+        raise InputError(f"--upload-space or --upload-share is {megabytes}, expected 1 or more MB; give more")
+    return megabytes * 1_000_000
 
 
 def is_loopback(host: str) -> bool:
@@ -67,6 +104,18 @@ def _parser() -> argparse.ArgumentParser:
     add("--port", type=int, help="default: the first free one from 7860")
     add("--share", action="store_true", help="make a public link through Gradio's tunnel")
     add("--auth", metavar="USER:PASSWORD", help=f"ask for these (default: the variable {AUTH_VARIABLE}, else nothing)")
+    add(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name, besides addresses and localhost, that "
+        "the page may be asked for by, such as a proxy's; may be repeated",
+    )
+    add("--allow-framing", action="store_true", help="let other pages show this one in a frame")
+    add("--root-path", metavar="PATH", help=f"path or address behind a proxy (default: the variable {ROOT_VARIABLE})")
+    add("--upload-space", type=int, default=4000, metavar="MB", help="room for everybody's uploads (default: 4000)")
+    add("--upload-share", type=int, default=2000, metavar="MB", help="of which one address may take (default: 2000)")
     return parser
 
 

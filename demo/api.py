@@ -7,7 +7,7 @@ import gradio as gr
 
 from data.errors import InputError
 from demo.intake.uploads import Upload, read_upload, upload, uploads
-from demo.page import ENGINE_QUEUE, Page
+from demo.page import BATCH_QUEUE, ENGINE_QUEUE, Page
 from demo.state.shelf import title
 from inference.photos.faces import Policy
 from inference.photos.reading import as_record, predict_files, predict_picture
@@ -80,7 +80,9 @@ def build(page: Page) -> None:
             name (as /predict takes it), title, and error: null, or why the file cannot be used; model, framework,
             precision, parameters and digest, null where it cannot
         """
-        return [asdict(_description(page, name)) for name in page.shelf.names()]
+        refused = page.shelf.left_out().items()
+        unnamed = [ModelDescription(name, title(name), error=str(error)) for name, error in refused]
+        return [asdict(each) for each in (*(_description(page, name) for name in page.shelf.names()), *unnamed)]
 
     with gr.Row(visible=False):
         picture = gr.File(label="picture")
@@ -91,10 +93,11 @@ def build(page: Page) -> None:
         faces = gr.Radio(POLICIES, value="auto", label="faces")
         answer = gr.JSON(label="answer")
         ask = gr.Button()
-    shared: dict[str, Any] = {"outputs": answer, "concurrency_id": ENGINE_QUEUE}
-    ask.click(predict, [picture, model, faces], api_name="predict", **shared)
-    ask.click(predict_batch, [pictures, model, faces], api_name="predict_batch", **shared)
-    ask.click(models, None, api_name="models", **shared)
+    short: dict[str, Any] = {"outputs": answer, "concurrency_id": ENGINE_QUEUE}
+    long: dict[str, Any] = {"outputs": answer, "concurrency_id": BATCH_QUEUE, "concurrency_limit": 1}
+    ask.click(predict, [picture, model, faces], api_name="predict", **short)
+    ask.click(predict_batch, [pictures, model, faces], api_name="predict_batch", **long)
+    ask.click(models, None, api_name="models", **short)
 
 
 def refusal(error: InputError) -> gr.Error:

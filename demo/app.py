@@ -3,32 +3,41 @@
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import gradio as gr
+from markupsafe import Markup
 from starlette.middleware import Middleware
 
 from data.errors import InputError
 from data.scratch import scratch_folder
 from demo import api
+from demo.examples import EXAMPLES
+from demo.intake.guessing import LoginLimit
+from demo.intake.hosts import Doors, HostCheck, is_address
 from demo.intake.limits import RequestLimits
+from demo.intake.payloads import PayloadCheck, check_early
+from demo.intake.quota import Quota, UploadQuota
+from demo.intake.scratch import cleaned
 from demo.intake.uploads import KEPT_SECONDS
-from demo.page import Page, browser_language, refreshed
+from demo.page import LONG_QUEUES, Page, browser_language, refreshed
 from demo.state.shelf import Shelf
 from demo.tabs import compare, folder, photo, train, webcam
-from demo.view.html import notice
+from demo.view.html import CAMERA_SCRIPT, notice
 from demo.view.theme import STYLE, theme
 from demo.view.words import say, translations
-from inference.photos.faces import finder
+from inference.photos.faces import HaarFinder, finder
 
 WAITING = 16  # Requests in line; one more is refused at once.
 RUNNING = 2
 LARGEST_UPLOAD = "200mb"
 REFRESH_SECONDS = 5.0
-CLEANING_SECONDS = 600  # Between two looks for uploads that are too old to keep.
+CLEANING_SECONDS = 300  # Between two looks for uploads that are too old to keep.
 
 I18N = gr.I18n(en=translations("en"), zh=translations("zh"), **{"zh-CN": translations("zh")})
 
@@ -52,9 +61,37 @@ class Places:
     data: Path | None = None
 
 
-def serve(
-    places: Places, *, host: str, port: int | None, share: bool = False, account: tuple[str, str] | None = None
-) -> None:
+@dataclass(frozen=True)
+class Serving:
+    """How the page is served: where it listens, what it is called, who may use it, and how much may be sent.
+
+    `port` None is the first free one from 7860. `names` are those by which it may be asked for besides addresses and
+    localhost, `root` is the path or the whole address that it has behind a proxy, `account` a user and a password.
+    """
+
+    host: str = "127.0.0.1"
+    port: int | None = None
+    share: bool = False
+    account: tuple[str, str] | None = None
+    names: tuple[str, ...] = ()
+    framing: bool = False
+    root: str = ""
+    quota: Quota = Quota()
+
+    @property
+    def doors(self) -> Doors:
+        """The names that are let in from the start: what it listens on and what its address is called, too."""
+        names = [self.host, urlsplit(self.root).hostname or ""]
+        # An address needs no letting in, and as a name it would let pages on its other ports change things.
+        return Doors([*self.names, *(name for name in names if name and not is_address(name))], framing=self.framing)
+
+    @property
+    def root_path(self) -> str:
+        """The path of `root`, without a slash at its end."""
+        return urlsplit(self.root).path.rstrip("/")
+
+
+def serve(places: Places, serving: Serving) -> None:
     """Serve the page until interrupted or terminated.
 
     Raises:
@@ -64,8 +101,9 @@ def serve(
     with scratch_folder("ferox-demo-") as scratch:
         os.environ["GRADIO_TEMP_DIR"] = str(scratch)
         blocks = build(places, scratch)
-        start(blocks, host=host, port=port, share=share, account=account)
-        blocks.block_thread()
+        with cleaned(scratch, scratch / EXAMPLES, KEPT_SECONDS, CLEANING_SECONDS):
+            start(blocks, serving)
+            blocks.block_thread()
 
 
 def _unwind_when_terminated() -> None:
@@ -83,7 +121,7 @@ def _leave(number: int, _: object) -> None:
 def build(places: Places, scratch: Path) -> Any:
     """Lay out the whole page; files that it makes go into `scratch`."""
     page = Page(Shelf(places.models), finder(), places.reports, places.runs, places.data, scratch, I18N)
-    with gr.Blocks(title="ferox", analytics_enabled=False, delete_cache=(CLEANING_SECONDS, KEPT_SECONDS)) as blocks:
+    with gr.Blocks(title="ferox", analytics_enabled=False) as blocks:
         gr.HTML(f"<header class='fx-header'><h1>ferox</h1><p class='fx-tagline'>{I18N('tagline')}</p></header>")
         missing = gr.HTML(visible=False, elem_id="no-model")
         with gr.Tabs(elem_id="tabs"):
@@ -91,25 +129,29 @@ def build(places: Places, scratch: Path) -> Any:
                 with gr.Tab(I18N(f"tab_{name}"), id=name, elem_id=f"tab-{name}") as opened:
                     tab(page, opened)
         gr.HTML(f"<p class='fx-caution'>{I18N('caution')}</p>")
+        if isinstance(page.finder, HaarFinder):
+            gr.HTML(f"<p class='fx-caution' id='finder'>{I18N('finder_haar')}</p>")
         api.build(page)
         _keep_models_fresh(blocks, page, missing)
-    blocks.queue(max_size=WAITING, default_concurrency_limit=RUNNING, api_open=True)
+    blocks.queue(max_size=WAITING, default_concurrency_limit=RUNNING, api_open=False)
+    check_early(blocks, LONG_QUEUES)
     return blocks
 
 
-def start(
-    blocks: Any, *, host: str, port: int | None, share: bool = False, account: tuple[str, str] | None = None
-) -> str:
+def start(blocks: Any, serving: Serving) -> str:
     """Start serving in the background and return the page's address; an `InputError` where that is not possible."""
+    doors = serving.doors
     try:
-        _, local, _ = blocks.launch(
+        _, local, public = blocks.launch(
             prevent_thread_lock=True,
-            server_name=host,
-            server_port=port,
-            share=share,
-            auth=account,
+            server_name=serving.host,
+            server_port=serving.port,
+            share=serving.share,
+            auth=serving.account,
+            root_path=serving.root,
             theme=theme(),
             css_paths=STYLE,
+            head=f"<script>{CAMERA_SCRIPT.read_text(encoding='utf-8')}</script>",
             i18n=I18N,
             inbrowser=False,
             ssr_mode=False,
@@ -122,11 +164,38 @@ def start(
             strict_cors=True,
             allowed_paths=[],
             footer_links=["api"],
-            app_kwargs={"middleware": [Middleware(RequestLimits)]},
+            app_kwargs={"middleware": _inside(serving), "lifespan": _outside(doors, serving.root_path)},
         )
     except (OSError, ValueError) as error:
-        raise InputError(f"{host}, port {port or 'any'} cannot be listened on ({error}); give another") from error
+        place = f"{serving.host}, port {serving.port or 'any'}"
+        raise InputError(f"{place} cannot be listened on ({error}); give another") from error
+    if public:
+        # Who comes through the tunnel asks for its name, which is known only now.
+        doors.allow(urlsplit(str(public)).hostname or "")
     return str(local)
+
+
+def _inside(serving: Serving) -> list[Middleware]:
+    """Return what looks at requests behind Gradio's own middleware, the outermost first."""
+    guessing = [Middleware(LoginLimit)] if serving.account else []
+    return [
+        Middleware(PayloadCheck),
+        *guessing,
+        Middleware(UploadQuota, quota=serving.quota),
+        Middleware(RequestLimits),
+    ]
+
+
+def _outside(doors: Doors, root: str) -> Callable[[Any], Any]:
+    """Return what puts the check of hosts around all of an application, as it starts: Gradio puts its own around any
+    that it is given."""
+
+    @asynccontextmanager
+    async def lifespan(app: Any) -> AsyncIterator[None]:
+        app.middleware_stack = HostCheck(app.middleware_stack, doors, root)
+        yield
+
+    return lifespan
 
 
 def _keep_models_fresh(blocks: Any, page: Page, missing: gr.HTML) -> None:
@@ -134,11 +203,15 @@ def _keep_models_fresh(blocks: Any, page: Page, missing: gr.HTML) -> None:
     known = gr.State(None)
 
     def look(request: gr.Request, before: Any, *values: Any) -> list[Any]:
-        lang, names = browser_language(request), page.shelf.names()
-        if before == names:
+        lang, names, unnamed = browser_language(request), page.shelf.names(), list(page.shelf.left_out().values())
+        now = [names, list(map(str, unnamed))]
+        if before == now:
             return [gr.skip() for _ in range(len(choosers) + 2)]
-        sentence = notice(say(lang, "no_model", folder=page.shelf.folder.name))
-        return [names, gr.update(value=sentence, visible=not names), *refreshed(page, list(values), lang)]
+        sentences = [notice(str(error), "error") for error in unnamed]
+        if not names:
+            sentences.append(notice(say(lang, "no_model", folder=page.shelf.folder.name)))
+        said = gr.update(value=Markup().join(sentences), visible=bool(sentences))
+        return [now, said, *refreshed(page, list(values), lang)]
 
     shared: dict[str, Any] = {
         "fn": look,

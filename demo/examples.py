@@ -14,6 +14,7 @@ from data.drawing.person import CANVAS, sample_look, sample_pose
 from data.drawing.portrait import draw_face
 from data.faceset import LABELS, SIDE
 
+EXAMPLES = "examples"  # The folder of them in the scratch folder.
 PAPER, WALL = 205, 226  # Greys behind a face and between prints; `toned` makes them warm.
 PAPERS = (205, 160, 190, 125)
 SEED = 7

@@ -11,8 +11,11 @@ from demo.state.shelf import ALL, Shelf, title
 from demo.view.words import Language, language, say
 from inference.photos.faces import Finder
 
-# Everything that runs a model waits in one line, since onnxruntime takes all processors for each run.
+# What runs a model waits in one line, since onnxruntime takes all processors for each run.
 ENGINE_QUEUE = "engine"
+# But for what takes minutes: of each kind one runs at a time, in a line of its own, and no photo waits for it.
+BATCH_QUEUE, FOLDER_QUEUE, EXPORT_QUEUE = "batch", "folder", "export"
+LONG_QUEUES = frozenset((BATCH_QUEUE, FOLDER_QUEUE, EXPORT_QUEUE))
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
+from data.errors import as_text
 from inference.text import or_dash, percent, threads
 
 
@@ -33,7 +34,8 @@ def environment(*folders: Path) -> Environment:
 
 def fill(folders: Sequence[Path], template: str, **values: Any) -> Markup:
     """Return a template of the folders with the values filled in."""
-    return Markup(environment(*folders).get_template(template).render(values))
+    # Names of files may hold what no page can: bytes that are no UTF-8.
+    return Markup(as_text(environment(*folders).get_template(template).render(values)))
 
 
 def png_address(picture: bytes | NDArray[np.uint8]) -> str:

@@ -28,7 +28,7 @@ WAYS = {"newest": [], "pinned": ["--constraint", "constraints.txt"], "lowest": [
 WHEELS = ["--only-binary", ":all:"]
 SERVING = "cpu,demo"
 START_SECONDS = 120
-DRAW = "import sys, pathlib; from demo.view.examples import draw_examples; draw_examples(pathlib.Path(sys.argv[1]))"
+DRAW = "import sys, pathlib; from demo.examples import draw_examples; draw_examples(pathlib.Path(sys.argv[1]))"
 ASK = """
 import sys
 from gradio_client import Client, handle_file

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import BROWSER_FLAGS
 
 from data.faceset import LABELS
 from demo.view.words import EMOTIONS_ZH
@@ -45,7 +46,19 @@ def reports(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(models: Path, reports: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     runs = tmp_path_factory.mktemp("runs")
     process = subprocess.Popen(
-        [sys.executable, "-m", "demo", "--models", str(models), "--runs", str(runs), "--reports", str(reports)],
+        [
+            sys.executable,
+            "-m",
+            "demo",
+            "--models",
+            str(models),
+            "--runs",
+            str(runs),
+            "--reports",
+            str(reports),
+            "--allow-host",
+            "ferox.test",
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -416,3 +429,48 @@ def test_the_page_fits_its_width(visit: Callable[..., Any], examples: Path, widt
     choose(page, "#photo-model", "All models")
     page.wait_for_selector("#photo-answer section + section")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+# --- No camera
+
+
+@pytest.fixture
+def strict_browser(browser: Any) -> Iterator[Any]:
+    """A browser that gives nobody the camera, and takes ferox.test for this machine."""
+    flags = [flag for flag in BROWSER_FLAGS if "fake-ui" not in flag]
+    mapped = "--host-resolver-rules=MAP ferox.test 127.0.0.1"
+    opened = browser.browser_type.launch(executable_path=shutil.which("chromium"), args=[*flags, mapped])
+    yield opened
+    opened.close()
+
+
+def open_webcam(browser: Any, address: str) -> Any:
+    page = browser.new_page(locale="en-US")
+    page.set_default_timeout(SLOW)
+    page.goto(address)
+    page.click("role=tab[name='Webcam']")
+    return page
+
+
+def test_a_refused_camera_is_explained(strict_browser: Any, server: str) -> None:
+    page = open_webcam(strict_browser, server)
+    page.wait_for_selector("#webcam-refused [data-reason]", state="attached")
+    assert page.locator("#webcam-refused [data-reason]:visible").count() == 0
+    page.click("text=Click to Access Webcam")
+    page.wait_for_selector("#webcam-refused >> text=does not let the page have the camera")
+    assert page.locator("#webcam-refused [data-reason]:visible").count() == 1
+
+
+def test_a_camera_that_no_browser_gives_is_explained(strict_browser: Any, server: str) -> None:
+    page = open_webcam(strict_browser, server.replace("127.0.0.1", "ferox.test"))
+    page.wait_for_selector("#webcam-refused >> text=only to pages with https")
+    assert page.locator("#webcam-refused [data-reason]:visible").count() == 1
+
+
+def test_no_other_page_can_show_this_one_in_a_frame(strict_browser: Any, server: str) -> None:
+    page = strict_browser.new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.set_content(f"<iframe src='{server}'></iframe>")
+    page.wait_for_timeout(2000)
+    assert any("frame" in text and ("refused" in text.lower() or "violates" in text) for text in said)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.commands import how_to_install
-from data.errors import InputError
+from data.errors import InputError, as_text
 from data.faceset import FaceSet
 from data.splits import Split
 from inference.layers import layers_with_weights
@@ -40,7 +40,7 @@ def learned_weights(path: Path, spec: ModelSpec, faces: FaceSet, division: Split
     manifest = Engine.load(path).manifest
     if manifest.model != spec.name:
         raise InputError(f"{path.name} is {manifest.model}, expected {spec.name}; choose another --weights or --model")
-    base = ancestor(path.stem, manifest, faces, division)
+    base = ancestor(as_text(path.stem), manifest, faces, division)
     every = -(-len(division.train) // FACES)
     pixels = np.ascontiguousarray(faces.records["pixels"][division.train[::every]])
     weights = initial_weights(spec, seed=0)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from data.errors import InputError
+from data.errors import InputError, as_text
 from data.faceset import LABELS, FaceSet
 from data.files import remove_temporaries, whole_file
 from data.splits import Split
@@ -90,7 +90,7 @@ def ancestors_of(paths: Sequence[Path], faces: FaceSet, division: Split) -> list
                 f"{division.fingerprint[:8]}; its training faces could be among those that the new model is tested on; "
                 "choose a teacher of the same data and protocol"
             )
-    return [ancestor(engine.path.stem, engine.manifest, faces, division) for engine in engines]
+    return [ancestor(as_text(engine.path.stem), engine.manifest, faces, division) for engine in engines]
 
 
 def teach(paths: Sequence[Path], faces: FaceSet, division: Split) -> Shares:

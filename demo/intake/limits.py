@@ -9,6 +9,8 @@ from typing import Any
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from demo.intake.hosts import route_path
+
 JSON_BYTES = 1_000_000  # A webcam's frame is the largest thing that comes as JSON.
 UPLOAD_BYTES = 210_000_000  # A zip of 200 MB and what is around it.
 LINGER_BYTES = 1_000_000_000  # As much of a refused body is read and dropped, so that its sender reads the answer.
@@ -26,10 +28,10 @@ class RequestLimits:
         if scope["type"] != "http" or scope["method"] not in ("POST", "PUT", "PATCH"):
             await self.app(scope, receive, send)
             return
-        upload = scope["path"] == scope.get("root_path", "") + UPLOAD_PATH
+        upload = is_upload(scope)
         limit = UPLOAD_BYTES if upload else JSON_BYTES
-        if _declared(scope) > limit:
-            await _drained(receive)
+        if declared(scope) > limit:
+            await drained(receive)
             await _refuse(413, f"the request is over {limit} bytes", scope, receive, send)
         elif upload:
             await self.app(scope, _counted(receive, limit), send)
@@ -47,7 +49,7 @@ class RequestLimits:
             more = message.get("more_body", False)
             if len(body) > limit:
                 if more:
-                    await _drained(receive)
+                    await drained(receive)
                 await _refuse(413, f"the request is over {limit} bytes", scope, receive, send)
                 return
         if (complaint := _complaint(body)) is not None:
@@ -56,7 +58,12 @@ class RequestLimits:
         await self.app(scope, _replayed(body, receive), send)
 
 
-async def _drained(receive: Receive) -> None:
+def is_upload(scope: Scope) -> bool:
+    """Whether a request sends files, which alone may be large."""
+    return scope["method"] == "POST" and route_path(scope) == UPLOAD_PATH
+
+
+async def drained(receive: Receive) -> None:
     """Read the rest of a body and keep nothing: one that is answered while it is being sent is a broken connection to
     its sender."""
     left, more = LINGER_BYTES, True
@@ -66,7 +73,8 @@ async def _drained(receive: Receive) -> None:
         more = message.get("more_body", False)
 
 
-def _declared(scope: Scope) -> int:
+def declared(scope: Scope) -> int:
+    """Return how many bytes a request says that it has, 0 where it does not say."""
     value = dict(scope["headers"]).get(b"content-length", b"0")
     return int(value) if value.isdigit() else 0
 

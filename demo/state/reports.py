@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.errors import InputError
+from data.errors import InputError, is_text
+from demo.state.shelf import not_text
 from inference.comparison.record import PAGE_FILE as COMPARISON_PAGE
 from inference.comparison.summary import grouped
 from inference.report.document import REPORT_FILE, Report, read_report
 from inference.report.writer import PAGE_FILE
+
+HELD = (REPORT_FILE, COMPARISON_PAGE, PAGE_FILE)
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,12 @@ class ShownReport:
 def names(roots: Sequence[Path]) -> list[str]:
     """Return the folders of `roots` that hold a report, sorted in each root; a name that two have is the first's."""
     return list(_found(roots, REPORT_FILE))
+
+
+def left_out(roots: Sequence[Path]) -> list[InputError]:
+    """Return why folders with a report or a comparison are not among the names: these are no text."""
+    folders = {path.parent.name for root in roots for file in HELD for path in root.glob(f"*/{file}")}
+    return [not_text(name) for name in sorted(folders) if not is_text(name)]
 
 
 def pages(roots: Sequence[Path]) -> list[str]:
@@ -69,7 +78,8 @@ def _found(roots: Sequence[Path], file: str) -> dict[str, Path]:
     folders: dict[str, Path] = {}
     for root in roots:
         for path in sorted(root.glob(f"*/{file}")):
-            folders.setdefault(path.parent.name, path.parent)
+            if is_text(path.parent.name):
+                folders.setdefault(path.parent.name, path.parent)
     return folders
 
 

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from concurrent.futures import Future
 from pathlib import Path
 
-from data.errors import InputError
+from data.errors import InputError, is_text, printable
 from inference.engine import Engine
 
 ALL = "all"
@@ -31,9 +31,13 @@ class Shelf:
         self._loaded: OrderedDict[Key, Future[Engine]] = OrderedDict()
 
     def names(self) -> list[str]:
-        """Return the artifacts' names, without their suffix, sorted, but `DEFAULT` first."""
-        stems = (file.stem for file in self.folder.glob("*.onnx") if not file.name.startswith("."))
-        return sorted(stems, key=lambda name: (name != DEFAULT, name))
+        """Return the artifacts' names, without their suffix, sorted, but `DEFAULT` first; only those that are text."""
+        return sorted(filter(is_text, self._stems()), key=lambda name: (name != DEFAULT, name))
+
+    def left_out(self) -> dict[str, InputError]:
+        """Return the artifacts that cannot be offered for their names, by these as they can be shown, and why."""
+        unnamed = sorted(stem for stem in self._stems() if not is_text(stem))
+        return {printable(stem): not_text(f"{stem}.onnx") for stem in unnamed}
 
     def engine(self, name: str | None) -> Engine:
         """Return an artifact, loaded anew where its file has changed; None is what a chooser without models holds.
@@ -79,6 +83,9 @@ class Shelf:
             raise InputError(f"none of {len(refused)} models can be used: expected one at least; {reasons}")
         return usable, refused
 
+    def _stems(self) -> list[str]:
+        return [file.stem for file in self.folder.glob("*.onnx") if not file.name.startswith(".")]
+
     def _known(self) -> list[str]:
         """Return the artifacts' names; an `InputError` where there is none."""
         if known := self.names():
@@ -116,6 +123,11 @@ def _unreadable(path: Path, error: OSError) -> InputError:
     gone = isinstance(error, FileNotFoundError)
     reason = "is no longer here" if gone else f"cannot be read ({error.strerror})"
     return InputError(f"{path.stem} {reason}: expected an exported .onnx; choose another")
+
+
+def not_text(name: str) -> InputError:
+    """Return what is said of a file or folder whose name no browser can be told."""
+    return InputError(f"{printable(name)} is left out, its name is no UTF-8: expected one that is; rename it")
 
 
 def title(name: str) -> str:

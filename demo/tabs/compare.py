@@ -49,8 +49,9 @@ def build(page: Page, tab: gr.Tab) -> None:
 
 def side_by_side(page: Page, names: Sequence[str], lang: Language) -> Markup:
     """Return tables of the chosen reports, one for what may be compared, with their confusion and ROC pictures."""
+    unnamed = Markup().join(notice(str(error), "error") for error in reports.left_out(page.report_roots))
     if not reports.names(page.report_roots):
-        return notice(say(lang, "no_report", folder=page.reports.name), "empty")
+        return unnamed + notice(say(lang, "no_report", folder=page.reports.name), "empty")
     shown: list[ShownReport] = []
     refused: list[Markup] = []
     for name in names[:MOST]:
@@ -58,7 +59,7 @@ def side_by_side(page: Page, names: Sequence[str], lang: Language) -> Markup:
             shown.append(reports.report(page.report_roots, name))
         except InputError as error:
             refused.append(notice(str(error), "error"))
-    return Markup().join([*refused, *(_group(group, lang) for group in reports.tables(shown))])
+    return Markup().join([unnamed, *refused, *(_group(group, lang) for group in reports.tables(shown))])
 
 
 def framed(page: Page, name: str | None) -> Markup:

@@ -15,7 +15,7 @@ from data.errors import InputError
 from data.leftout import Tally, sentence
 from demo.intake.archive import Source, sources
 from demo.intake.uploads import Upload, uploads
-from demo.page import Page, browser_language, model_choice
+from demo.page import FOLDER_QUEUE, Page, browser_language, model_choice
 from demo.view.annotate import numbered
 from demo.view.downloads import csv_link
 from demo.view.html import notice, part, placeholder
@@ -78,11 +78,12 @@ def build(page: Page, _: gr.Tab) -> None:
             return work.shown(lang)
         return notice(say(lang, "folder_withdrawn"))
 
-    # A line of its own: a folder takes minutes, and a photo must not wait for it. Who waits in it sees the place in it.
+    # Who waits in this line sees the place in it.
     going = run.click(
         read_all,
         [files, model],
         answer,
+        concurrency_id=FOLDER_QUEUE,
         concurrency_limit=1,
         show_progress="minimal",
         api_visibility="private",

@@ -8,7 +8,7 @@ import gradio as gr
 from markupsafe import Markup
 
 from data.errors import InputError
-from demo.examples import draw_examples
+from demo.examples import EXAMPLES, draw_examples
 from demo.intake.uploads import Upload, read_upload, upload
 from demo.page import ENGINE_QUEUE, Page, browser_language, model_choice
 from demo.state.shelf import title
@@ -39,7 +39,7 @@ def build(page: Page, _: gr.Tab) -> None:
             # may update this component's settings: Gradio would build it anew for that visitor, without this.
             picture.preprocess = upload  # type: ignore[method-assign, assignment]
             model = model_choice(page, "photo-model", several=True)
-            drawn = [str(path) for path in draw_examples(page.scratch / "examples")]
+            drawn = [str(path) for path in draw_examples(page.scratch / EXAMPLES)]
             # Clicking one makes Gradio take it for an upload of this component, which is removed with the others.
             picture.keep_in_cache.update(drawn)
             examples = gr.Dataset(

@@ -9,8 +9,8 @@ from typing import Any
 
 import gradio as gr
 
-from data.errors import InputError
-from demo.page import Page, browser_language
+from data.errors import InputError, printable
+from demo.page import EXPORT_QUEUE, Page, browser_language
 from demo.state.choices import PROTOCOLS, Wish, installed_frameworks
 from demo.state.shelf import title as shelf_title
 from demo.state.supervisor import Current, Supervisor
@@ -200,7 +200,7 @@ def build(page: Page, tab: gr.Tab) -> None:
     leave.click(lambda: ("", gr.update(visible=False)), None, [said, question], **shared)
     for name in ("pause", "resume", "stop"):
         actions[name].click(getattr(do, name), None, [said, *board], **shared)
-    actions["export"].click(do.export, None, exported, concurrency_limit=1, **shared)
+    actions["export"].click(do.export, None, exported, concurrency_id=EXPORT_QUEUE, concurrency_limit=1, **shared)
     tab.select(do.greet, chosen.model, [spec, chosen.data], **shared)
     tab.select(do.look, known, board, **shared)
     gr.Timer(LOOK_SECONDS).tick(do.look, known, board, queue=False, **shared)
@@ -275,7 +275,7 @@ def _fields(page: Page) -> TrainFields:
 
 
 def _faces(page: Page, lang: Language) -> list[tuple[str, str]]:
-    return [(say(lang, "drawn_faces"), ""), *([(page.data.name, GIVEN)] if page.data else [])]
+    return [(say(lang, "drawn_faces"), ""), *([(printable(page.data.name), GIVEN)] if page.data else [])]
 
 
 def _action(page: Page, name: str) -> gr.Button:

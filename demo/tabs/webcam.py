@@ -16,7 +16,7 @@ from demo.intake.uploads import upload
 from demo.page import Page, browser_language, model_choice
 from demo.state.tracking import KEPT, Scene, follow
 from demo.view.annotate import numbered
-from demo.view.html import notice, part, placeholder
+from demo.view.html import camera_refusals, notice, part, placeholder
 from demo.view.words import Language, say
 from inference.photos.pictures import Picture, read_picture
 from inference.photos.reading import predict_picture
@@ -46,6 +46,7 @@ def build(page: Page, _: gr.Tab) -> None:
             camera.preprocess = frame  # type: ignore[method-assign, assignment]
             model = model_choice(page, "webcam-model", several=False)
         with gr.Column(scale=7, min_width=320):
+            gr.HTML(camera_refusals(text), elem_id="webcam-refused")
             answer = gr.HTML(placeholder(text("camera_empty")), elem_id="webcam-answer")
     scene = gr.State(Scene())
 

@@ -1,5 +1,6 @@
 """The page's parts from the templates beside this module, in a visitor's language."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from inference.html import fill
 from inference.report.plots import PALETTE
 
 COLOURS = dict(zip(LABELS, PALETTE, strict=True))
+REFUSALS = ("denied", "missing", "failed", "insecure")
+CAMERA_SCRIPT = Path(__file__).with_name("camera.js")
 TEMPLATES = (Path(__file__).with_name("templates"),)
 
 
@@ -22,6 +25,12 @@ def part(template: str, **values: Any) -> Markup:
 def notice(sentence: str, kind: str = "note") -> Markup:
     """Return one sentence as a box; `kind` is note, empty or error."""
     return part("notice", sentence=sentence, kind=kind)
+
+
+def camera_refusals(text: Callable[[str], object]) -> Markup:
+    """Return all reasons for having no camera, hidden; `text` gives a sentence that the browser translates."""
+    reasons = {reason: Markup(str(text(f"camera_{reason}"))) for reason in REFUSALS}
+    return part("refused", reasons=reasons)
 
 
 def placeholder(sentence: object) -> Markup:

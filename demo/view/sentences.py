@@ -6,6 +6,11 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "What a small model sees in a face. Everything runs on this machine.",
         "看看小模型从一张脸里看到了什么。一切都在本机运行。",
     ),
+    "finder_haar": (
+        "Faces are looked for with OpenCV's Haar cascade, which knows upright ones alone. YuNet finds more: "
+        "python -m inference faces --fetch",
+        "人脸由 OpenCV 的 Haar 级联查找，它只认正面直立的脸。YuNet 能找到更多：python -m inference faces --fetch",
+    ),
     "caution": (
         "An emotion label is a guess about how a face looks, not about a person.",
         "情绪标签只是对面部外观的猜测，并不代表这个人的内心。",
@@ -94,6 +99,23 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "camera_empty": (
         "Press record: every frame is read on this machine and kept nowhere.",
         "点击录制：每一帧都在本机识别，不会保存。",
+    ),
+    "camera_denied": (
+        "This browser does not let the page have the camera: allow it in the address bar, then try again.",
+        "浏览器不允许此页面使用摄像头：请在地址栏中允许，然后重试。",
+    ),
+    "camera_missing": (
+        "This browser finds no camera: connect one, then try again; photos can be read on the Photo tab.",
+        "浏览器找不到摄像头：请连接一个后重试；也可以在照片页识别图片。",
+    ),
+    "camera_failed": (
+        "The camera cannot be used, another program may have it: close that one, then try again.",
+        "无法使用摄像头，可能正被其他程序占用：请关闭该程序后重试。",
+    ),
+    "camera_insecure": (
+        "Browsers give the camera only to pages with https, or of this machine: open http://127.0.0.1 on it, or put "
+        "the page behind a proxy with https.",
+        "浏览器只允许 https 页面或本机页面使用摄像头：请在本机打开 http://127.0.0.1，或通过 https 代理访问。",
     ),
     "camera_nobody": ("Nobody in the picture.", "画面中没有人。"),
     "camera_latency": (

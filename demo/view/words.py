@@ -6,6 +6,7 @@ translated here, by the language that the browser asks for.
 
 from typing import Literal
 
+from data.errors import as_text
 from data.faceset import LABELS
 from demo.view.sentences import SENTENCES
 
@@ -27,7 +28,7 @@ def language(accepted: str | None) -> Language:
 
 def say(lang: Language, key: str, **values: object) -> str:
     """Return the sentence `key` with its values filled in."""
-    return SENTENCES[key][lang == "zh"].format(**values)
+    return as_text(SENTENCES[key][lang == "zh"].format(**values))
 
 
 def emotion(lang: Language, label: str) -> str:

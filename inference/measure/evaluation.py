@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.documents import Number, Seconds
-from data.errors import InputError
+from data.errors import InputError, as_text
 from data.faceset import FaceSet
 from data.splits import WHOLE, Split, SplitPlan, split
 from data.terminal import progress_bar
@@ -66,7 +66,7 @@ class Assignment:
         The artifact's stem with its test-time augmentation if any, a protocol that is not its own, a part not `test`.
         """
         path, protocol = self.engine.path, self.split.plan.protocol
-        stem = path.stem if self.augmentation == "none" else f"{path.stem}+{self.augmentation}"
+        stem = as_text(path.stem) + ("" if self.augmentation == "none" else f"+{self.augmentation}")
         suffixes = [protocol] if protocol not in (self.engine.manifest.data.protocol, WHOLE) else []
         return "-".join([stem, *suffixes, *([self.part] if self.part != "test" else [])])
 
@@ -172,7 +172,7 @@ def measure(
 
 def refuse_same_names(models: Sequence[Path]) -> None:
     """Raise `InputError` where two models' reports would have one folder."""
-    twice = [stem for stem, count in Counter(path.stem for path in models).items() if count > 1]
+    twice = [stem for stem, count in Counter(as_text(path.stem) for path in models).items() if count > 1]
     if twice:
         raise InputError(
             f"two of the models are called {twice[0]}, and their reports would have one folder; "

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from data.errors import as_text
 from data.faceset import LABELS, NO_USAGE, USAGES
 from data.files import remove_temporaries, write_json, write_text
 from inference.manifest import Manifest, data_record
@@ -74,7 +75,7 @@ def report_of(evaluation: Evaluation) -> Report:
         report=VERSION,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         name=task.name,
-        model=ModelFile(path.name, path.stat().st_size),
+        model=ModelFile(as_text(path.name), path.stat().st_size),
         manifest=manifest,
         evaluated_on=on,
         figures=figures,
