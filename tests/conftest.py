@@ -49,7 +49,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 # What these do takes child processes that train or export, servers, or a browser.
 SLOW = {
-    *("test_compare_browser", "test_conformance", "test_demo", "test_demo_browser", "test_demo_train"),
+    *(
+        "test_compare_browser",
+        "test_conformance",
+        "test_demo",
+        "test_demo_browser",
+        "test_demo_doors",
+        "test_demo_train",
+    ),
     *("test_finetune", "test_memory", "test_paddle", "test_portability", "test_publication", "test_reporting"),
     *("test_results", "test_rules", "test_sweep", "test_tensorflow", "test_training", "test_twins"),
 }

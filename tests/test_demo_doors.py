@@ -13,7 +13,7 @@ import threading
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -380,7 +380,7 @@ def test_uploads_have_a_quota_for_all_and_for_each_address(port: int, log: Path)
     )
     assert status == 413
     assert "over 3000000 bytes: expected fewer; divide it" in text
-    assert kept(log) == before
+    until(lambda: kept(log) == before)
     # uvicorn believes a proxy on this machine whom it speaks for.
     assert send(port, 2_000_000, **{"X-Forwarded-For": "10.0.0.1"})[0] == 200
     status, text, answer = send(port, 2_000_000, **{"X-Forwarded-For": "10.0.0.1"})
@@ -447,14 +447,20 @@ def test_guessing_gets_slower_and_who_knows_the_password_gets_in(models: Path, t
         # Half a second, one, and two.
         assert waits[-1] >= 3.5
         answers: list[int] = []
-        guessers = [
-            threading.Thread(target=lambda: answers.append(log_in(port, "guess", "10.0.0.1"))) for _ in range(12)
-        ]
+
+        def guess() -> None:
+            with suppress(OSError, http.client.HTTPException):  # The page ends while some still wait.
+                answers.append(log_in(port, "guess", "10.0.0.1"))
+
+        guessers = [threading.Thread(target=guess) for _ in range(12)]
         for guesser in guessers:
             guesser.start()
         until(lambda: 429 in answers)
+        began = time.monotonic()
         assert log_in(port, "secret", "10.0.0.2") == 200
-        assert 400 not in answers
+        assert time.monotonic() - began < 4
+    for guesser in guessers:
+        guesser.join()
 
 
 def test_a_training_does_not_know_the_pages_password(models: Path, tmp_path: Path) -> None:
@@ -465,11 +471,7 @@ def test_a_training_does_not_know_the_pages_password(models: Path, tmp_path: Pat
         by_id = {each["id"]: each["props"] for each in client.config["components"]}
         values = [by_id[number].get("value") for number in start["inputs"]]
         body = json.dumps({"data": values, "fn_index": start["id"], "session_hash": "c"}).encode()
-        cookie = (
-            "; ".join(f"{each.name}={each.value}" for each in client.cookies.jar)
-            if hasattr(client.cookies, "jar")
-            else "; ".join(f"{name}={value}" for name, value in client.cookies.items())
-        )
+        cookie = "; ".join(f"{name}={value}" for name, value in dict(client.cookies).items())
         assert ask(port, "POST", "/gradio_api/queue/join", body, {"Cookie": cookie})[0] == 200
         lock = tmp_path / "runs" / ".demo" / "lock"
         until(lambda: lock.exists() and bool(lock.read_text().strip()), 60)

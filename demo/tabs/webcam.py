@@ -46,7 +46,9 @@ def build(page: Page, _: gr.Tab) -> None:
             camera.preprocess = frame  # type: ignore[method-assign, assignment]
             model = model_choice(page, "webcam-model", several=False)
         with gr.Column(scale=7, min_width=320):
-            gr.HTML(camera_refusals(text), elem_id="webcam-refused")
+            with gr.Column(elem_id="webcam-refused"):
+                for refusal in camera_refusals(text):
+                    gr.HTML(refusal)
             answer = gr.HTML(placeholder(text("camera_empty")), elem_id="webcam-answer")
     scene = gr.State(Scene())
 

@@ -27,10 +27,10 @@ def notice(sentence: str, kind: str = "note") -> Markup:
     return part("notice", sentence=sentence, kind=kind)
 
 
-def camera_refusals(text: Callable[[str], object]) -> Markup:
-    """Return all reasons for having no camera, hidden; `text` gives a sentence that the browser translates."""
-    reasons = {reason: Markup(str(text(f"camera_{reason}"))) for reason in REFUSALS}
-    return part("refused", reasons=reasons)
+def camera_refusals(text: Callable[[str], object]) -> list[Markup]:
+    """Return the reasons for having no camera, hidden; `text` gives a sentence that the browser translates, of which
+    Gradio finds one in a component."""
+    return [part("refused", reason=reason, sentence=Markup(str(text(f"camera_{reason}")))) for reason in REFUSALS]
 
 
 def placeholder(sentence: object) -> Markup:
