@@ -57,8 +57,8 @@ SLOW = {
         "test_demo_doors",
         "test_demo_train",
     ),
-    *("test_finetune", "test_memory", "test_paddle", "test_portability", "test_publication", "test_reporting"),
-    *("test_results", "test_rules", "test_sweep", "test_tensorflow", "test_training", "test_twins"),
+    *("test_finetune", "test_memory", "test_paddle", "test_portability", "test_publication"),
+    *("test_reporting", "test_results", "test_rules", "test_sweep", "test_tensorflow", "test_training", "test_twins"),
 }
 
 
