@@ -176,9 +176,8 @@ def _opened(content: bytes, name: str, wanted: str, threads: int) -> Any:
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
     on_processor = wanted == CPU
-    remedy = (
-        REMEDY if on_processor else f"{MEND_GPU if wanted == CUDA else 'mend its installation'}, or use --provider cpu"
-    )
+    mend = MEND_GPU if wanted == CUDA else "mend its installation"
+    remedy = REMEDY if on_processor else f"{mend}, or use --provider cpu"
     unloaded = _unloaded(wanted)
     try:
         # Its own way back to the CPU prints to stdout, where programs read answers.
