@@ -38,6 +38,7 @@ CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 PROVIDERS = {"cpu": CPU, "cuda": CUDA, "openvino": "OpenVINOExecutionProvider"}
 REMEDY = "export the run again: python -m export RUN"
 MEND_GPU = "mend the GPU's driver, or CUDA and cuDNN with pip install -e '.[gpu]' in ferox's folder"
+CUDA_FAILURE = re.compile(r"CUDA failure \d+: [^;\n]*")
 UNLOADED = "Failed to load "
 _LOADING = Lock()
 
@@ -183,7 +184,7 @@ def _opened(content: bytes, name: str, wanted: str, threads: int) -> Any:
         # Its own way back to the CPU prints to stdout, where programs read answers.
         session = onnxruntime.InferenceSession(content, options, providers=[wanted], enable_fallback=0)
     except Exception as error:  # onnxruntime's errors share no narrower base class
-        reason = str(error).strip().splitlines()[0][:200] + unloaded
+        reason = _reason(error) + unloaded
         where = "" if on_processor else f" with {wanted}"
         raise InputError(
             f"{name} cannot be loaded by onnxruntime {onnxruntime.__version__}{where} ({reason}); {remedy}"
@@ -191,6 +192,13 @@ def _opened(content: bytes, name: str, wanted: str, threads: int) -> Any:
     if (used := session.get_providers()[0]) != wanted:
         raise InputError(f"{wanted} was asked for, but onnxruntime fell back to {used}{unloaded}; {remedy}")
     return session
+
+
+def _reason(error: Exception) -> str:
+    """Return the part of an onnxruntime's error that says why, without places in its source."""
+    text = str(error).strip()
+    failure = CUDA_FAILURE.search(text)
+    return failure.group().strip() if failure else text.splitlines()[0][:200]
 
 
 def _unloaded(wanted: str) -> str:
@@ -217,7 +225,8 @@ def _load_cuda() -> str:
             preload()
     except Exception as error:  # onnxruntime's errors share no narrower base class
         return f"CUDA's libraries could not be loaded ({str(error).strip()[:200]})"
-    missing = [line.removeprefix(UNLOADED) for line in said.getvalue().splitlines() if line.startswith(UNLOADED)]
+    # Each line ends with the loader's sentence, which begins with the library's name once more.
+    missing = [line.partition(": ")[2] for line in said.getvalue().splitlines() if line.startswith(UNLOADED)]
     return f"a library of CUDA could not be loaded ({missing[-1][:200]})" if missing else ""
 
 
