@@ -44,6 +44,7 @@ CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 PROVIDERS = {"cpu": CPU, "cuda": CUDA, "openvino": "OpenVINOExecutionProvider"}
 REMEDY = "export the run again: python -m export RUN"
 MEND_GPU = "mend the GPU's driver, or CUDA and cuDNN with pip install -e '.[gpu]' in ferox's folder"
+CUDA_FAILURE = re.compile(r"CUDA failure \d+: [^;\n]*")
 UNLOADED = "Failed to load "
 _LOADING = Lock()
 
@@ -225,9 +226,8 @@ def _opened(content: bytes, name: str, wanted: str, threads: int) -> Any:
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
     on_processor = wanted == CPU
-    remedy = (
-        REMEDY if on_processor else f"{MEND_GPU if wanted == CUDA else 'mend its installation'}, or use --provider cpu"
-    )
+    mend = MEND_GPU if wanted == CUDA else "mend its installation"
+    remedy = REMEDY if on_processor else f"{mend}, or use --provider cpu"
     unloaded = _unloaded(wanted)
     try:
         # Its own way back to the CPU prints to stdout, where programs read answers.
@@ -244,8 +244,10 @@ def _opened(content: bytes, name: str, wanted: str, threads: int) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    """Return the first line of what onnxruntime says, which quotes names from the file."""
-    return printable((str(error).strip().splitlines() or [type(error).__name__])[0][:200])
+    """Return the part of an error of onnxruntime that says why; it quotes names from the file."""
+    text = str(error).strip() or type(error).__name__
+    failure = CUDA_FAILURE.search(text)
+    return printable(failure.group().strip() if failure else text.splitlines()[0][:200])
 
 
 def _unloaded(wanted: str) -> str:
@@ -272,7 +274,8 @@ def _load_cuda() -> str:
             preload()
     except Exception as error:  # onnxruntime's errors share no narrower base class
         return f"CUDA's libraries could not be loaded ({str(error).strip()[:200]})"
-    missing = [line.removeprefix(UNLOADED) for line in said.getvalue().splitlines() if line.startswith(UNLOADED)]
+    # Each line ends with the loader's sentence, which begins with the library's name once more.
+    missing = [line.partition(": ")[2] for line in said.getvalue().splitlines() if line.startswith(UNLOADED)]
     return f"a library of CUDA could not be loaded ({missing[-1][:200]})" if missing else ""
 
 

@@ -1,11 +1,13 @@
 """What `make check-install` shows: every extra can be installed, and the lowest versions admitted serve models.
 
-Every extra of pyproject.toml is resolved, without a download, for every Python that it promises: to the newest ones,
-to those of constraints.txt and to the lowest. `cpu,demo` is then installed at its lowest for every promised Python that
-this machine has, reads a drawn picture with every model that comes along, and opens the page. Needs the network.
+Every extra of pyproject.toml is resolved, without a download, for every Python that it promises: to the newest
+versions, to those of constraints.txt and to the lowest. `cpu,demo` is then installed at its lowest for every promised
+Python that uv finds (in PATH, say), reads a drawn picture with every model that comes along, and opens the page. Needs
+the network.
 """
 
 import argparse
+import itertools
 import json
 import os
 import re
@@ -16,6 +18,7 @@ import tempfile
 import tomllib
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,7 +31,8 @@ WAYS = {"newest": [], "pinned": ["--constraint", "constraints.txt"], "lowest": [
 WHEELS = ["--only-binary", ":all:"]
 SERVING = "cpu,demo"
 START_SECONDS = 120
-DRAW = "import sys, pathlib; from demo.examples import draw_examples; draw_examples(pathlib.Path(sys.argv[1]))"
+AT_ONCE = 8
+DRAW = "import sys, pathlib; from demo.view.examples import draw_examples; draw_examples(pathlib.Path(sys.argv[1]))"
 ASK = """
 import sys
 from gradio_client import Client, handle_file
@@ -55,31 +59,34 @@ def said(*command: object, folder: Path = ROOT) -> str:
     return done.stdout
 
 
-def resolved(uv: str, extras: str, python: str, way: str) -> int:
-    """Return how many packages extras come to, for a Python."""
+def resolved(uv: str, extras: str, python: str, way: str) -> int | Refused:
+    """Return how many packages extras come to, for a Python, or why they do not resolve."""
     chosen = [part for extra in extras.split(",") for part in ("--extra", extra)]
     options = ["--quiet", "--no-header", "--no-annotate", "--python-version", python, *WHEELS, *WAYS[way]]
-    return said(uv, "pip", "compile", *options, *chosen, "pyproject.toml").count("==")
+    try:
+        return said(uv, "pip", "compile", *options, *chosen, "pyproject.toml").count("==")
+    except Refused as refusal:
+        return refusal
 
 
 def check_resolution(uv: str, pythons: list[str]) -> list[str]:
     """Print a table of extras and Pythons, and return what does not resolve."""
     print("Packages that each extra comes to (" + " / ".join(WAYS) + " versions):\n")
     print(f"{'':24}" + "".join(f"{python:>18}" for python in pythons), flush=True)
-    refused = []
-    for extras in [*PROJECT["optional-dependencies"], *TOGETHER]:
-        cells = []
-        for python in pythons:
-            counts = []
-            for way in WAYS:
-                try:
-                    counts.append(str(resolved(uv, extras, python, way)))
-                except Refused as refusal:
-                    counts.append("no")
-                    refused.append(f"{extras} for Python {python}, {way} versions: {refusal}")
-            cells.append(f"{' / '.join(counts):>18}")
-        print(f"{extras:24}" + "".join(cells), flush=True)
-    return refused
+    rows = [*PROJECT["optional-dependencies"], *TOGETHER]
+    asked = list(itertools.product(rows, pythons, WAYS))
+    # They wait for the network most of the time.
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        answers = dict(zip(asked, pool.map(lambda ask: resolved(uv, *ask), asked), strict=True))
+    for extras in rows:
+        counts = [[answers[extras, python, way] for way in WAYS] for python in pythons]
+        cells = [" / ".join("no" if isinstance(count, Refused) else str(count) for count in cell) for cell in counts]
+        print(f"{extras:24}" + "".join(f"{cell:>18}" for cell in cells))
+    return [
+        f"{extras} for Python {python}, {way} versions: {answer}"
+        for (extras, python, way), answer in answers.items()
+        if isinstance(answer, Refused)
+    ]
 
 
 def check_lowest(uv: str, pythons: list[str]) -> list[str]:
@@ -90,7 +97,7 @@ def check_lowest(uv: str, pythons: list[str]) -> list[str]:
         try:
             said(uv, "python", "find", "--no-python-downloads", python)
         except Refused:
-            print(f"Python {python}: not on this machine", flush=True)
+            print(f"Python {python}: not found", flush=True)
             continue
         used += 1
         with tempfile.TemporaryDirectory() as folder:
@@ -100,7 +107,7 @@ def check_lowest(uv: str, pythons: list[str]) -> list[str]:
                 print(f"Python {python}: no", flush=True)
                 refused.append(f"the lowest versions with Python {python}: {refusal}")
     if not used:
-        refused.append(f"this machine has none of Python {', '.join(pythons)}")
+        refused.append(f"uv finds none of Python {', '.join(pythons)}; put one into PATH")
     return refused
 
 

@@ -30,7 +30,6 @@ def test_an_extra_that_does_not_resolve_ends_with_1_and_says_where(tmp_path: Pat
     assert done.returncode == 1
     refused = [line for line in done.stderr.splitlines() if line]
     assert refused[0] == "error: export for Python 3.13, lowest versions: cause: no wheels"
-    # Of the extra itself, and of the two sets of extras that it is a part of.
     assert len(refused) == 3
     rows = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines() if line}
     assert rows["export"] == ["2", "/", "2", "/", "2"] * 2 + ["2", "/", "2", "/", "no"]
@@ -53,7 +52,7 @@ def test_no_python_of_the_promise_on_this_machine_is_a_failure(
     uv.write_text(UV.format(refused="python*find"))
     uv.chmod(0o755)
     assert check_install.main(["--only", "lowest", "--uv", str(uv)]) == 1
-    assert "error: this machine has none of Python 3.11, 3.12, 3.13" in capsys.readouterr().err
+    assert "error: uv finds none of Python 3.11, 3.12, 3.13; put one into PATH" in capsys.readouterr().err
 
 
 def test_the_pythons_promised() -> None:

@@ -226,7 +226,9 @@ def unusable_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def session(content: bytes, options: Any, providers: list[str], **others: Any) -> Any:
         if providers == ["CUDAExecutionProvider"]:
-            raise RuntimeError("CUDA failure 100: no CUDA-capable device is detected")
+            raise RuntimeError(
+                "/source/cuda_call.cc:1 Call() CUDA failure 100: no CUDA-capable device is detected ; GPU=-1"
+            )
         return opened(content, options, providers=providers, **others)
 
     listed = ["CUDAExecutionProvider", "CPUExecutionProvider"]
@@ -272,7 +274,7 @@ def preloaded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
     def preload() -> None:
         times.append("preloaded")
-        print("Failed to load libcublas.so.13: no such file\nPlease follow a page")
+        print("Failed to load libcublas.so.13: libcublas.so.13: no such file\nPlease follow a page")
 
     monkeypatch.setattr(onnxruntime, "preload_dlls", preload, raising=False)
     engine._load_cuda.cache_clear()
