@@ -95,14 +95,14 @@ def check_lowest(uv: str, pythons: list[str]) -> list[str]:
     refused, used = [], 0
     for python in pythons:
         try:
-            said(uv, "python", "find", "--no-python-downloads", python)
+            base = said(uv, "python", "find", "--no-python-downloads", python).strip()
         except Refused:
             print(f"Python {python}: not found", flush=True)
             continue
         used += 1
         with tempfile.TemporaryDirectory() as folder:
             try:
-                print(f"Python {python}: {serve_lowest(uv, python, Path(folder))}", flush=True)
+                print(f"Python {python}: {serve_lowest(uv, base, Path(folder))}", flush=True)
             except Refused as refusal:
                 print(f"Python {python}: no", flush=True)
                 refused.append(f"the lowest versions with Python {python}: {refusal}")
@@ -111,9 +111,10 @@ def check_lowest(uv: str, pythons: list[str]) -> list[str]:
     return refused
 
 
-def serve_lowest(uv: str, python: str, folder: Path) -> str:
-    """Install the lowest versions into `folder`, predict and open the page; return what was installed."""
-    said(uv, "venv", "--quiet", "--no-python-downloads", "--python", python, folder / "venv")
+def serve_lowest(uv: str, base: str, folder: Path) -> str:
+    """Install the lowest versions for the Python at `base` into `folder`, and use them; return what was installed."""
+    # By its path: `uv venv` does not look into .venv, where `uv python find` does.
+    said(uv, "venv", "--quiet", "--python", base, folder / "venv")
     interpreter = folder / "venv" / "bin" / "python"
     versions = folder / "lowest.txt"
     chosen = [part for extra in SERVING.split(",") for part in ("--extra", extra)]
