@@ -82,7 +82,8 @@ def open_archive(path: Path) -> Iterator[Archive | None]:
                     yield _tar(tar, path.name)
             else:
                 # A compressed table.
-                yield Archive(path.name, [f"{path.name}.csv"], lambda name: opener(path), Tally())
+                file.seek(0)
+                yield Archive(path.name, [f"{path.name}.csv"], lambda name: file, Tally())
     elif start and tarfile.is_tarfile(path):
         with _whole(path, "tar"), tarfile.open(path, mode="r:") as tar:
             yield _tar(tar, path.name)

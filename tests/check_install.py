@@ -32,7 +32,7 @@ WHEELS = ["--only-binary", ":all:"]
 SERVING = "cpu,demo"
 START_SECONDS = 120
 AT_ONCE = 8
-DRAW = "import sys, pathlib; from demo.view.examples import draw_examples; draw_examples(pathlib.Path(sys.argv[1]))"
+DRAW = "import sys, pathlib; from demo.examples import draw_examples; draw_examples(pathlib.Path(sys.argv[1]))"
 ASK = """
 import sys
 from gradio_client import Client, handle_file

@@ -15,8 +15,9 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from data.draw import draw
+from data.draw import draw, write_csv
 from data.faceset import LABELS, FaceSet
+from data.load import load
 from data.splits import SplitPlan, split
 from export.contract import seal, wrap
 from inference.compare import Options, compare
@@ -24,7 +25,11 @@ from inference.engine import Engine
 from inference.manifest import CONTRACT, NO_DIGEST, Manifest, Parity, Selection, data_record
 from inference.measure.evaluation import assign
 from inference.measure.metrics import class_figures
+from inference.report.training_result import Machine
 from training.history import EpochRecord
+from training.loop import start_record
+from training.recipe import recipe
+from training.run import write_record
 
 # Hundreds of child processes import a framework each, which takes two to three times as long from source.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -48,18 +53,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 # What these do takes child processes that train or export, servers, or a browser.
-SLOW = {
-    *(
+SLOW = frozenset(
+    [
         "test_compare_browser",
         "test_conformance",
         "test_demo",
         "test_demo_browser",
         "test_demo_doors",
         "test_demo_train",
-    ),
-    *("test_finetune", "test_memory", "test_paddle", "test_portability", "test_publication"),
-    *("test_reporting", "test_results", "test_rules", "test_sweep", "test_tensorflow", "test_training", "test_twins"),
-}
+        "test_finetune",
+        "test_memory",
+        "test_paddle",
+        "test_portability",
+        "test_publication",
+        "test_reporting",
+        "test_results",
+        "test_rules",
+        "test_sweep",
+        "test_tensorflow",
+        "test_training",
+        "test_twins",
+    ]
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -224,6 +239,28 @@ def compared(portraits: FaceSet, artifacts: dict[str, Path], tmp_path_factory: p
     tasks.append(replace(tasks[3], augmentation="flip"))
     options = Options(ensembles=((), (tasks[0].name, tasks[3].name)), latency_seconds=0.05)
     folder, _ = compare(tasks, out, options, time.perf_counter())
+    return folder
+
+
+@pytest.fixture
+def begun_run(drawn: FaceSet, tmp_path: Path) -> Path:
+    """The folder of a run of mlp_1 that has trained no epoch yet, beside its `fer2013.csv`."""
+    write_csv(drawn, tmp_path / "fer2013.csv")
+    faces = load(tmp_path / "fer2013.csv")
+    settings = recipe("published", "torch", "mlp_1")
+    folder = tmp_path / "run"
+    folder.mkdir()
+    record = start_record(
+        settings,
+        parameters=16135,
+        versions={"torch": "2"},
+        data=data_record("fer2013.csv", faces.fingerprint, split(faces, settings.split)),
+        data_path=str(tmp_path / "fer2013.csv"),
+        skip_bad_rows=False,
+        machine=Machine("a processor", 1),
+        commit=None,
+    )
+    write_record(folder, record)
     return folder
 
 

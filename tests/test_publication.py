@@ -17,14 +17,9 @@ import pytest
 from data.draw import write_csv
 from data.faceset import FaceSet
 from data.files import TEMPORARY_PREFIX, sha256
-from data.load import load
-from data.splits import split
 from export.publication import CARD, LOCK_FILE, MODEL, PARITY, SUFFIXES, exclusive
 from inference.engine import Engine
-from inference.manifest import data_record
-from inference.report.training_result import Checkpoint, Machine
-from training.loop import start_record
-from training.recipe import recipe
+from inference.report.training_result import Checkpoint
 from training.run import read_record, write_record
 
 STEM = "mlp_1.torch.published-official"
@@ -80,24 +75,8 @@ def converted(linear_network: onnx.ModelProto, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture
-def run(drawn: FaceSet, tmp_path: Path) -> Path:
-    write_csv(drawn, tmp_path / "fer2013.csv")
-    faces = load(tmp_path / "fer2013.csv")
-    settings = recipe("published", "torch", "mlp_1")
-    record = start_record(
-        settings,
-        parameters=16135,
-        versions={"torch": "2"},
-        data=data_record("fer2013.csv", faces.fingerprint, split(faces, settings.split)),
-        data_path=str(tmp_path / "fer2013.csv"),
-        skip_bad_rows=False,
-        machine=Machine("a processor", 1),
-        commit=None,
-    )
-    folder = tmp_path / "run"
-    folder.mkdir()
-    write_record(folder, record)
-    return with_checkpoint(folder, 1)
+def run(begun_run: Path) -> Path:
+    return with_checkpoint(begun_run, 1)
 
 
 def with_checkpoint(run: Path, epoch: int) -> Path:

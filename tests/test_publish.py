@@ -13,12 +13,9 @@ import onnx
 import pytest
 
 from data.documents import parse_document
-from data.draw import write_csv
 from data.errors import InputError
-from data.faceset import FaceSet
 from data.files import sha256
-from data.load import load
-from data.splits import SplitPlan, split
+from data.splits import SplitPlan
 from export import conversion
 from export import job as jobs
 from export.__main__ import main as export_command
@@ -27,9 +24,8 @@ from export.job import ExportJob, artifact_stem, refuse_taken_names
 from export.parity import BATCHES, answers_in_batches, probes
 from export.publish import publish
 from inference.engine import Engine
-from inference.manifest import Parity, data_record
-from inference.report.training_result import Checkpoint, Machine
-from training.loop import start_record
+from inference.manifest import Parity
+from inference.report.training_result import Checkpoint
 from training.recipe import recipe
 from training.run import read_record, write_record
 
@@ -50,27 +46,9 @@ def test_a_tag_that_is_no_part_of_a_name_is_refused(tag: str) -> None:
 
 
 @pytest.fixture
-def linear_run(
-    drawn: FaceSet, linear_network: onnx.ModelProto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Path:
+def linear_run(begun_run: Path, linear_network: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run whose framework answers and converts at once, as the linear network does."""
-    write_csv(drawn, tmp_path / "fer2013.csv")
-    faces = load(tmp_path / "fer2013.csv")
-    settings = recipe("published", "torch", "mlp_1")
-    folder = tmp_path / "run"
-    folder.mkdir()
-    record = start_record(
-        settings,
-        parameters=16135,
-        versions={"torch": "2"},
-        data=data_record("fer2013.csv", faces.fingerprint, split(faces, settings.split)),
-        data_path=str(tmp_path / "fer2013.csv"),
-        skip_bad_rows=False,
-        machine=Machine("a processor", 1),
-        commit=None,
-    )
-    write_record(folder, record)
-    checkpoint(folder, 1)
+    checkpoint(begun_run, 1)
 
     def converted(job: ExportJob, work: Path) -> None:
         weight, bias = (onnx.numpy_helper.to_array(array) for array in linear_network.graph.initializer)
@@ -79,7 +57,7 @@ def linear_run(
         onnx.save(linear_network, work / "network.onnx")
 
     monkeypatch.setattr(conversion, "run_framework", converted)
-    return folder
+    return begun_run
 
 
 def checkpoint(run: Path, epoch: int) -> str:

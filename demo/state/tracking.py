@@ -7,9 +7,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from data.faceset import LABELS
 from inference.photos.faces import FaceBox
-from inference.photos.reading import FacePrediction, ranking
+from inference.photos.reading import Answer, FacePrediction
 
 SMOOTHING = 0.6  # Seconds in which an old frame's weight falls to 1/e.
 FORGOTTEN = 1.5  # Seconds without being found.
@@ -17,28 +16,13 @@ KEPT = 30.0  # Seconds of the strip.
 
 
 @dataclass(frozen=True)
-class Track:
+class Track(Answer):
     """One face over time: where it was last, its smoothed float32[7], its number, and when it was last found."""
 
     number: int
     box: FaceBox
     probabilities: NDArray[np.float32]
     seen: float
-
-    @property
-    def label(self) -> str:
-        """The most probable emotion."""
-        return LABELS[int(self.probabilities.argmax())]
-
-    @property
-    def confidence(self) -> float:
-        """Its probability, 0 to 1."""
-        return float(self.probabilities.max())
-
-    @property
-    def ranking(self) -> list[tuple[str, float]]:
-        """Every label with its probability, the most probable first."""
-        return ranking(self.probabilities)
 
 
 @dataclass(frozen=True)

@@ -23,24 +23,16 @@ FACES_AT_ONCE = 256
 PICTURES_AT_ONCE = 64
 
 
-def ranking(probabilities: NDArray[np.float32]) -> list[tuple[str, float]]:
-    """Return every label with its probability of float32[7], the most probable first."""
-    order = np.argsort(-probabilities, kind="stable")
-    return [(LABELS[label], float(probabilities[label])) for label in order]
+class Answer:
+    """What is read off the seven probabilities of a face, float32[7] in the order of `LABELS`."""
 
-
-@dataclass(frozen=True)
-class FacePrediction:
-    """One face: `probabilities` is float32[7] in the order of `LABELS`, `crop` is uint8[48, 48]."""
-
-    box: FaceBox
     probabilities: NDArray[np.float32]
-    crop: NDArray[np.uint8]
 
     @property
     def ranking(self) -> list[tuple[str, float]]:
         """Every label with its probability, the most probable first."""
-        return ranking(self.probabilities)
+        order = np.argsort(-self.probabilities, kind="stable")
+        return [(LABELS[label], float(self.probabilities[label])) for label in order]
 
     @property
     def label(self) -> str:
@@ -51,6 +43,15 @@ class FacePrediction:
     def confidence(self) -> float:
         """The probability of the most probable label, 0 to 1."""
         return float(self.probabilities.max())
+
+
+@dataclass(frozen=True)
+class FacePrediction(Answer):
+    """One face: `probabilities` is float32[7] in the order of `LABELS`, `crop` is uint8[48, 48]."""
+
+    box: FaceBox
+    probabilities: NDArray[np.float32]
+    crop: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
