@@ -143,13 +143,14 @@ def test_yunet_finds_faces_with_scores(yunet: YuNetFinder, found_faces: list[NDA
     assert yunet.find(photo((300, 400))) == []
 
 
-def test_yunet_finds_two_sizes_of_picture_one_after_the_other(
+def test_yunet_finds_many_sizes_of_picture_one_after_the_other(
     yunet: YuNetFinder, found_faces: list[NDArray[np.uint8]]
 ) -> None:
-    small, large = (photo((side, side), (found_faces[0], side // 4, side // 4, side // 2)) for side in (300, 500))
-    alone = [YuNetFinder(yunet_path()).find(picture) for picture in (small, large)]
-    assert [yunet.find(small), yunet.find(large)] == alone
-    assert yunet.find(small) == alone[0]
+    sides = range(300, 300 + 40 * (faces.SIZES_IN_TURN + 2), 40)
+    pictures = [photo((side, side), (found_faces[0], side // 4, side // 4, side // 2)) for side in sides]
+    alone = [YuNetFinder(yunet_path()).find(picture) for picture in pictures]
+    assert [yunet.find(picture) for picture in (*pictures, *reversed(pictures))] == [*alone, *reversed(alone)]
+    assert any(alone)
 
 
 def test_without_a_model_the_finder_is_haar(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -336,6 +337,14 @@ def test_a_face_of_100_pixels_is_found_in_twelve_megapixels(
     assert len(sure) >= 6
     boxes = [finder.find(photo((3000, 4000), (face, 2700, 1600, 100))) for face in sure]
     assert sum(len(seen) == 1 and near(seen[0], 2700, 1600, 100) for seen in boxes) >= 0.9 * len(sure)
+
+
+@given(st.integers(1, 12_000), st.integers(16, 500))
+def test_tiles_cover_a_side_and_overlap(side: int, overlap: int) -> None:
+    starts, length = faces.tiles(side, overlap)
+    assert starts[0] == 0 and starts[-1] + length == side and length <= faces.TILE_SIDE
+    # A face of `overlap` pixels lies whole in a tile, wherever it is.
+    assert all(after - before <= length - overlap for before, after in zip(starts, starts[1:], strict=False))
 
 
 def test_only_large_pictures_are_searched_a_second_time() -> None:
