@@ -1,6 +1,7 @@
 import io
 import os
 import threading
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -342,9 +343,11 @@ def test_a_face_of_100_pixels_is_found_in_twelve_megapixels(
 @given(st.integers(1, 12_000), st.integers(16, 500))
 def test_tiles_cover_a_side_and_overlap(side: int, overlap: int) -> None:
     starts, length = faces.tiles(side, overlap)
-    assert starts[0] == 0 and starts[-1] + length == side and length <= faces.TILE_SIDE
+    assert starts[0] == 0
+    assert starts[-1] + length == side
+    assert length <= faces.TILE_SIDE
     # A face of `overlap` pixels lies whole in a tile, wherever it is.
-    assert all(after - before <= length - overlap for before, after in zip(starts, starts[1:], strict=False))
+    assert all(after - before <= length - overlap for before, after in pairwise(starts))
 
 
 def test_only_large_pictures_are_searched_a_second_time() -> None:
