@@ -1,10 +1,23 @@
 """What every command has in common: how it ends, and what it says of what is missing."""
 
+import argparse
 import sys
 from collections.abc import Callable
+from typing import TypeAlias
 
 from data.errors import InputError
+from data.places import is_checkout
 from data.terminal import guard, say
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+# Held for every command; servers end with 0 after a stop that was asked for.
+EXIT_STATUSES = (
+    "0 done; 1 a gate refused to publish; 2 an input cannot be used, also where that is one of several; "
+    "128 + N ended by signal N"
+)
+GATE_REFUSED, BAD_INPUT = 1, 2
+BROKEN_PIPE, INTERRUPTED = 128 + 13, 128 + 2
 
 
 def said_in(log: str) -> str:
@@ -25,12 +38,15 @@ def system_sentence(error: OSError) -> str:
 
 
 def how_to_install(*extras: str) -> str:
-    """Return what to do to have extras of pyproject.toml: pip alone cannot resolve `export` (see tool.uv there)."""
-    return f"run make install, or uv pip install -e '.[{','.join(extras)}]', in ferox's folder"
+    """Return what to do to have extras of pyproject.toml."""
+    wanted = ",".join(extras)
+    if is_checkout():
+        return f"run make install, or uv pip install -e '.[{wanted}]', in ferox's folder"
+    return f'install ferox\'s wheel with what it needs: uv pip install "$(ls ferox-*.whl)[{wanted}]"'
 
 
 def run_command(main: Callable[[], int | None]) -> None:
-    """Run a command's `main` and leave the process with its exit status; 2 for an `InputError` or `OSError`."""
+    """Run a command's `main` and leave the process with its exit status, see `EXIT_STATUSES`."""
     guard()
     sys.exit(_status(main))
 
@@ -40,14 +56,14 @@ def _status(main: Callable[[], int | None]) -> int:
         return main() or 0
     except InputError as error:
         say(f"error: {error}")
-        return 2
+        return BAD_INPUT
     except BrokenPipeError:
         # The reader of our output went away (`... | head`): nothing is left to say, and to nobody.
         sys.stderr.close()
-        return 1
+        return BROKEN_PIPE
     except OSError as error:
         say(f"error: {system_sentence(error)}")
-        return 2
+        return BAD_INPUT
     except KeyboardInterrupt:
         say("interrupted")
-        return 130
+        return INTERRUPTED

@@ -1,6 +1,6 @@
 """Opens the page: `python -m demo`, then http://127.0.0.1:7860 in a browser.
 
-It needs the models that `python -m export` publishes, and a training framework for the Train tab alone.
+It needs the models that `ferox export` publishes, and a training framework for the Train tab alone.
 """
 
 import argparse
@@ -12,7 +12,9 @@ from urllib.parse import urlsplit
 
 from data.commands import how_to_install, run_command
 from data.errors import InputError
+from data.places import reports_folder, runs_folder
 from data.terminal import warn
+from inference.catalogue import model_folders
 
 AUTH_VARIABLE = "FEROX_AUTH"
 ROOT_VARIABLE = "GRADIO_ROOT_PATH"
@@ -21,7 +23,13 @@ LAST_PORT = 65_535
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, check it, and serve until interrupted."""
-    args = _parser().parse_args(arguments)
+    parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__, allow_abbrev=False)
+    add_arguments(parser)
+    return run(parser.parse_args(arguments))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check the options and serve until interrupted; return the exit status."""
     if args.port is not None and not 1 <= args.port <= LAST_PORT:
         raise InputError(f"--port is {args.port}, expected 1 to {LAST_PORT}; leave it out for a free one")
     if importlib.util.find_spec("gradio") is None:
@@ -39,7 +47,8 @@ def main(arguments: list[str] | None = None) -> int:
     from demo.app import Places, Serving, serve
     from demo.intake.quota import Quota
 
-    places = Places(models=args.models, reports=args.reports, runs=args.runs, data=args.data)
+    models, *shipped = [args.models] if args.models else model_folders()
+    places = Places(models, args.reports, args.runs, args.data, tuple(shipped))
     serving = Serving(
         host=args.host,
         port=args.port,
@@ -93,12 +102,12 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__, allow_abbrev=False)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add where the page finds what it shows, and how it is served."""
     add = parser.add_argument
-    add("--models", type=Path, default=Path("artifacts/models"), help="default: artifacts/models")
-    add("--reports", type=Path, default=Path("artifacts/reports"), help="default: artifacts/reports")
-    add("--runs", type=Path, default=Path("artifacts/runs"), help="default: artifacts/runs")
+    add("--models", type=Path, help="a folder to use alone (default: one's own models and those that ferox brings)")
+    add("--reports", type=Path, default=reports_folder(), help="default: %(default)s")
+    add("--runs", type=Path, default=runs_folder(), help="default: %(default)s")
     add("--data", type=Path, help="fer2013.csv, image folder or zip to offer for training (default: drawn faces alone)")
     add("--host", default="127.0.0.1", help="address to listen on (default: this machine alone)")
     add("--port", type=int, help="default: the first free one from 7860")
@@ -116,7 +125,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--root-path", metavar="PATH", help=f"path or address behind a proxy (default: the variable {ROOT_VARIABLE})")
     add("--upload-space", type=int, default=4000, metavar="MB", help="room for everybody's uploads (default: 4000)")
     add("--upload-share", type=int, default=2000, metavar="MB", help="of which one address may take (default: 2000)")
-    return parser
 
 
 if __name__ == "__main__":

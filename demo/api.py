@@ -34,7 +34,7 @@ def build(page: Page) -> None:
     """Add the three endpoints. Their components are on no tab: they only give the endpoints their types."""
 
     def predict(picture: Upload | None, model: str | None, faces: str | None) -> dict[str, Any]:
-        """Return the faces of a picture as `python -m inference predict --json` does, for one picture.
+        """Return the faces of a picture as `ferox predict --json` does, for one picture.
 
         Parameters:
             picture: an uploaded picture file, at most 10 MB and 25 megapixels
@@ -53,7 +53,7 @@ def build(page: Page) -> None:
             raise refusal(error) from error
 
     def predict_batch(pictures: list[Upload], model: str | None, faces: str | None) -> list[dict[str, Any]]:
-        """Return the faces of up to 64 pictures as `python -m inference predict --json` does.
+        """Return the faces of up to 64 pictures as `ferox predict --json` does.
 
         Parameters:
             pictures: uploaded picture files, at most 10 MB and 25 megapixels each

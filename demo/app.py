@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,12 +53,21 @@ TABS: dict[str, Callable[[Page, gr.Tab], None]] = {
 
 @dataclass(frozen=True)
 class Places:
-    """Where the page finds what it shows; `data` is FER2013 for the Train tab, or None for drawn faces."""
+    """Where the page finds what it shows.
+
+    Attributes:
+        models: the models, and where the Train tab exports to.
+        reports: the evaluations.
+        runs: the trainings.
+        data: FER2013 for the Train tab, or None for drawn faces.
+        shipped: folders of further models, with their reports.
+    """
 
     models: Path
     reports: Path
     runs: Path
     data: Path | None = None
+    shipped: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,7 +107,7 @@ def serve(places: Places, serving: Serving) -> None:
         InputError: the face finder asked for by FEROX_YUNET cannot be used, or the address cannot be listened on.
     """
     _unwind_when_terminated()
-    with scratch_folder("ferox-demo-") as scratch:
+    with suppress(KeyboardInterrupt), scratch_folder("ferox-demo-") as scratch:
         os.environ["GRADIO_TEMP_DIR"] = str(scratch)
         blocks = build(places, scratch)
         with cleaned(scratch, scratch / EXAMPLES, KEPT_SECONDS, CLEANING_SECONDS):
@@ -115,12 +124,14 @@ def _unwind_when_terminated() -> None:
 
 def _leave(number: int, _: object) -> None:
     signal.signal(number, signal.SIG_IGN)  # A second one would cut the cleaning short.
-    raise SystemExit(128 + number)
+    raise KeyboardInterrupt
 
 
 def build(places: Places, scratch: Path) -> Any:
     """Lay out the whole page; files that it makes go into `scratch`."""
-    page = Page(Shelf(places.models), finder(), places.reports, places.runs, places.data, scratch, I18N)
+    page = Page(
+        Shelf(places.models, *places.shipped), finder(), places.reports, places.runs, places.data, scratch, I18N
+    )
     with gr.Blocks(title="ferox", analytics_enabled=False) as blocks:
         gr.HTML(f"<header class='fx-header'><h1>ferox</h1><p class='fx-tagline'>{I18N('tagline')}</p></header>")
         missing = gr.HTML(visible=False, elem_id="no-model")
@@ -209,7 +220,7 @@ def _keep_models_fresh(blocks: Any, page: Page, missing: gr.HTML) -> None:
             return [gr.skip() for _ in range(len(choosers) + 2)]
         sentences = [notice(str(error), "error") for error in unnamed]
         if not names:
-            sentences.append(notice(say(lang, "no_model", folder=page.shelf.folder.name)))
+            sentences.append(notice(say(lang, "no_model", folder=page.shelf.folders[0].name)))
         said = gr.update(value=Markup().join(sentences), visible=bool(sentences))
         return [now, said, *refreshed(page, list(values), lang)]
 

@@ -32,13 +32,13 @@ class Page:
     choosers: list[tuple[gr.Dropdown, bool]] = field(default_factory=list)
 
     @property
-    def report_roots(self) -> tuple[Path, Path]:
+    def report_roots(self) -> tuple[Path, ...]:
         """Where reports lie: those that were made here, and those that came with the models."""
-        return self.reports, self.shelf.folder / "reports"
+        return self.reports, *(folder / "reports" for folder in self.shelf.folders)
 
     def without_paths(self, text: str) -> str:
         """Return what another process said, without the folders of this machine: visitors are not told of them."""
-        places = [path for path in (self.data, self.runs, self.shelf.folder, self.reports) if path is not None]
+        places = [path for path in (self.data, self.runs, *self.shelf.folders, self.reports) if path is not None]
         folders = {str(folder) for path in places for folder in (path.parent, path.resolve().parent)}
         for folder in sorted(folders | {str(Path.cwd())}, key=len, reverse=True):
             if folder.startswith("/") and folder != "/":

@@ -1,4 +1,4 @@
-"""Turns runs into proven artifacts: `python -m export RUN...`.
+"""Turns runs into proven artifacts: `ferox export RUN...`.
 
 Each `.onnx` published is a line of stdout. Exit status 1: a gate failed; 2: a run or its data
 cannot be used. The other runs are published all the same.
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from data.commands import how_to_install, run_command, system_sentence
 from data.errors import InputError
+from data.places import models_folder
 from data.terminal import hand_over, say
 from inference.manifest import PRECISIONS
 
@@ -16,6 +17,12 @@ from inference.manifest import PRECISIONS
 def main() -> int:
     """Parse the command line and export each run."""
     parser = argparse.ArgumentParser(prog="python -m export", description=__doc__, allow_abbrev=False)
+    add_arguments(parser)
+    return run(parser.parse_args())
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what is exported, how, and where to."""
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders that training made")
     parser.add_argument("--data", type=Path, help="the run's own data, where it has moved")
     parser.add_argument(
@@ -24,13 +31,16 @@ def main() -> int:
         default="fp32",
         help="fp16 halves the file, int8 quarters it; published unless its answers surely got worse (default: fp32)",
     )
-    parser.add_argument("--out", type=Path, default=Path("artifacts/models"), help="default: artifacts/models")
+    parser.add_argument("--out", type=Path, default=models_folder(), help="default: %(default)s")
     parser.add_argument("--tag", default="", help="what the artifact's name is to say besides, such as seed7")
     parser.add_argument("--spoiled", action="store_true", help="measure it on spoiled faces, too, for its model card")
     parser.add_argument(
         "--replace", action="store_true", help="replace artifacts of the same name that other runs made"
     )
-    args = parser.parse_args()
+
+
+def run(args: argparse.Namespace) -> int:
+    """Export each run; return 0, 1 where a gate refused one, or 2 where a run or its data cannot be used."""
     try:
         from export.conversion import ExportError
         from export.job import read_job, refuse_taken_names

@@ -30,7 +30,7 @@ def read_job(run: Path, precision: str, tag: str = "") -> ExportJob:
     record = read_record(run)
     settings = record.settings
     if record.best is None:
-        raise InputError(f"{run} has no checkpoint yet; go on with: python -m training --resume {run}")
+        raise InputError(f"{run} has no checkpoint yet; go on with: ferox train --resume {run}")
     return ExportJob(run, record, record.best, precision, artifact_stem(settings, precision, tag))
 
 

@@ -1,32 +1,46 @@
-"""Measures, compares and uses exported models: `python -m inference evaluate|compare|results|predict`."""
+"""Measures, compares and uses exported models: `ferox evaluate`, or `ferox evaluate`, and so on."""
 
 import argparse
 import importlib
+from functools import partial
 from pathlib import Path
 
 from data.classes import CLASSES_HELP
-from data.commands import run_command
+from data.commands import Commands, run_command
+from data.places import reports_folder
 from inference.photos.fetch import ADDRESS
 
+MODEL_HELP = "an exported .onnx, or a name that ferox models prints"
 TTA = ("none", "flip", "ten-crop")
 
 
 def main() -> int:
     """Parse the command line and run what it asks for."""
     parser = argparse.ArgumentParser(prog="python -m inference", description=__doc__, allow_abbrev=False)
-    commands = parser.add_subparsers(dest="command", required=True)
+    add_commands(parser.add_subparsers(dest="command", required=True))
+    args = parser.parse_args()
+    status: int = args.run(args)
+    return status
+
+
+def add_commands(commands: Commands) -> None:
+    """Add each command, with the function `run` that does it and returns the exit status."""
     for name, add, help_text in (
         ("evaluate", _add_evaluate, "accuracy, confusion, ROC and a report page for each model"),
         ("compare", _add_compare, "one page that settles which of the models to ship"),
         ("results", _add_results, "results and comparisons as Markdown tables, printed or put into a file"),
         ("predict", _add_predict, "the emotions of the faces in pictures"),
         ("faces", _add_faces_command, "which face finder is used; --fetch gets a better one"),
+        ("models", _add_models, "the models there are, what to call them, how good, large and fast they are"),
     ):
-        add(commands.add_parser(name, help=help_text, allow_abbrev=False))
-    args = parser.parse_args()
+        command = commands.add_parser(name, help=help_text, description=help_text, allow_abbrev=False)
+        add(command)
+        command.set_defaults(run=partial(_run, name))
+
+
+def _run(name: str, args: argparse.Namespace) -> int:
     # Imported late: onnxruntime, OpenCV and scikit-learn take seconds, --help should not.
-    command = importlib.import_module(f"inference.{args.command}")
-    status: int = command.main(args)
+    status: int = importlib.import_module(f"inference.{name}").main(args)
     return status
 
 
@@ -42,7 +56,7 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_faces(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("models", nargs="+", type=Path, metavar="MODEL", help="exported .onnx files")
+    parser.add_argument("models", nargs="+", type=Path, metavar="MODEL", help=MODEL_HELP)
     parser.add_argument("--data", type=Path, help="fer2013.csv, image folder or zip (default: drawn faces)")
     parts = ("train", "validation", "test", "all")
     parser.add_argument("--part", choices=parts, help="default: test; all: every face of a set it was not trained on")
@@ -50,7 +64,7 @@ def _add_faces(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--allow-seen", action="store_true", help="measure even on faces the model was trained on")
     parser.add_argument("--skip-bad-rows", action="store_true", help="leave out and count rows that cannot be used")
     parser.add_argument("--classes", default="", help=CLASSES_HELP)
-    parser.add_argument("--out", type=Path, default=Path("artifacts/reports"), help="default: artifacts/reports")
+    parser.add_argument("--out", type=Path, default=reports_folder(), help="default: %(default)s")
 
 
 def _add_compare(parser: argparse.ArgumentParser) -> None:
@@ -80,8 +94,10 @@ def _add_results(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_predict(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", type=Path, metavar="MODEL", help="an exported .onnx file")
-    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="pictures, or folders of them")
+    parser.add_argument(
+        "images", nargs="+", type=Path, metavar="IMAGE", help="pictures, or folders of them; after MODEL.onnx, if given"
+    )
+    parser.add_argument("--model", type=Path, metavar="MODEL", help=f"{MODEL_HELP} (default: the best that ferox has)")
     parser.add_argument(
         "--faces",
         choices=("auto", "whole"),
@@ -91,6 +107,11 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--yunet", type=Path, help="a YuNet .onnx to find faces with (default: FEROX_YUNET, else Haar)")
     parser.add_argument("--json", action="store_true", help="print one JSON list instead of a table")
     _add_engine(parser)
+
+
+def _add_models(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON list instead of a table")
+    parser.add_argument("--no-speed", action="store_true", help="leave out the timing")
 
 
 def _add_faces_command(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""Settles which model to ship: `python -m inference compare MODEL... --data PATH`.
+"""Settles which model to ship: `ferox compare MODEL... --data PATH`.
 
 Every model is evaluated as by `evaluate`; what only a comparison can tell is written beside those reports, into
 `comparison/`: `report.json` (see `docs/reports.md`), `compare.html`, and what each ensemble said.
@@ -7,7 +7,8 @@ Every model is evaluated as by `evaluate`; what only a comparison can tell is wr
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +16,9 @@ import numpy as np
 
 from data.load import load
 from data.terminal import hand_over
+from inference.catalogue import find_model
 from inference.comparison.contenders import Contender, ContenderGroup, contender, contender_groups
-from inference.comparison.document import ComparisonSeconds
+from inference.comparison.document import Comparison, ComparisonSeconds
 from inference.comparison.ensembles import check_ensembles, with_ensembles
 from inference.comparison.measurements import with_latency, with_robustness
 from inference.comparison.page import render_comparison
@@ -28,7 +30,7 @@ from inference.machine import load_average
 from inference.measure.evaluation import Assignment, assign, refuse_same_names
 from inference.measure.latency import TimingPlan
 from inference.measure.robustness import CONDITIONS, FACES
-from inference.report.background import report_writer
+from inference.report.background import Writer, report_writer, write_here
 from inference.report.writer import Draft
 
 FOLDER = "comparison"
@@ -66,40 +68,50 @@ def main(args: argparse.Namespace) -> int:
     Raises:
         InputError: the data or a model cannot be used, or a model may not be measured on these faces.
     """
-    refuse_same_names(args.models)
+    models = [find_model(named) for named in args.models]
+    refuse_same_names(models)
     faces = load(args.data, args.classes, skip_bad_rows=args.skip_bad_rows)
     began = time.perf_counter()
     options = Options(
         tuple(map(tuple, args.ensemble)), not args.no_robustness, not args.no_latency, args.latency_seconds
     )
-    engines = [Engine.load(path, provider=args.provider, threads=args.threads) for path in args.models]
+    engines = [Engine.load(path, provider=args.provider, threads=args.threads) for path in models]
     tasks = [
         assign(engine, faces, args.part, protocol=args.protocol, allow_seen=args.allow_seen, augmentation=augmentation)
         for engine in engines
         for augmentation in dict.fromkeys(args.tta)
     ]
-    folder, groups = compare(tasks, args.out, options, began)
-    models = [
-        contender.members[0].report for group in groups for contender in group.contenders if not contender.is_ensemble
-    ]
-    print(summary_table(models), file=sys.stderr)
-    hand_over(folder)
+    finished = compare(tasks, options, began, args.out, report_writer)
+    contenders = [contender for group in finished.groups for contender in group.contenders]
+    reports = [contender.members[0].report for contender in contenders if not contender.is_ensemble]
+    print(summary_table(reports), file=sys.stderr)
+    hand_over(write_finished(finished, args.out))
     return 0
 
 
+@dataclass(frozen=True)
+class Finished:
+    """A comparison: the document of it, and the contenders that it is made from."""
+
+    document: Comparison
+    groups: tuple[ContenderGroup, ...]
+
+
 def compare(
-    tasks: Sequence[Assignment], out: Path, options: Options, began: float
-) -> tuple[Path, list[ContenderGroup]]:
-    """Evaluate, compare and write reports into `out`.
+    tasks: Sequence[Assignment],
+    options: Options,
+    began: float,
+    out: Path | None = None,
+    writer: Writer = write_here,
+) -> Finished:
+    """Evaluate and compare models.
 
     Args:
         tasks: the models, each with its faces.
-        out: gets a folder for each model, and `comparison`.
         options: what to compare.
         began: when the work began, by `time.perf_counter`.
-
-    Returns:
-        The folder `comparison` and the groups in it.
+        out: gets a folder for each model with its report; None writes nothing.
+        writer: what writes these, `report_writer` in other processes.
 
     Raises:
         InputError: an ensemble cannot be made, or a model answers with anything but probabilities.
@@ -107,7 +119,9 @@ def compare(
     wanted, load = check_ensembles(tasks, options.ensembles), load_average()
     costs = [_seconds_per_face(task) for task in tasks]
     meter = Meter(_expected(tasks, costs, options))
-    contenders = _evaluate(tasks, costs, out, meter)
+    with nullcontext(_unwritten) if out is None else writer(out) as write:
+        contenders = _evaluate(tasks, costs, write, meter)
+        meter.stage("writing reports")
     engine_seconds = sum(one.members[0].evaluation.speed.seconds for one in contenders)
     seconds = ComparisonSeconds(time.perf_counter() - began, engine_seconds)
     groups = with_ensembles(contender_groups(contenders), wanted, meter)
@@ -117,21 +131,30 @@ def compare(
         groups = with_latency(groups, options.latency_plans, meter)
     meter.stage("comparing")
     content = comparison(groups, seconds, load)
-    folder = write_comparison(content, groups, render_comparison(content, groups), out / FOLDER)
     meter.close()
-    return folder, groups
+    return Finished(content, tuple(groups))
 
 
-def _evaluate(tasks: Sequence[Assignment], costs: Sequence[float], out: Path, meter: Meter) -> list[Contender]:
+def write_finished(finished: Finished, out: Path) -> Path:
+    """Write the folder `comparison` into `out`, and return it."""
+    page = render_comparison(finished.document, finished.groups)
+    return write_comparison(finished.document, finished.groups, page, out / FOLDER)
+
+
+def _unwritten(draft: Draft) -> None:
+    """For those who want the figures alone."""
+
+
+def _evaluate(
+    tasks: Sequence[Assignment], costs: Sequence[float], write: Callable[[Draft], None], meter: Meter
+) -> list[Contender]:
     contenders = {}
     # The quickest first: their reports are drawn while slower models run, so that hardly any is waited for at the end.
     by_time = sorted(zip(tasks, costs, strict=True), key=lambda pair: pair[1] * len(pair[0].indices))
-    with report_writer(out) as write:
-        for task, cost in by_time:
-            meter.stage(f"evaluating {task.engine.path.stem}")
-            contenders[task.name] = evaluated = contender(task.evaluate(meter.counter(cost)), cost)
-            write(Draft(evaluated.members[0].report, evaluated.answers))
-        meter.stage("writing reports")
+    for task, cost in by_time:
+        meter.stage(f"evaluating {task.engine.path.stem}")
+        contenders[task.name] = evaluated = contender(task.evaluate(meter.counter(cost)), cost)
+        write(Draft(evaluated.members[0].report, evaluated.answers))
     return [contenders[task.name] for task in tasks]
 
 

@@ -42,7 +42,7 @@ MOST_MEGABYTES = 512
 DIGEST = re.compile(rb'"digest": "([0-9a-f]{64})"')
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 PROVIDERS = {"cpu": CPU, "cuda": CUDA, "openvino": "OpenVINOExecutionProvider"}
-REMEDY = "export the run again: python -m export RUN"
+REMEDY = "export the run again: ferox export RUN"
 MEND_GPU = "mend the GPU's driver, or CUDA and cuDNN with pip install -e '.[gpu]' in ferox's folder"
 CUDA_FAILURE = re.compile(r"CUDA failure \d+: [^;\n]*")
 UNLOADED = "Failed to load "
@@ -68,7 +68,7 @@ class Engine:
         """Load and verify an artifact.
 
         Args:
-            path: an `.onnx` that `python -m export` wrote.
+            path: an `.onnx` that `ferox export` wrote.
             provider: `cpu`, `cuda` or `openvino`; `auto` takes CUDA where onnxruntime has it and can use it, else the
                 CPU, with a warning on stderr where CUDA is there and cannot be used.
             threads: processor threads for one run, at least 1; None takes all that this process may use.

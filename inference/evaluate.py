@@ -1,10 +1,11 @@
-"""Measures models on faces they may be judged by: `python -m inference evaluate MODEL... --data PATH`."""
+"""Measures models on faces they may be judged by: `ferox evaluate MODEL... --data PATH`."""
 
 import argparse
 import sys
 
 from data.load import load
 from data.terminal import hand_over
+from inference.catalogue import find_model
 from inference.comparison.summary import summary_table
 from inference.engine import Engine
 from inference.measure.evaluation import assign, refuse_same_names
@@ -23,10 +24,11 @@ def main(args: argparse.Namespace) -> int:
     Raises:
         InputError: the data or a model cannot be used, or a model may not be measured on these faces.
     """
-    refuse_same_names(args.models)
+    models = [find_model(named) for named in args.models]
+    refuse_same_names(models)
     faces = load(args.data, args.classes, skip_bad_rows=args.skip_bad_rows)
     reports = []
-    for path in args.models:
+    for path in models:
         engine = Engine.load(path, provider=args.provider, threads=args.threads)
         task = assign(
             engine, faces, args.part, protocol=args.protocol, allow_seen=args.allow_seen, augmentation=args.tta

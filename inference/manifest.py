@@ -230,7 +230,7 @@ def parse_manifest(text: str, name: str) -> Manifest:
     Raises:
         InputError: it is of another contract version, or not a manifest of this version.
     """
-    remedy = "export the run again with this version: python -m export RUN"
+    remedy = "export the run again with this version: ferox export RUN"
     document = top_level(text)
     if document is None:
         raise InputError(f"{name}: its {METADATA_KEY} is not a JSON object; {remedy}")

@@ -16,7 +16,7 @@ WRAPPING = {"Cast", "Div", "Identity", "Softmax", "Sub", "Unsqueeze"}
 QUANTIZING = {"DequantizeLinear", "QuantizeLinear"}
 # By domain; ONNX's own is "".
 OPERATORS = {"": frozenset(NETWORK | WRAPPING | QUANTIZING)}
-REMEDY = "use a file that python -m export wrote"
+REMEDY = "use a file that ferox export wrote"
 
 
 def check_operators(model: bytes, name: str) -> None:

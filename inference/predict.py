@@ -1,4 +1,4 @@
-"""What a model sees in pictures: `python -m inference predict MODEL IMAGE|FOLDER...`.
+"""What a model sees in pictures: `ferox predict MODEL IMAGE|FOLDER...`.
 
 With `--json`, stdout is one strict JSON list with an object a picture, in the order given:
 
@@ -14,9 +14,10 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from data.errors import printable
+from data.errors import InputError, printable
 from data.leftout import Tally, sentence
 from data.terminal import say, warn
+from inference.catalogue import DEFAULT, SUFFIX, find_model
 from inference.engine import Engine
 from inference.photos.faces import HaarFinder, finder, finder_words
 from inference.photos.files import picture_files
@@ -31,7 +32,8 @@ def main(args: argparse.Namespace) -> int:
     """Print what the model sees in `args.images`; return 2 if any of several could not be read, else 0.
 
     Args:
-        args: model (Path), images (list[Path]), faces ("auto" or "whole"), yunet (Path or None), json (bool),
+        args: model (Path or None: the first of `images` where that is an .onnx, else the default model), images
+            (list[Path]), faces ("auto" or "whole"), yunet (Path or None), json (bool),
             provider (str), threads (int or None).
 
     Raises:
@@ -39,10 +41,11 @@ def main(args: argparse.Namespace) -> int:
             model cannot be used.
     """
     left_out = Tally()
-    files = picture_files(args.images, left_out)
+    model, images = _model_and_images(args)
+    files = picture_files(images, left_out)
     if left_out.found:
         warn(sentence(left_out.sorted()))
-    engine = Engine.load(args.model, provider=args.provider, threads=args.threads)
+    engine = Engine.load(find_model(model), provider=args.provider, threads=args.threads)
     search = finder(args.yunet)
     if args.faces == "auto" and isinstance(search, HaarFinder):
         say(f"note: {finder_words(search)}")
@@ -51,6 +54,14 @@ def main(args: argparse.Namespace) -> int:
     if refused:
         say(f"error: {refused} of {len(files)} pictures could not be read")
     return REFUSED if refused else 0
+
+
+def _model_and_images(args: argparse.Namespace) -> tuple[Path, list[Path]]:
+    if args.model is None and args.images[0].suffix == SUFFIX:
+        if len(args.images) == 1:
+            raise InputError(f"{args.images[0]} is a model, and no picture is named; give one after it")
+        return args.images[0], args.images[1:]
+    return args.model or Path(DEFAULT), args.images
 
 
 def _print_json(predictions: Iterator[PicturePrediction]) -> int:

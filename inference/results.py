@@ -1,4 +1,4 @@
-"""Results as Markdown tables: `python -m inference results docs/results/*.json --into README.md`.
+"""Results as Markdown tables: `ferox results docs/results/*.json --into README.md`.
 
 A table that is generated cannot disagree with what it is of: results, which join a training's record with a report
 (see `training.result`), and comparisons, which add speed.
@@ -19,7 +19,6 @@ from inference.report.published import OTHERS, is_fer2013_test, published_accura
 from inference.report.training_result import FinishedRun, TrainingResult
 from inference.text import or_dash, threads
 
-RESULTS = Path("docs/results")
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 RESULT_COLUMNS = {
     **{"model": "---", "framework": "---", "recipe": "---", "accuracy, %": "---:", "95 % interval": "---:"},
@@ -55,7 +54,7 @@ def main(args: argparse.Namespace) -> int:
 def read(path: Path) -> TrainingResult | Comparison:
     """Read a result or a comparison's `report.json`, given the file or the comparison's folder."""
     file = path / REPORT_FILE if path.is_dir() else path
-    expected = f"a result (python -m training result) or a comparison's {REPORT_FILE} (python -m inference compare)"
+    expected = f"a result (ferox keep-result) or a comparison's {REPORT_FILE} (ferox compare)"
     text = _text(file, expected)
     content = top_level(text)
     if content is None:

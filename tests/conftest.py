@@ -20,11 +20,12 @@ from data.faceset import LABELS, FaceSet
 from data.load import load
 from data.splits import SplitPlan, split
 from export.contract import seal, wrap
-from inference.compare import Options, compare
+from inference.compare import Options, compare, write_finished
 from inference.engine import Engine
 from inference.manifest import CONTRACT, NO_DIGEST, Manifest, Parity, Selection, data_record
 from inference.measure.evaluation import assign
 from inference.measure.metrics import class_figures
+from inference.report.background import report_writer
 from inference.report.training_result import Machine
 from training.history import EpochRecord
 from training.loop import start_record
@@ -238,7 +239,7 @@ def compared(portraits: FaceSet, artifacts: dict[str, Path], tmp_path_factory: p
     tasks = [assign(Engine.load(path, provider="cpu", threads=1), portraits) for path in artifacts.values()]
     tasks.append(replace(tasks[3], augmentation="flip"))
     options = Options(ensembles=((), (tasks[0].name, tasks[3].name)), latency_seconds=0.05)
-    folder, _ = compare(tasks, out, options, time.perf_counter())
+    folder = write_finished(compare(tasks, options, time.perf_counter(), out, report_writer), out)
     return folder
 
 

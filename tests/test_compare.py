@@ -18,7 +18,7 @@ from sklearn.metrics import accuracy_score, cohen_kappa_score, confusion_matrix,
 from data.errors import InputError
 from data.faceset import LABELS, FaceSet
 from data.splits import SplitPlan, split
-from inference.compare import Options, compare
+from inference.compare import Options, compare, write_finished
 from inference.comparison.contenders import contender, contender_groups, decisive_settings, twins
 from inference.comparison.ensembles import with_ensembles
 from inference.comparison.progress import Meter
@@ -257,7 +257,7 @@ def test_a_lower_precision_is_picked_by_what_its_export_measured(
     second = replace(second, manifest=replace(second.manifest, precision="int8", parity=parity))
     options = Options(robustness=False, latency=False)
     tasks = [assign(engine, portraits) for engine in (first, second)]
-    folder, _ = compare(tasks, tmp_path, options, time.perf_counter())
+    folder = write_finished(compare(tasks, options, time.perf_counter(), tmp_path), tmp_path)
     (table,) = json.loads((folder / "report.json").read_text())["tables"]
     assert (table["pick"]["name"], table["pick"]["validation_accuracy"]) == (second.path.stem, 0.999)
 
@@ -387,7 +387,7 @@ def test_ensembles_that_cannot_be_are_refused(
     chosen = [artifacts[name] for name in ("cnn_1.torch.published-official", "mlp_1.torch.published-random")]
     tasks = [assign(Engine.load(path, provider="cpu", threads=1), portraits) for path in chosen]
     with pytest.raises(InputError, match=message):
-        compare(tasks, tmp_path, Options(ensembles=(names,)), time.perf_counter())
+        compare(tasks, Options(ensembles=(names,)), time.perf_counter())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -399,7 +399,7 @@ def test_an_ensemble_is_named_by_files_whose_reports_have_longer_names(
         for name in HAND
     ]
     plain = Options(robustness=False, latency=False, ensembles=(tuple(f"models/{name}.onnx" for name in HAND),))
-    _, (table,) = compare(tasks, tmp_path, plain, time.perf_counter())
+    (table,) = compare(tasks, plain, time.perf_counter()).groups
     (found,) = (one for one in table.contenders if one.is_ensemble)
     assert sorted(one.assignment.name for one in found.members) == [f"{name}-validation" for name in sorted(HAND)]
 
@@ -408,7 +408,8 @@ def test_one_model_without_measurements_still_makes_a_page(
     portraits: FaceSet, artifacts: dict[str, Path], tmp_path: Path
 ) -> None:
     tasks = [assign(Engine.load(artifacts[HAND[0]], provider="cpu", threads=1), portraits)]
-    folder, _ = compare(tasks, tmp_path, Options(robustness=False, latency=False), time.perf_counter())
+    options = Options(robustness=False, latency=False)
+    folder = write_finished(compare(tasks, options, time.perf_counter(), tmp_path), tmp_path)
     (row,) = json.loads((folder / "report.json").read_text())["tables"][0]["rows"]
     assert (row["latency"], row["robustness"]) == (None, None)
     assert "There is nothing to compare it with" in (folder / "compare.html").read_text()

@@ -16,7 +16,6 @@ from data.errors import InputError
 from data.faceset import FaceSet
 from inference.report.published import FER2013_COUNTS, OTHERS, published_accuracy
 from inference.results import BEGIN, END, main, put_between_markers, read
-from training.result import main as keep
 from training.result import result
 
 pytest.importorskip("torch", reason="PyTorch is not installed (ferox[torch])")

@@ -10,7 +10,7 @@ import pytest
 from data.documents import parse_document
 from data.draw import draw
 from data.faceset import LABELS
-from demo.state.shelf import DEFAULT
+from inference.catalogue import DEFAULT
 from inference.engine import Engine
 from inference.manifest import Parity
 from inference.report.document import read_report

@@ -1,27 +1,46 @@
 """Trains a model: `python -m training --framework torch --model cnn_1 --data fer2013.csv`.
 
-Progress goes to stderr; the run folder is the last line of stdout. A grid of trainings: `python -m training sweep`.
-What a training came to, small enough to commit: `python -m training result`.
+Progress goes to stderr; the run folder is the last line of stdout. A grid of trainings: `ferox sweep`.
+What a training came to, small enough to commit: `ferox keep-result`.
 """
 
+import argparse
 import sys
 
 from data.commands import run_command
-from training.options import check, parse
+from training.options import add_result_arguments, add_sweep_arguments, check, parse
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, check every setting, and train."""
     given = sys.argv[1:] if arguments is None else arguments
     if given[:1] == ["sweep"]:
-        from training.sweep import main as sweep
-
-        return sweep(given[1:])
+        parser = argparse.ArgumentParser(prog="python -m training sweep", allow_abbrev=False)
+        add_sweep_arguments(parser)
+        return run_sweep(*parser.parse_known_args(given[1:]), given[1:])
     if given[:1] == ["result"]:
-        from training.result import main as result
+        parser = argparse.ArgumentParser(prog="python -m training result", allow_abbrev=False)
+        add_result_arguments(parser)
+        return keep_result(parser.parse_args(given[1:]))
+    return run(parse(given, description=__doc__), given)
 
-        return result(given[1:])
-    args = parse(given, description=__doc__)
+
+def run_sweep(args: argparse.Namespace, common: list[str], given: list[str]) -> int:
+    """Train a grid, see `training.sweep.run`; return the exit status."""
+    from training.sweep import run as sweep
+
+    return sweep(args, common, given)
+
+
+def keep_result(args: argparse.Namespace) -> int:
+    """Keep a training and its reports as small files, see `training.result`; return the exit status."""
+    from training.result import run as keep
+
+    return keep(args)
+
+
+def run(args: argparse.Namespace, given: list[str]) -> int:
+    """Train as `args` say, which were parsed from the words `given`; return the exit status."""
     check(args)
     # Imported late: what trains takes a second to import, --help should not.
     from training.session import resume, train

@@ -124,7 +124,7 @@ class Trainer:
                     self.record = replace(self.record, status="stopped")
                     write_record(self.folder, self.record)
                     status = 128 + (self.interrupted or 0)
-                    say(f"stopped; go on with: python -m training --resume {self.folder}")
+                    say(f"stopped; go on with: ferox train --resume {self.folder}")
                     return status
         return self.finish()
 
@@ -140,7 +140,7 @@ class Trainer:
                     self.loader.load(epoch)
             if self.interrupted:
                 return 128 + self.interrupted
-        say(f"asked up to epoch {last}; go on with: python -m training --resume {self.folder}")
+        say(f"asked up to epoch {last}; go on with: ferox train --resume {self.folder}")
         return 0
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
@@ -287,9 +287,7 @@ class Trainer:
 
         best = self.record.best
         if best is None:
-            raise InputError(
-                f"{self.folder} has no whole epoch yet; go on with: python -m training --resume {self.folder}"
-            )
+            raise InputError(f"{self.folder} has no whole epoch yet; go on with: ferox train --resume {self.folder}")
         self.learner.set_weights(load_weights(check_file(self.folder, best.file, best.sha256), self.spec))
         logits = self.learner.logits(self.test[0])
         figures = judge(logits, self.test[1])

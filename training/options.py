@@ -8,11 +8,12 @@ from pathlib import Path
 from data.classes import CLASSES_HELP
 from data.commands import how_to_install
 from data.errors import InputError
+from data.places import artifacts, runs_folder
 from data.splits import PROTOCOLS, SplitPlan
 from training.recipe import CHOICES, FRAMEWORKS, RECIPES, Settings, recipe
 from training.specs import MODELS
 
-RUNS = Path("artifacts/runs")
+RESULTS = Path("docs/results")
 DISTILLATION = 0.5
 SPLIT_OPTIONS = {
     "protocol": "protocol",
@@ -27,7 +28,9 @@ SPLIT_PROTOCOLS = {"test_share": ("random",), "split_seed": ("random", "kfold"),
 
 def parse(arguments: list[str], description: str | None = None) -> argparse.Namespace:
     """Parse the options of one training; `description` heads the help."""
-    return _parser(description).parse_args(arguments)
+    parser = argparse.ArgumentParser(prog="python -m training", description=description, allow_abbrev=False)
+    add_arguments(parser)
+    return parser.parse_args(arguments)
 
 
 def check(args: argparse.Namespace) -> None:
@@ -75,14 +78,36 @@ def _split_plan(args: argparse.Namespace) -> SplitPlan:
     return plan
 
 
+def add_sweep_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a sweep that are not those of its trainings."""
+    add = parser.add_argument
+    add(
+        "--models",
+        nargs="+",
+        default=["published"],
+        help="names, `published` (the eight) or `all` (default: published)",
+    )
+    add("--frameworks", nargs="+", default=["all"], help=f"{', '.join(FRAMEWORKS)} or `all` (default: all)")
+    add("--optimizers", nargs="+", default=["adam"], help=f"{', '.join(CHOICES['optimizer'])} or `all` (default: adam)")
+    add("--folds", type=int, help="cross-validate: train every combination this many times")
+    add("--out", type=Path, default=artifacts() / "sweep", help="the sweep's folder (default: %(default)s)")
+
+
+def add_result_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what `training.result` makes a result from, and where it goes."""
+    parser.add_argument("run", type=Path, metavar="RUN", help="the folder that training made")
+    parser.add_argument("reports", nargs="+", type=Path, metavar="REPORT", help="folders that evaluating it made")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="default: %(default)s")
+
+
 def check_framework(name: str, option: str = "--framework") -> None:
     """Raise an `InputError`, which names the option that asked for it, unless the framework is installed."""
     if importlib.util.find_spec(name) is None:
         raise InputError(f"{option} names {name!r}, which is not installed; {how_to_install(name)}")
 
 
-def _parser(description: str | None) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m training", description=description, allow_abbrev=False)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of one training."""
     add = parser.add_argument
     add("--framework", choices=FRAMEWORKS, help=f"default: {FRAMEWORKS[0]}; with --resume: the run's")
     add("--model", choices=tuple(MODELS), metavar="MODEL", help=", ".join(MODELS))
@@ -90,7 +115,7 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
     add("--data", type=Path, help="fer2013.csv, image folder or zip (default: drawn faces)")
     add("--skip-bad-rows", action="store_true", help="leave out and count rows that cannot be used")
     add("--classes", default="", help=CLASSES_HELP)
-    add("--out", type=Path, default=RUNS, help=f"where run folders go (default: {RUNS})")
+    add("--out", type=Path, default=runs_folder(), help="where run folders go (default: %(default)s)")
     add(
         "--resume",
         type=Path,
@@ -119,7 +144,7 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
     add(
         "--weights",
         metavar="WEIGHTS",
-        help="begin with: none (new ones, the default), imagenet, or MODEL.onnx (fine-tuning)",
+        help="begin with: none (new ones, the default), imagenet, or a model's file or name (fine-tuning)",
     )
     add("--mixup", type=float, metavar="ALPHA", help="mix faces in pairs, by shares drawn from Beta(ALPHA, ALPHA)")
     add("--ema-decay", type=float, metavar="DECAY", help="keep a moving average of the weights, this decay a step")
@@ -148,4 +173,3 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
         "keep",
     ):
         add(f"--{name}", choices=CHOICES[name], help="default: the recipe's")
-    return parser

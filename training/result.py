@@ -1,7 +1,7 @@
-"""Keeps what a training came to, small enough to commit: `python -m training result RUN REPORT...`.
+"""Keeps what a training came to, small enough to commit: `ferox keep-result RUN REPORT...`.
 
 A result joins a run's record with a report of the model that was exported from it, after checking that they belong
-together; `python -m inference results` makes tables of results. Each file written is a line of stdout.
+together; `ferox results` makes tables of results. Each file written is a line of stdout.
 """
 
 import argparse
@@ -12,7 +12,6 @@ from data.files import write_json
 from data.terminal import hand_over
 from inference.report.document import Report, read_report
 from inference.report.training_result import RESULT_VERSION, EpochFigures, FinishedRun, TrainingResult
-from inference.results import RESULTS
 from inference.results import read as read_result
 from training.history import EpochRecord, read_history
 from training.run import RunRecord, read_record
@@ -20,13 +19,8 @@ from training.run import RunRecord, read_record
 LEFT_OUT = ("data_path", "progress", "checkpoints")
 
 
-def main(arguments: list[str]) -> int:
-    """Parse the command line and write a result for each report."""
-    parser = argparse.ArgumentParser(prog="python -m training result", description=__doc__, allow_abbrev=False)
-    parser.add_argument("run", type=Path, metavar="RUN", help="the folder that training made")
-    parser.add_argument("reports", nargs="+", type=Path, metavar="REPORT", help="folders that evaluating it made")
-    parser.add_argument("--out", type=Path, default=RESULTS, help=f"default: {RESULTS}")
-    args = parser.parse_args(arguments)
+def run(args: argparse.Namespace) -> int:
+    """Write a result of the run `args.run` for each of `args.reports`, into `args.out`."""
     for report in args.reports:
         made = result(args.run, report)
         path = args.out / f"{made.report.name}.json"
@@ -44,7 +38,7 @@ def result(run: Path, report: Path) -> TrainingResult:
     """
     record = read_record(run)
     if record.status != "finished" or record.best is None:
-        raise InputError(f"{run} is {record.status}, expected a finished run; go on: python -m training --resume {run}")
+        raise InputError(f"{run} is {record.status}, expected a finished run; go on: ferox train --resume {run}")
     evaluated = read_report(report)
     _check(record, evaluated, run, report)
     kept = {name: value for name, value in vars(record).items() if name not in LEFT_OUT}

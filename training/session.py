@@ -15,6 +15,7 @@ from data.files import sha256
 from data.load import load
 from data.splits import Split, split
 from data.terminal import hand_over, say, warn
+from inference.catalogue import find_model
 from inference.manifest import data_record
 from inference.report.training_result import Machine
 from training.ancestry import Ancestor, inherited, overlaps
@@ -77,6 +78,7 @@ def train(args: argparse.Namespace) -> int:
         InputError: settings, data, weights or teachers cannot be used.
     """
     settings = settings_from(args)
+    teacher_files = [find_model(named) for named in args.teachers or ()]
     framework = _framework(settings.framework)
     spec = model_spec(settings.model)
     machine = _machine(framework, settings)
@@ -85,9 +87,9 @@ def train(args: argparse.Namespace) -> int:
     say(f"{faces.source}: {division.counts}, protocol {settings.split.protocol}")
     bases, weights = _first_weights(settings, faces, division)
     settings = replace(settings, weights=bases[0].name if bases else settings.weights)
-    teachers = ancestors_of(args.teachers or (), faces, division)
+    teachers = ancestors_of(teacher_files, faces, division)
     asked_once = bool(teachers) and settings.teaching == "faces"
-    teachings = teach(args.teachers, faces, division) if asked_once else None
+    teachings = teach(teacher_files, faces, division) if asked_once else None
     settings = replace(settings, teachers=tuple(teacher.name for teacher in teachers))
     data = data_record(faces.source, faces.fingerprint, division)
     for sentence in overlaps([*bases, *teachers], data):
@@ -112,7 +114,7 @@ def train(args: argparse.Namespace) -> int:
             save_teachings(folder / TEACHINGS_FILE, teachings)
             record = replace(record, teachings_sha256=sha256(folder / TEACHINGS_FILE))
         elif teachers:
-            keep_teachers(folder, args.teachers)
+            keep_teachers(folder, teacher_files)
         return _run(folder, record, settings, framework, faces, division, weights, args)
 
 
@@ -204,7 +206,7 @@ def _first_weights(settings: Settings, faces: FaceSet, division: Split) -> tuple
         case "imagenet":
             return [], imagenet_weights(spec, initial_weights(spec, settings.seed))
         case artifact:
-            base, weights = learned_weights(Path(artifact), spec, faces, division)
+            base, weights = learned_weights(find_model(artifact), spec, faces, division)
             return [base], weights
 
 

@@ -1,4 +1,4 @@
-"""Trains a grid of models, frameworks and optimisers: `python -m training sweep --models published --optimizers all`.
+"""Trains a grid of models, frameworks and optimisers: `ferox sweep --models published --optimizers all`.
 
 Every combination is a training in a process of its own, in a folder of its own below `--out`. The same command goes on
 where an interrupted sweep stopped; a training that fails costs only itself, and is tried again then. Options that are
@@ -35,16 +35,20 @@ from training.grid import (
     write_tables,
 )
 from training.options import check_framework, parse, settings_from
-from training.recipe import CHOICES, FRAMEWORKS
 from training.run import LOCK_FILE, read_record
 
 PLAN_FILE, LOG_FILE = "sweep.json", "training.log"
 POLL_SECONDS = 1.0
 
 
-def main(arguments: list[str]) -> int:
-    """Run a sweep, or go on with it; 0 if every training finished, 1 if one failed, 128 + a signal's number."""
-    args, common = _parser().parse_known_args(arguments)
+def run(args: argparse.Namespace, common: list[str], given: list[str]) -> int:
+    """Run a sweep as `args` say, or go on with it; return the exit status.
+
+    Args:
+        args: the sweep's own options.
+        common: those for every training.
+        given: all words after `sweep`, for the sentence that says how to go on.
+    """
     trials = grid(args.models, args.frameworks, args.optimizers, args.folds)
     _check(trials, args.folds, common)
     _keep_plan(args.out, trials, common)
@@ -55,12 +59,12 @@ def main(arguments: list[str]) -> int:
     states = {trial: read_state(args.out / trial.name) for trial in trials}
     print(table(states), file=sys.stderr)
     if stopped.number:
-        again = shlex.join(["python", "-m", "training", "sweep", *arguments])
+        again = shlex.join(["ferox", "sweep", *given])
         say(f"stopped; the same command goes on: {again}")
         return 128 + stopped.number
     for path in write_tables(args.out, states):
         hand_over(path)
-    return int(any(state.status != "finished" for state in states.values()))
+    return 2 if any(state.status != "finished" for state in states.values()) else 0
 
 
 class _Stop:
@@ -76,22 +80,6 @@ class _Stop:
         self.number = number
         if self.child is not None and self.child.poll() is None:
             self.child.send_signal(number)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m training sweep", description=__doc__, allow_abbrev=False)
-    add = parser.add_argument
-    add(
-        "--models",
-        nargs="+",
-        default=["published"],
-        help="names, `published` (the eight) or `all` (default: published)",
-    )
-    add("--frameworks", nargs="+", default=["all"], help=f"{', '.join(FRAMEWORKS)} or `all` (default: all)")
-    add("--optimizers", nargs="+", default=["adam"], help=f"{', '.join(CHOICES['optimizer'])} or `all` (default: adam)")
-    add("--folds", type=int, help="cross-validate: train every combination this many times")
-    add("--out", type=Path, default=Path("artifacts/sweep"), help="the sweep's folder (default: artifacts/sweep)")
-    return parser
 
 
 def _check(trials: list[Trial], folds: int | None, common: list[str]) -> None:

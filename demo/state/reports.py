@@ -1,4 +1,4 @@
-"""The evaluations on disk: what `python -m inference evaluate` and `compare` wrote, and what came with the models."""
+"""The evaluations on disk: what `ferox evaluate` and `compare` wrote, and what came with the models."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The models on offer: whatever artifacts lie in a folder now, loaded when first asked for."""
+"""The models on offer: whatever artifacts lie in its folders now, loaded when first asked for."""
 
 import os
 import re
@@ -8,11 +8,10 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from data.errors import InputError, is_text, printable
+from inference.catalogue import SUFFIX, known_models
 from inference.engine import Engine
 
 ALL = "all"
-# The best of the models that come with the project; where it is on the shelf, it is what people meet first.
-DEFAULT = "vgg_32.torch.best-official.int8"
 KEPT = 12  # Loaded models, and how many answer about one picture; the one used longest ago makes room.
 REMEDY = "train and export one with: make run"
 # A name's words lie between hyphens, but for the time that a run began, `20261125-222923`.
@@ -23,21 +22,21 @@ Key = tuple[str, int, int]
 
 
 class Shelf:
-    """A folder of artifacts. Safe to use from several threads."""
+    """Folders of artifacts, of which the first is one's own. Safe to use from several threads."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, *folders: Path) -> None:
+        self.folders = folders
         self._lock = threading.Lock()
         self._loaded: OrderedDict[Key, Future[Engine]] = OrderedDict()
 
     def names(self) -> list[str]:
-        """Return the artifacts' names, without their suffix, sorted, but `DEFAULT` first; only those that are text."""
-        return sorted(filter(is_text, self._stems()), key=lambda name: (name != DEFAULT, name))
+        """Return the artifacts' names, without their suffix, as `known_models` sorts them; only those that are text."""
+        return list(self._files())
 
     def left_out(self) -> dict[str, InputError]:
         """Return the artifacts that cannot be offered for their names, by these as they can be shown, and why."""
-        unnamed = sorted(stem for stem in self._stems() if not is_text(stem))
-        return {printable(stem): not_text(f"{stem}.onnx") for stem in unnamed}
+        stems = {path.stem for folder in self.folders for path in folder.glob(f"*{SUFFIX}") if path.name[0] != "."}
+        return {printable(stem): not_text(f"{stem}{SUFFIX}") for stem in sorted(stems) if not is_text(stem)}
 
     def engine(self, name: str | None) -> Engine:
         """Return an artifact, loaded anew where its file has changed; None is what a chooser without models holds.
@@ -45,11 +44,10 @@ class Shelf:
         Raises:
             InputError: there is none of that name, or it cannot be used.
         """
-        # Only names that the folder was listed with are opened: what a client sends is never part of a path.
+        # Only names that the folders were listed with are opened: what a client sends is never part of a path.
         known = self._known()
-        if name not in known:
+        if name is None or (path := known.get(name)) is None:
             raise InputError(f"the model is {name!r:.100}, expected one of {', '.join(known)}; choose one")
-        path = self.folder / f"{name}.onnx"
         try:
             return self._kept(path, path.stat())
         except OSError as error:
@@ -70,7 +68,7 @@ class Shelf:
             return [self.engine(name)], {}
         usable: list[Engine] = []
         refused: dict[str, InputError] = {}
-        known = self._known()
+        known = list(self._known())
         for each in known[KEPT:]:
             refused[each] = InputError(f"at most {KEPT} models answer side by side; choose it alone")
         for each in known[:KEPT]:
@@ -83,14 +81,14 @@ class Shelf:
             raise InputError(f"none of {len(refused)} models can be used: expected one at least; {reasons}")
         return usable, refused
 
-    def _stems(self) -> list[str]:
-        return [file.stem for file in self.folder.glob("*.onnx") if not file.name.startswith(".")]
+    def _files(self) -> dict[str, Path]:
+        return {model.stem: model.path for model in known_models(self.folders)}
 
-    def _known(self) -> list[str]:
-        """Return the artifacts' names; an `InputError` where there is none."""
-        if known := self.names():
+    def _known(self) -> dict[str, Path]:
+        """Return the artifacts' files by their names; an `InputError` where there is none."""
+        if known := self._files():
             return known
-        raise InputError(f"there is no model in {self.folder.name} yet: expected an exported .onnx; {REMEDY}")
+        raise InputError(f"there is no model in {self.folders[0].name} yet: expected an exported .onnx; {REMEDY}")
 
     def _kept(self, path: Path, state: os.stat_result) -> Engine:
         """Return an artifact's engine, loaded once for all who ask, and without holding up who asks for another."""

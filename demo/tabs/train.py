@@ -215,7 +215,7 @@ def publish(page: Page, now: Current, lang: Language) -> Iterator[str]:
     # The run's own time stamp: else its artifact would have the name of every other run of that recipe. So what it may
     # replace is an artifact of the same run, from before it was resumed.
     naming = ["--tag", time_stamp(now.folder, now.record), "--replace"]
-    command = [sys.executable, "-m", "export", str(now.folder), "--out", str(page.shelf.folder), *naming]
+    command = [sys.executable, "-m", "export", str(now.folder), "--out", str(page.shelf.folders[0]), *naming]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         yield notice(say(lang, "exported", name=shelf_title(Path(done.stdout.strip()).stem)))

@@ -8,8 +8,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "finder_haar": (
         "Faces are looked for with OpenCV's Haar cascade, which knows upright ones alone. YuNet finds more: "
-        "python -m inference faces --fetch",
-        "人脸由 OpenCV 的 Haar 级联查找，它只认正面直立的脸。YuNet 能找到更多：python -m inference faces --fetch",
+        "ferox faces --fetch",
+        "人脸由 OpenCV 的 Haar 级联查找，它只认正面直立的脸。YuNet 能找到更多：ferox faces --fetch",
     ),
     "caution": (
         "An emotion label is a guess about how a face looks, not about a person.",
@@ -76,8 +76,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "no_face_short": ("no face", "没有人脸"),
     # Compare
     "no_report": (
-        "There is no report in {folder} yet: make run writes them, and python -m inference evaluate MODEL.onnx.",
-        "{folder} 中还没有报告：make run 或 python -m inference evaluate MODEL.onnx 会写出报告。",
+        "There is no report in {folder} yet: make run writes them, and ferox evaluate MODEL.onnx.",
+        "{folder} 中还没有报告：make run 或 ferox evaluate MODEL.onnx 会写出报告。",
     ),
     "reports": ("Models to compare", "要比较的模型"),
     "report_page": ("Whole report", "完整报告"),

@@ -24,7 +24,7 @@ DIGESTS = (
 )
 LARGEST = 4_000_000
 SECONDS = 30
-COMMAND = "python -m inference faces --fetch"
+COMMAND = "ferox faces --fetch"
 
 
 def fetched_file() -> Path | None:

@@ -141,7 +141,7 @@ def _decode(content: bytes, name: str) -> Picture:
         raise InputError(f"{name} {complaint}: it is not opened; save it anew with another program")
     try:
         image = reader(io.BytesIO(content))
-        _check_size(image, name)
+        check_size(*image.size, name)
         notes = _notes(kind, image, content)
         image.load()
         _check_whole(kind, content)
@@ -166,8 +166,8 @@ def _format(content: bytes, name: str) -> tuple[str, type[ImageFile.ImageFile]]:
     raise InputError(f"{name} is not a picture that can be read: expected the content of a {KNOWN} file; give one")
 
 
-def _check_size(image: Image.Image, name: str) -> None:
-    width, height = image.size
+def check_size(width: int, height: int, name: str) -> None:
+    """Raise an `InputError` where a picture of these sides, in pixels, is too large, too small or too long."""
     size = f"{name} is {width} x {height} pixels"
     if width * height > MAX_PIXELS:
         raise InputError(f"{size}: at most {MAX_PIXELS // 1_000_000} megapixels are taken; save it smaller")

@@ -4,7 +4,7 @@ Of several pictures the faces are gathered before the model runs, since one run 
 one; what is kept of a picture meanwhile is its crops alone, so memory stays bounded.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -120,7 +120,7 @@ def predict_picture(engine: Engine, picture: Picture, finder: Finder, policy: Po
 
 
 def predict_files(
-    engine: Engine, files: Sequence[Path], finder: Finder, policy: Policy, *, keep_errors: bool
+    engine: Engine, files: Iterable[Path], finder: Finder, policy: Policy, *, keep_errors: bool
 ) -> Iterator[PicturePrediction]:
     """Yield one prediction a file, named as given; with `keep_errors`, one that cannot be read has its error.
 

@@ -1,13 +1,14 @@
-"""Writes reports in other processes, while this one goes on running models.
+"""Writes reports, in this process or in others, while this one goes on running models.
 
-matplotlib holds Python's lock for most of a second per report; in threads it would stop the engine for as long.
+Others are spawned, which imports a program's main module anew: for commands, not for programs of others. matplotlib
+holds Python's lock for most of a second per report; in threads it would stop the engine for as long.
 """
 
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from data.terminal import guard
@@ -15,6 +16,18 @@ from inference.machine import available_cpus
 from inference.report.writer import Draft
 
 MAX_WORKERS = 4
+# Opened with the folder that reports go to, it gives a function that has one written.
+Writer = Callable[[Path], AbstractContextManager[Callable[[Draft], None]]]
+
+
+@contextmanager
+def write_here(out: Path) -> Iterator[Callable[[Draft], None]]:
+    """Yield a function that writes a report into `out` at once, in this process."""
+
+    def write(draft: Draft) -> None:
+        draft.write(out)
+
+    yield write
 
 
 @contextmanager
@@ -29,7 +42,11 @@ def report_writer(out: Path) -> Iterator[Callable[[Draft], None]]:
     pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=_prepare)
     written: list[Future[Path]] = []
     try:
-        yield lambda draft: written.append(pool.submit(draft.write, out))
+
+        def write(draft: Draft) -> None:
+            written.append(pool.submit(draft.write, out))
+
+        yield write
         for future in written:
             future.result()
     finally:

@@ -130,7 +130,6 @@ def read_report(folder: Path) -> Report:
     file = folder / REPORT_FILE
     if not file.is_file():
         raise InputError(
-            f"{printable(str(folder))} is no report: it has no {REPORT_FILE}; make one: python -m inference evaluate "
-            "MODEL"
+            f"{printable(str(folder))} is no report: it has no {REPORT_FILE}; make one: ferox evaluate MODEL"
         )
     return read_document(Report, file, "evaluate the model again")

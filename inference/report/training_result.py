@@ -1,6 +1,6 @@
 """What a training came to, as one file of `docs/results`: its run, its epochs, and a report of the exported model.
 
-`python -m training result` makes it; version 1 is described in `docs/reports.md`.
+`ferox keep-result` makes it; version 1 is described in `docs/reports.md`.
 """
 
 from dataclasses import asdict, dataclass, field
