@@ -8,8 +8,9 @@ RESULTS ?= $(wildcard docs/results/*.json)
 UV := $(shell command -v uv 2>/dev/null)
 
 WORKERS ?= 2
+DIST ?= dist
 
-.PHONY: help install run demo results test test-fast golden check check-install fix
+.PHONY: help install run demo wheel results test test-fast golden check check-install fix
 .DELETE_ON_ERROR:
 .PRECIOUS: .venv/with-%
 
@@ -37,6 +38,12 @@ run: .venv/with-cpu,torch,export # trains two small models, exports, evaluates; 
 # The page needs no training framework; its Train tab offers those that are there.
 demo: .venv/with-cpu,demo # opens the page
 	$(PYTHON) -m demo $(DATA)
+
+# Of the files that git has alone: one's own models, which lie beside those that come along, are not for others.
+wheel: # builds dist/ferox-*.whl, with the models that come along
+	@set -e; copy=$$(mktemp -d); trap 'rm -rf "$$copy"' EXIT; \
+	git ls-files -z | tar --create --null --files-from - | tar --extract --directory "$$copy"; \
+	$(or $(UV),.venv/bin/uv) build --quiet --wheel --out-dir "$(DIST)" "$$copy"; ls "$(DIST)"/ferox-*.whl
 
 # Writes the README's tables from what `python -m training result` and `python -m inference compare` have measured.
 results: .venv/with-cpu # writes the README's tables from docs/results

@@ -14,12 +14,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m data", description=__doc__, allow_abbrev=False)
     add_commands(parser.add_subparsers(dest="command", required=True))
     args = parser.parse_args()
-    status: int = args.run(args)
+    status: int = args.main(args)
     return status
 
 
 def add_commands(commands: Commands) -> None:
-    """Add `info` and `draw`, each with the function `run` that does it and returns the exit status."""
+    """Add `info` and `draw`, each with the function `main` that does it and returns the exit status."""
     info = commands.add_parser(
         "info", help="counts, duplicates, leaks and a contact sheet of a dataset", allow_abbrev=False
     )
@@ -28,12 +28,12 @@ def add_commands(commands: Commands) -> None:
     info.add_argument("--classes", default="", help=CLASSES_HELP)
     info.add_argument("--out", type=Path, default=reports_folder() / "data", help="default: %(default)s")
     info.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    info.set_defaults(run=_info)
+    info.set_defaults(main=_info)
     draw = commands.add_parser("draw", help="draw faces into a CSV of FER2013's form", allow_abbrev=False)
     draw.add_argument("out", type=Path, metavar="OUT.csv")
     draw.add_argument("--count", type=int, default=2100, help="default: 2100")
     draw.add_argument("--seed", type=int, default=0, help="default: 0")
-    draw.set_defaults(run=_draw)
+    draw.set_defaults(main=_draw)
 
 
 def _draw(args: argparse.Namespace) -> int:

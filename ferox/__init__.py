@@ -13,10 +13,6 @@ training framework and no Gradio at all, onnxruntime and OpenCV with the first m
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from ferox.ownership import refuse_foreign_names
-
-refuse_foreign_names()
-
 if TYPE_CHECKING:
     from data.errors import InputError
     from data.faceset import LABELS
@@ -62,6 +58,9 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if (home := _HOMES.get(name)) is None:
         raise AttributeError(f"module 'ferox' has no attribute {name!r}")
+    from ferox.ownership import refuse_foreign_names
+
+    refuse_foreign_names()
     value = globals()[name] = getattr(importlib.import_module(home), name)
     return value
 

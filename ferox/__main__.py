@@ -2,17 +2,19 @@
 
 import sys
 
+from ferox.ownership import ForeignNameError, refuse_foreign_names
+
 
 def main() -> None:
     """Run the command line and leave the process with its exit status."""
     try:
-        from ferox.command import run_words
-    except ImportError as error:
-        # `ferox.ownership` says what stands in ferox's place, and what to do.
-        if type(error).__name__ != "ForeignNameError":
-            raise
+        refuse_foreign_names()
+    except ForeignNameError as error:
+        # Nothing of ferox's own can be trusted to be there, what prints errors included.
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    from ferox.command import run_words
+
     run_words(sys.argv[1:])
 
 

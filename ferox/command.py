@@ -25,7 +25,6 @@ DESCRIPTION = """Facial emotions: read them in pictures; train models that do; p
   ferox models                             the models there are
   ferox train --model cnn_1 --data FACES   an own model; then ferox export RUN, ferox evaluate MODEL
 """
-MODEL_OPTIONS = ("models", "model", "--model", "--teachers", "--weights", "--ensemble")
 
 
 def run_words(words: Sequence[str]) -> None:
@@ -46,12 +45,12 @@ def main(words: list[str]) -> int:
         return training.__main__.run(args, given)
     if args.command == "sweep":
         return training.__main__.run_sweep(args, others, given)
-    status: int = args.run(args)
+    status: int = args.main(args)
     return status
 
 
 def command_parser() -> argparse.ArgumentParser:
-    """Return the parser of all commands; but for `train` and `sweep` each sets `run`, which returns the exit status."""
+    """Return the parser of all commands; but for `train` and `sweep` each sets `main`, which returns the status."""
     parser = argparse.ArgumentParser(
         prog="ferox",
         description=DESCRIPTION,
@@ -72,7 +71,7 @@ def command_parser() -> argparse.ArgumentParser:
     _add(commands, "completion", "completion of commands and models in bash, zsh or fish", _add_shell)
     runs = {"demo": demo.__main__.run, "export": export.__main__.run, "keep-result": training.__main__.keep_result}
     for name, run in (runs | {"completion": _print_completion}).items():
-        commands.choices[name].set_defaults(run=run)
+        commands.choices[name].set_defaults(main=run)
     return parser
 
 
@@ -104,4 +103,22 @@ def _complete(parser: argparse.ArgumentParser) -> None:
     """Answer a shell that asks what could come next, and end the process."""
     import argcomplete
 
+    for command in _commands_of(parser):
+        for action in command._actions:
+            if action.metavar in ("MODEL", "WEIGHTS"):
+                action.completer = _model_names  # type: ignore[attr-defined]
     argcomplete.autocomplete(parser)
+
+
+def _commands_of(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
+    groups = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    return [command for group in groups for command in group.choices.values()]
+
+
+def _model_names(prefix: str, **_: object) -> list[str]:
+    """Return the short names of models, and artifacts' files that begin with `prefix`."""
+    from argcomplete.completers import FilesCompleter
+
+    from inference.catalogue import known_models
+
+    return [*(model.name for model in known_models()), *FilesCompleter(("onnx",))(prefix)]

@@ -19,12 +19,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m inference", description=__doc__, allow_abbrev=False)
     add_commands(parser.add_subparsers(dest="command", required=True))
     args = parser.parse_args()
-    status: int = args.run(args)
+    status: int = args.main(args)
     return status
 
 
 def add_commands(commands: Commands) -> None:
-    """Add each command, with the function `run` that does it and returns the exit status."""
+    """Add each command, with the function `main` that does it and returns the exit status."""
     for name, add, help_text in (
         ("evaluate", _add_evaluate, "accuracy, confusion, ROC and a report page for each model"),
         ("compare", _add_compare, "one page that settles which of the models to ship"),
@@ -35,7 +35,7 @@ def add_commands(commands: Commands) -> None:
     ):
         command = commands.add_parser(name, help=help_text, description=help_text, allow_abbrev=False)
         add(command)
-        command.set_defaults(run=partial(_run, name))
+        command.set_defaults(main=partial(_run, name))
 
 
 def _run(name: str, args: argparse.Namespace) -> int:

@@ -1,7 +1,8 @@
 """The models there are, and what to call them: those that come with ferox, and those of one's own.
 
 A model is named by its file, by its file's stem, or by the shortest beginning of the stem that no other model shares:
-`vgg_32` for `vgg_32.torch.best-official.int8.onnx`, as long as there is one VGG-32.
+`vgg_32` for `vgg_32.torch.best-official.int8.onnx`. Those that come with ferox are told apart among themselves alone,
+so that their names stay what they are whatever is exported beside them.
 """
 
 import difflib
@@ -49,8 +50,9 @@ def known_models(folders: Sequence[Path] | None = None) -> list[KnownModel]:
             if not path.name.startswith(".") and is_text(path.stem):
                 files.setdefault(path.stem, path)
     shipped = shipped_models().resolve()
-    names = short_names(list(files))
-    models = [KnownModel(names[stem], path, _comes_with_ferox(path, shipped)) for stem, path in files.items()]
+    brought = [stem for stem, path in files.items() if _comes_with_ferox(path, shipped)]
+    names = short_names(list(files)) | short_names(brought)
+    models = [KnownModel(names[stem], path, stem in brought) for stem, path in files.items()]
     return sorted(models, key=lambda model: (model.stem != DEFAULT, model.stem))
 
 
@@ -83,8 +85,9 @@ def find_model(named: str | Path) -> Path:
     if path.is_file() or path.suffix == SUFFIX or "/" in name:
         return path
     models = known_models()
-    if exact := [model for model in models if name in (model.stem, model.name)]:
-        return exact[0].path
+    for called in ({model.stem: model for model in models}, {model.name: model for model in models}):
+        if name in called:
+            return called[name].path
     begun = [model for model in models if model.stem.startswith(f"{name}.")]
     if len(begun) == 1:
         return begun[0].path
@@ -98,7 +101,7 @@ def _not_one(name: str, models: Sequence[KnownModel], several: Sequence[str]) ->
     names = [model.name for model in models]
     near = difflib.get_close_matches(name, [*names, *(model.stem for model in models)], MOST_NAMED)
     expected = f"is {_list(near)} meant?" if near else f"expected {_list(names)}" if names else "there is none yet"
-    return f"there is no model {shown}; {expected}; ferox models lists them, and a file is named by its path"
+    return f"there is no model {shown}; {expected}; ferox models lists all, a file is named by its path"
 
 
 def _list(names: Sequence[str]) -> str:

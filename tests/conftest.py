@@ -1,10 +1,13 @@
 """What many tests need: drawn faces, small artifacts and a comparison of them, each made once."""
 
 import os
+import re
 import shutil
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from gradio_client import Client
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
@@ -56,6 +60,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 # What these do takes child processes that train or export, servers, or a browser.
 SLOW = frozenset(
     [
+        "test_command",
         "test_compare_browser",
         "test_conformance",
         "test_demo",
@@ -73,7 +78,9 @@ SLOW = frozenset(
         "test_sweep",
         "test_tensorflow",
         "test_training",
+        "test_tutorial",
         "test_twins",
+        "test_wheel",
     ]
 )
 
@@ -106,6 +113,48 @@ def browser() -> Iterator[Any]:
         opened = driver.chromium.launch(executable_path=chromium, args=BROWSER_FLAGS)
         yield opened
         opened.close()
+
+
+@contextmanager
+def _opened_page(words: Sequence[str], folder: Path, variables: Mapping[str, str]) -> Iterator[Client]:
+    process = subprocess.Popen(
+        words,
+        cwd=folder,
+        env={**variables, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        log = ""
+        for line in process.stdout:
+            log += line
+            if address := re.search(r"http://127\.0\.0\.1:\d+", line):
+                yield Client(address.group(), verbose=False)
+                break
+        else:
+            raise AssertionError(log)
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+@pytest.fixture(scope="session")
+def open_page() -> Callable[[Sequence[str], Path, Mapping[str, str]], AbstractContextManager[Client]]:
+    """Opens the page by a command, in a folder and an environment; gives a client, and ends it as a service would."""
+    return _opened_page
+
+
+@pytest.fixture(scope="session")
+def on_the_path(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment in which `ferox` is a command, that of this checkout."""
+    script = tmp_path_factory.mktemp("bin") / "ferox"
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m ferox "$@"\n')
+    script.chmod(0o755)
+    root = Path(__file__).parents[1]
+    return os.environ | {"PATH": f"{script.parent}:{os.environ['PATH']}", "PYTHONPATH": str(root)}
 
 
 @pytest.fixture(scope="session")

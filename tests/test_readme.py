@@ -1,6 +1,7 @@
 """The README's list of modules is that of the source: `--rewrite-golden` writes it anew."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from data.files import write_text
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("data", "training", "export", "inference", "demo", "benchmarks")
+PACKAGES = ("data", "training", "export", "inference", "demo", "ferox", "benchmarks")
 BEGIN, END = "<!-- modules: begin -->", "<!-- modules: end -->"
 
 
@@ -18,7 +19,7 @@ def summary(module: Path) -> str:
     said = ast.get_docstring(ast.parse(module.read_text()))
     assert said, f"{module} does not say what it is for"
     line = said.splitlines()[0]
-    return line.split(": `python -m")[0].removesuffix(".")
+    return re.split(": `(?:ferox|python -m)", line)[0].removesuffix(".")
 
 
 def modules(package: Path) -> Iterator[str]:

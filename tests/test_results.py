@@ -16,6 +16,7 @@ from data.errors import InputError
 from data.faceset import FaceSet
 from inference.report.published import FER2013_COUNTS, OTHERS, published_accuracy
 from inference.results import BEGIN, END, main, put_between_markers, read
+from training.__main__ import main as training_main
 from training.result import result
 
 pytest.importorskip("torch", reason="PyTorch is not installed (ferox[torch])")
@@ -95,13 +96,13 @@ def test_a_result_of_another_run_stays(
     run, report = next(iter(trained.values()))
     line = [str(run), str(report), "--out", str(tmp_path)]
     for _ in range(2):
-        assert keep(line) == 0
+        assert training_main(["result", *line]) == 0
     (path,) = tmp_path.glob("*.json")
     content = json.loads(path.read_text())
     content["run"]["best"]["sha256"] = "f" * 64
     path.write_text(json.dumps(content))
     with pytest.raises(InputError, match=r"of another run's checkpoint .*rename it"):
-        keep(line)
+        training_main(["result", *line])
     assert json.loads(path.read_text()) == content
 
 
