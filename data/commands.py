@@ -39,10 +39,15 @@ def system_sentence(error: OSError) -> str:
 
 def how_to_install(*extras: str) -> str:
     """Return what to do to have extras of pyproject.toml."""
+    return f"run make install, or {install_command(*extras)}" if is_checkout() else f"run {install_command(*extras)}"
+
+
+def install_command(*extras: str) -> str:
+    """Return the command that installs extras of pyproject.toml, and where it belongs."""
     wanted = ",".join(extras)
     if is_checkout():
-        return f"run make install, or uv pip install -e '.[{wanted}]', in ferox's folder"
-    return f'install ferox\'s wheel with what it needs: uv pip install "$(ls ferox-*.whl)[{wanted}]"'
+        return f"uv pip install -e '.[{wanted}]', in ferox's folder"
+    return f'uv pip install "$(ls ferox-*.whl)[{wanted}]", where ferox\'s wheel is'
 
 
 def run_command(main: Callable[[], int | None]) -> None:

@@ -26,12 +26,12 @@ def main() -> int:
 def add_commands(commands: Commands) -> None:
     """Add each command, with the function `main` that does it and returns the exit status."""
     for name, add, help_text in (
+        ("predict", _add_predict, "the emotions of the faces in pictures"),
+        ("models", _add_models, "the models there are, what to call them, how good, large and fast they are"),
         ("evaluate", _add_evaluate, "accuracy, confusion, ROC and a report page for each model"),
         ("compare", _add_compare, "one page that settles which of the models to ship"),
         ("results", _add_results, "results and comparisons as Markdown tables, printed or put into a file"),
-        ("predict", _add_predict, "the emotions of the faces in pictures"),
         ("faces", _add_faces_command, "which face finder is used; --fetch gets a better one"),
-        ("models", _add_models, "the models there are, what to call them, how good, large and fast they are"),
     ):
         command = commands.add_parser(name, help=help_text, description=help_text, allow_abbrev=False)
         add(command)

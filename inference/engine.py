@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from data.commands import install_command
 from data.errors import InputError, printable
 from data.faceset import LABELS, SIDE
 from data.terminal import warn
@@ -31,8 +32,8 @@ try:
     import onnxruntime
 except ImportError as missing:
     raise InputError(
-        "onnxruntime is not installed; expected one of its two builds; run pip install -e '.[cpu]' in ferox's folder, "
-        "or -e '.[gpu]' on a machine with an NVIDIA GPU"
+        f"onnxruntime is not installed; expected one of its two builds; run {install_command('cpu')}; on a machine "
+        "with an NVIDIA GPU take gpu in place of cpu"
     ) from missing
 
 # Bounds memory for batches of any size; throughput no longer grows beyond it.
@@ -43,7 +44,7 @@ DIGEST = re.compile(rb'"digest": "([0-9a-f]{64})"')
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 PROVIDERS = {"cpu": CPU, "cuda": CUDA, "openvino": "OpenVINOExecutionProvider"}
 REMEDY = "export the run again: ferox export RUN"
-MEND_GPU = "mend the GPU's driver, or CUDA and cuDNN with pip install -e '.[gpu]' in ferox's folder"
+MEND_GPU = f"mend the GPU's driver, or CUDA and cuDNN with {install_command('gpu')}"
 CUDA_FAILURE = re.compile(r"CUDA failure \d+: [^;\n]*")
 UNLOADED = "Failed to load "
 _LOADING = Lock()
@@ -283,8 +284,8 @@ def _load_cuda() -> str:
 def _warn_of_processor(wanted: str, unloaded: str) -> None:
     """Say, once in a process, that models run on the processor."""
     warn(
-        f"onnxruntime lists {wanted} but cannot use it{unloaded}: models run on the processor; {MEND_GPU}, or run pip "
-        "install -e '.[cpu]' there"
+        f"onnxruntime lists {wanted} but cannot use it{unloaded}: models run on the processor; {MEND_GPU}, or run "
+        f"{install_command('cpu')}"
     )
 
 

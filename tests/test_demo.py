@@ -453,9 +453,9 @@ def test_the_shelf_loads_a_model_again_only_where_its_file_changed(tmp_path: Pat
     os.utime(file, (time.time() + 5, time.time() + 5))
     assert shelf.engine(file.stem) is not first
     file.unlink()
-    with pytest.raises(InputError, match="make run"):
+    with pytest.raises(InputError, match="ferox export"):
         shelf.engine(file.stem)
-    with pytest.raises(InputError, match="make run"):
+    with pytest.raises(InputError, match="ferox export"):
         shelf.engines(ALL)
 
 
@@ -463,7 +463,7 @@ def test_the_shelf_loads_a_model_again_only_where_its_file_changed(tmp_path: Pat
 def test_a_name_that_is_none_is_refused_with_what_there_is(tmp_path: Path, tiny_model: Path, name: Any) -> None:
     shelf = Shelf(tmp_path)
     for ask in (shelf.engine, shelf.engines):
-        with pytest.raises(InputError, match=r"there is no model in .* yet: expected an exported \.onnx; .*make run"):
+        with pytest.raises(InputError, match=r"there is no model in .* yet: expected an .*\.onnx; .*ferox export"):
             ask(name)
     shutil.copy(tiny_model, tmp_path / "mlp_1.torch.published-official.onnx")
     for ask in (shelf.engine, shelf.engines):
@@ -536,7 +536,7 @@ def test_a_photo_without_models_is_answered_with_how_to_get_one(tmp_path: Path, 
     sent = Upload(examples / "crop.png", "crop.png")
     _, html, _ = answered(page_with(tmp_path), sent, None, "auto", visitor("en"))
     assert "there is no model in" in html
-    assert "make run" in html
+    assert "ferox export" in html
 
 
 def page_with(models: Path) -> Any:

@@ -104,5 +104,5 @@ def test_without_models_a_frame_is_answered_with_how_to_get_one(tmp_path: Path) 
     page = Page(Shelf(tmp_path), HaarFinder(), tmp_path, tmp_path, None, tmp_path, str)
     html, scene = seen(page, Picture(np.zeros((64, 64, 3), np.uint8), "frame"), None, Scene(), "en")
     assert "there is no model in" in html
-    assert "make run" in html
+    assert "ferox export" in html
     assert scene == Scene()

@@ -13,7 +13,7 @@ from inference.engine import Engine
 
 ALL = "all"
 KEPT = 12  # Loaded models, and how many answer about one picture; the one used longest ago makes room.
-REMEDY = "train and export one with: make run"
+REMEDY = "train and export one: ferox train, ferox export"
 # A name's words lie between hyphens, but for the time that a run began, `20261125-222923`.
 WORDS = re.compile(r"\d{8}-\d{6}|[^-]+")
 TIME = re.compile(r"(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)")
@@ -46,7 +46,8 @@ class Shelf:
         """
         # Only names that the folders were listed with are opened: what a client sends is never part of a path.
         known = self._known()
-        if name is None or (path := known.get(name)) is None:
+        path = known.get(name) if isinstance(name, str) else None
+        if path is None:
             raise InputError(f"the model is {name!r:.100}, expected one of {', '.join(known)}; choose one")
         try:
             return self._kept(path, path.stat())

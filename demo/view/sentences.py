@@ -16,8 +16,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "情绪标签只是对面部外观的猜测，并不代表这个人的内心。",
     ),
     "no_model": (
-        "There is no model in {folder} yet: run make run to train and export two, and they appear here by themselves.",
-        "{folder} 中还没有模型：运行 make run 训练并导出两个，它们会自动出现在这里。",
+        "There is no model in {folder} yet: train one (ferox train), export it (ferox export), and it appears by itself.",
+        "{folder} 中还没有模型：用 ferox train 和 ferox export 训练并导出一个，它会自动出现在这里。",
     ),
     "tab_photo": ("Photo", "照片"),
     "tab_webcam": ("Webcam", "摄像头"),
@@ -76,8 +76,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "no_face_short": ("no face", "没有人脸"),
     # Compare
     "no_report": (
-        "There is no report in {folder} yet: make run writes them, and ferox evaluate MODEL.onnx.",
-        "{folder} 中还没有报告：make run 或 ferox evaluate MODEL.onnx 会写出报告。",
+        "There is no report in {folder} yet: ferox evaluate MODEL writes one.",
+        "{folder} 中还没有报告：ferox evaluate MODEL 会写出报告。",
     ),
     "reports": ("Models to compare", "要比较的模型"),
     "report_page": ("Whole report", "完整报告"),
@@ -149,8 +149,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "已有一个训练：{title}。同一时间只能运行一个。",
     ),
     "no_framework": (
-        "No training framework is installed: run make install, and start the page again.",
-        "没有安装训练框架：请运行 make install，然后重新启动本页面。",
+        "No training framework is installed: install ferox with its extras torch, tensorflow or paddle, and export "
+        "(in a checkout: make install), and start the page again.",
+        "没有安装训练框架：请安装 ferox 的附加组件 torch、tensorflow 或 paddle，以及 export"
+        "（源码目录中：make install），然后重新启动本页面。",
     ),
     "parameters": ("{count} parameters", "{count} 个参数"),
     "column_layer": ("layer", "层"),
