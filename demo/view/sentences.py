@@ -16,8 +16,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "情绪标签只是对面部外观的猜测，并不代表这个人的内心。",
     ),
     "no_model": (
-        "There is no model in {folder} yet: train one (ferox train), export it (ferox export), and it appears by itself.",
-        "{folder} 中还没有模型：用 ferox train 和 ferox export 训练并导出一个，它会自动出现在这里。",
+        "There is no model in {folder} yet: train one (ferox train) and export it (ferox export).",
+        "{folder} 中还没有模型：用 ferox train 训练一个，再用 ferox export 导出，它会自动出现在这里。",
     ),
     "tab_photo": ("Photo", "照片"),
     "tab_webcam": ("Webcam", "摄像头"),
