@@ -23,6 +23,7 @@ from export.conversion import ExportError
 from export.job import ExportJob, artifact_stem, refuse_taken_names
 from export.parity import BATCHES, answers_in_batches, probes
 from export.publish import publish
+from ferox.command import main as ferox_command
 from inference.engine import Engine
 from inference.manifest import Parity
 from inference.report.training_result import Checkpoint
@@ -67,6 +68,26 @@ def checkpoint(run: Path, epoch: int) -> str:
     newest = Checkpoint(epoch, file.name, sha256(file), 0.5, 1.5)
     write_record(run, replace(read_record(run), checkpoints=(newest,)))
     return newest.sha256
+
+
+def test_a_gate_that_refuses_is_status_1_and_publishes_nothing(
+    linear_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    convert = conversion.run_framework
+
+    def answered_otherwise(job: ExportJob, work: Path) -> None:
+        convert(job, work)
+        np.save(work / "reference.npy", np.load(work / "reference.npy") * 1.01)
+
+    monkeypatch.setattr(conversion, "run_framework", answered_otherwise)
+    out = tmp_path / "models"
+    assert ferox_command(["export", str(linear_run), "--out", str(out)]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert f"{linear_run} is not published: parity: logits differ" in printed.err
+    assert [path.name for path in out.glob("*.onnx")] == []
+    # What a gate refuses does not hide that another run cannot be used.
+    assert ferox_command(["export", str(linear_run), str(tmp_path / "missing"), "--out", str(out)]) == 2
 
 
 def test_an_artifact_of_another_run_stays_unless_it_is_to_be_replaced(linear_run: Path, tmp_path: Path) -> None:
