@@ -44,10 +44,11 @@ def model_card(manifest: Manifest, record: RunRecord, spoiled: SpoiledFigures | 
 
 
 def _head(manifest: Manifest) -> str:
+    batch = manifest.batch or "batch"
     return (
         f"# {manifest.model}, trained in {manifest.framework}\n\n"
-        "Takes a grey 48x48 face crop (`pixels`, uint8 [batch, 48, 48]) and gives `logits` and `probabilities` "
-        f"(float32 [batch, 7]) for {', '.join(manifest.labels)}.\n"
+        f"Takes a grey 48x48 face crop (`pixels`, uint8 [{batch}, 48, 48]) and gives `logits` and `probabilities` "
+        f"(float32 [{batch}, 7]) for {', '.join(manifest.labels)}.\n"
     )
 
 
@@ -78,6 +79,10 @@ def _facts(manifest: Manifest, record: RunRecord) -> list[str]:
         f"{len(proof.near_ties)} near ties"
     )
     rows |= _cost(manifest)
+    if manifest.batch is not None:
+        rows["batch"] = (
+            f"fixed at {manifest.batch}: a program fills up what its faces leave of one, and drops the answers"
+        )
     rows["temperature"] = _temperature(manifest)
     rows["trained"] = f"{record.seconds:.0f} s on {record.machine.device}, commit `{record.commit or 'unknown'}`"
     return ["| | |", "|---|---|", *(f"| {name} | {text} |" for name, text in rows.items())]
