@@ -111,6 +111,9 @@ def _proven(job: ExportJob, work: Path, faces: FaceSet, division: Split) -> tupl
     temperature = fitted_temperature(engine, faces, division)
     manifest = replace(_manifest(job, proof), temperature=temperature, float_layers=float_layers)
     content = seal(graph, manifest)
+    with stage("seal"):
+        # onnxruntime loads files that others cannot.
+        onnx.checker.check_model(content, full_check=True)
     if network_bytes(content) != network_bytes(engine.path.read_bytes()):
         raise ExportError("seal", "the sealed file's network is not the one that was judged")
     (work / "finished.onnx").write_bytes(content)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -38,6 +39,7 @@ from training.run import read_record, write_record
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+ENVIRONMENTS = Path(__file__).parents[1] / ".venv"
 # The camera is Chromium's own test picture; the rest keeps the browser from asking for updates.
 BROWSER_FLAGS = [
     "--no-sandbox",
@@ -76,6 +78,7 @@ SLOW = frozenset(
         "test_tensorflow",
         "test_training",
         "test_twins",
+        "test_use_the_file",
     ]
 )
 
@@ -108,6 +111,34 @@ def browser() -> Iterator[Any]:
         opened = driver.chromium.launch(executable_path=chromium, args=BROWSER_FLAGS)
         yield opened
         opened.close()
+
+
+@pytest.fixture(scope="session")
+def onnxruntime_web() -> Path:
+    """The folder beside whose `node_modules` onnxruntime-web is found; skips where it or Node.js is missing."""
+    folder = Path(os.environ.get("FEROX_ORT_WEB", ENVIRONMENTS / "web"))
+    if shutil.which("node") is None:
+        pytest.skip("Node.js is not installed")
+    if not (folder / "node_modules").is_dir():
+        pytest.skip(f"no onnxruntime-web: npm install --prefix {folder} onnxruntime-web")
+    return folder
+
+
+@pytest.fixture(scope="session", params=["oldest", "newest"])
+def bare_python(request: pytest.FixtureRequest) -> Path:
+    """The Python of an environment with nothing but an onnxruntime in it, which `.ci/run` makes; skips without.
+
+    They have 1.17.0, the first that loads the contract's files, and the newest that there is.
+    """
+    name = request.param
+    folder = Path(os.environ.get(f"FEROX_ORT_{name.upper()}", ENVIRONMENTS / f"ort-{name}"))
+    python = folder / "bin" / "python"
+    if (
+        not python.exists()
+        or subprocess.run([python, "-c", "import onnxruntime"], capture_output=True, check=False).returncode
+    ):
+        pytest.skip(f"no environment with the {name} onnxruntime at {folder}; .ci/run makes it, online")
+    return python
 
 
 @pytest.fixture(scope="session")

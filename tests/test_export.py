@@ -126,6 +126,7 @@ def test_a_lower_precision_is_published_with_its_cost_or_not_at_all(
         cost = manifest.parity.parts[part]
         assert [cost.accuracy_fp32, cost.accuracy] == right
         assert cost.agreement == (logits[0].argmax(axis=1) == logits[1].argmax(axis=1)).mean()
+    onnx.checker.check_model(str(low), full_check=True)
     if precision == "int8":
         assert 60 < largest_weight(low) <= 64
     card = low.with_suffix(".md").read_text()
