@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from inference.licence import terms
 from inference.manifest import Manifest
 from inference.measure.corruptions import Kind
 from inference.measure.metrics import ClassFigures, wilson_interval
@@ -40,7 +41,7 @@ def model_card(manifest: Manifest, record: RunRecord, spoiled: SpoiledFigures | 
         parts += _classes(record.test)
     if spoiled:
         parts += _spoiled(spoiled, record)
-    return "\n".join([*parts, USE])
+    return "\n".join([*parts, USE, "## Licence\n", terms(manifest), ""])
 
 
 def _head(manifest: Manifest) -> str:

@@ -32,6 +32,7 @@ from export.parity import answers_in_batches, judge, probes
 from export.publish import publish
 from export.quantize import half
 from inference.engine import Engine
+from inference.licence import terms
 from inference.manifest import LARGEST_BATCH, Manifest, Parity, Temperature, parse_manifest
 from inference.measure.corruptions import KINDS
 from training.run import read_record
@@ -400,4 +401,5 @@ def test_a_card_names_every_class_that_is_missed_more_often_than_found_and_what_
     )
     assert "70.0 % as they are, 52.0 % in the mean of seven kinds" in card
     assert "| noise | yes | 64.0 % |" in card
+    assert card.endswith(f"## Licence\n\n{terms(manifest)}\n")
     assert "| rotation | no | 50.0 % |" in card
