@@ -168,7 +168,7 @@ def _front_matter(name: str, manifest: Manifest, measured: list[Measured]) -> st
         "license_link": LICENCE,
         "library_name": "onnx",
         "pipeline_tag": TASK,
-        "tags": ["onnx", "onnxruntime", "facial-emotion-recognition", manifest.model, manifest.precision],
+        "tags": ["onnx", "onnxruntime", "facial-emotion-recognition", printable(manifest.model), manifest.precision],
         **({"datasets": [FER2013]} if is_fer2013(manifest.data) else {}),
         "metrics": list(dict.fromkeys(metric for one in measured for metric in one.metrics)),
         "model-index": [{"name": printable(name), "results": list(map(_result, measured))}],
@@ -206,6 +206,9 @@ def _usage(manifest: Manifest) -> str:
         "## Use\n\n"
         "Faces go in as they are: what `config.json` lists under `in_the_file` is not to be done before.\n\n"
         "```python\n"
+        "import os\n\n"
+        "# onnxruntime's own reporting; read when it is imported.\n"
+        'os.environ["ORT_DISABLE_TELEMETRY"] = "1"\n'
         "import numpy, onnxruntime\n\n"
         f'session = onnxruntime.InferenceSession("{MODEL}")\n'
         f"faces = numpy.zeros(({manifest.batch or 1}, {SIDE}, {SIDE}), numpy.uint8)\n"

@@ -5,6 +5,7 @@ What is known is said, and what is not; nobody here can grant what belongs to ot
 
 import re
 
+from data.errors import printable
 from inference.manifest import Manifest
 from inference.report.published import is_fer2013
 
@@ -29,7 +30,7 @@ IMAGENET = "\n\nThey began as weights that torchvision offers, learned from Imag
 
 def terms(manifest: Manifest) -> str:
     """Return, in Markdown, what is known of the terms of an artifact's weights, by all faces that they learned from."""
-    sources = dict.fromkeys(record.source for record in manifest.learned)
+    sources = dict.fromkeys(printable(record.source) for record in manifest.learned)
     if any(is_fer2013(record) for record in manifest.learned):
         known = FER2013
     elif all(map(DRAWN.fullmatch, sources)):

@@ -157,9 +157,8 @@ def test_opencv_takes_the_models_that_come_along(path: Path, drawn: FaceSet) -> 
     for face, probabilities in zip(drawn.pixels[:9], expected, strict=True):
         network.setInput(face, "pixels")
         # A sum in int8 that is rounded the other way moves a value by a whole step.
-        assert np.abs(network.forward("probabilities")[0] - probabilities).max() < (
-            0.02 if "int8" in path.name else 1e-4
-        )
+        tolerance = 0.02 if "int8" in path.name else 1e-4
+        assert np.abs(network.forward("probabilities")[0] - probabilities).max() < tolerance
 
 
 def test_onnxruntime_web_agrees(
