@@ -58,8 +58,8 @@ test: .venv/with-all # runs all tests
 test-fast: .venv/with-all # runs the tests that need neither training, exports, servers nor a browser
 	$(PYTEST) -m 'not slow'
 
-golden: .venv/with-all # writes the pinned documents, schemas and the README's list of modules anew
-	$(PYTHON) -m pytest tests/test_guards.py tests/test_readme.py --rewrite-golden
+golden: .venv/with-all # writes the pinned documents, schemas, the table of licences and the README's list of modules anew
+	$(PYTHON) -m pytest tests/test_guards.py tests/test_licences.py tests/test_readme.py --rewrite-golden
 
 check: .venv/with-all # ruff, mypy and the rules of imports
 	.venv/bin/ruff check .

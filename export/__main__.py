@@ -31,6 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="fp32",
         help="fp16 halves the file, int8 quarters it; published unless its answers surely got worse (default: fp32)",
     )
+    parser.add_argument(
+        "--fixed-batch",
+        type=int,
+        metavar="N",
+        help="every run takes N faces, for runtimes that cannot have an open batch (default: any number)",
+    )
     parser.add_argument("--out", type=Path, default=models_folder(), help="default: %(default)s")
     parser.add_argument("--tag", default="", help="what the artifact's name is to say besides, such as seed7")
     parser.add_argument("--spoiled", action="store_true", help="measure it on spoiled faces, too, for its model card")
@@ -52,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     failed, jobs = 0, []
     for run in args.runs:
         try:
-            jobs.append(read_job(run, args.precision, args.tag))
+            jobs.append(read_job(run, args.precision, args.tag, args.fixed_batch))
         except InputError as error:
             failed = _refused(run, str(error), 2)
     # All at once, so that the last of many is not refused after the others' work.
@@ -61,7 +67,8 @@ def run(args: argparse.Namespace) -> int:
         say(f"exporting {job.run}")
         try:
             names = {"tag": args.tag, "replace": args.replace}
-            hand_over(publish(job.run, args.data, args.out, args.precision, spoiled=args.spoiled, **names))
+            forms = {"batch": job.batch, "spoiled": args.spoiled}
+            hand_over(publish(job.run, args.data, args.out, job.precision, **forms, **names))
         except ExportError as error:
             failed = max(failed, _refused(job.run, str(error), 1))
         except InputError as error:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from inference.licence import terms
 from inference.manifest import Manifest
 from inference.measure.corruptions import Kind
 from inference.measure.metrics import ClassFigures, wilson_interval
@@ -40,14 +41,15 @@ def model_card(manifest: Manifest, record: RunRecord, spoiled: SpoiledFigures | 
         parts += _classes(record.test)
     if spoiled:
         parts += _spoiled(spoiled, record)
-    return "\n".join([*parts, USE])
+    return "\n".join([*parts, USE, "## Licence\n", terms(manifest), ""])
 
 
 def _head(manifest: Manifest) -> str:
+    batch = manifest.batch or "batch"
     return (
         f"# {manifest.model}, trained in {manifest.framework}\n\n"
-        "Takes a grey 48x48 face crop (`pixels`, uint8 [batch, 48, 48]) and gives `logits` and `probabilities` "
-        f"(float32 [batch, 7]) for {', '.join(manifest.labels)}.\n"
+        f"Takes a grey 48x48 face crop (`pixels`, uint8 [{batch}, 48, 48]) and gives `logits` and `probabilities` "
+        f"(float32 [{batch}, 7]) for {', '.join(manifest.labels)}.\n"
     )
 
 
@@ -78,6 +80,10 @@ def _facts(manifest: Manifest, record: RunRecord) -> list[str]:
         f"{len(proof.near_ties)} near ties"
     )
     rows |= _cost(manifest)
+    if manifest.batch is not None:
+        rows["batch"] = (
+            f"fixed at {manifest.batch}: a program fills up what its faces leave of one, and drops the answers"
+        )
     rows["temperature"] = _temperature(manifest)
     rows["trained"] = f"{record.seconds:.0f} s on {record.machine.device}, commit `{record.commit or 'unknown'}`"
     return ["| | |", "|---|---|", *(f"| {name} | {text} |" for name, text in rows.items())]

@@ -3,6 +3,8 @@
 A converter hands over the network alone (float32[batch, 1, 48, 48] in [-1, 1] to logits). Normalisation and softmax are
 put around it here, once for every framework, so that nothing about them can differ between twins.
 
+The batch is open in all that is worked with here; `seal` fixes it where the manifest says so.
+
 `probabilities` = softmax(`logits` / temperature); the temperature is an initialiser that every artifact has, and is
 written by `seal`, so that graph and manifest cannot disagree about it.
 """
@@ -22,6 +24,7 @@ from inference.manifest import METADATA_KEY, NO_DIGEST, Manifest
 # The newest that onnxruntime and onnxruntime-web 1.17 load.
 OPSET, IR_VERSION = 18, 8
 TEMPERATURE = "contract_temperature"
+BATCH_AXIS = "batch"
 
 
 def wrap(network: onnx.ModelProto) -> onnx.ModelProto:
@@ -48,9 +51,9 @@ def wrap(network: onnx.ModelProto) -> onnx.ModelProto:
     wrapped = helper.make_graph(
         [*before, *graph.node, *after],
         "ferox",
-        [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["batch", SIDE, SIDE])],
+        [helper.make_tensor_value_info("pixels", TensorProto.UINT8, [BATCH_AXIS, SIDE, SIDE])],
         [
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", len(LABELS)])
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, [BATCH_AXIS, len(LABELS)])
             for name in ("logits", "probabilities")
         ],
         [
@@ -73,9 +76,11 @@ def check_finite(model: onnx.ModelProto) -> None:
 
 
 def seal(model: onnx.ModelProto, manifest: Manifest) -> bytes:
-    """Return the artifact's bytes: the graph at the manifest's temperature, what other tools read, the manifest, and
-    the digest over it all."""
+    """Return the artifact's bytes: the graph at the manifest's temperature and batch, what other tools read, the
+    manifest, and the digest over it all."""
     sealed = _at_temperature(model, manifest.temperature.value)
+    if manifest.batch is not None:
+        _fix_batch(sealed, manifest.batch)
     properties = {METADATA_KEY: replace(manifest, digest=NO_DIGEST).to_json()}
     helper.set_model_props(sealed, metadata(manifest) | properties)
     content: bytes = sealed.SerializeToString(deterministic=True)
@@ -88,6 +93,15 @@ def network_bytes(content: bytes) -> bytes:
     way share them."""
     stripped: bytes = _at_temperature(onnx.load_from_string(content), 1.0).SerializeToString(deterministic=True)
     return stripped
+
+
+def _fix_batch(model: onnx.ModelProto, batch: int) -> None:
+    """Write a number in the place of every axis that is called `batch`."""
+    graph = model.graph
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        for axis in value.type.tensor_type.shape.dim:
+            if axis.dim_param == BATCH_AXIS:
+                axis.dim_value = batch
 
 
 def _at_temperature(model: onnx.ModelProto, value: float) -> onnx.ModelProto:

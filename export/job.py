@@ -9,6 +9,7 @@ from pathlib import Path
 
 from data.errors import InputError
 from inference.engine import Engine
+from inference.manifest import LARGEST_BATCH
 from inference.report.training_result import Checkpoint
 from training.recipe import Settings, recipe
 from training.run import RunRecord, check_file, read_record
@@ -16,31 +17,44 @@ from training.run import RunRecord, check_file, read_record
 
 @dataclass(frozen=True)
 class ExportJob:
-    """What is exported: a run's record, its best checkpoint, and the precision that the artifact is to have."""
+    """What is exported: a run's record, its best checkpoint, and the precision and batch that the artifact is to have.
+
+    `batch` is the number of faces that every run of it takes; None leaves it open.
+    """
 
     run: Path
     record: RunRecord
     checkpoint: Checkpoint
     precision: str
+    batch: int | None
     stem: str
 
 
-def read_job(run: Path, precision: str, tag: str = "") -> ExportJob:
-    """Read what a run has to export; an `InputError` where it has nothing yet."""
+def read_job(run: Path, precision: str, tag: str = "", batch: int | None = None) -> ExportJob:
+    """Read what a run has to export; an `InputError` where it has nothing yet, or may not be exported so."""
+    check_batch(batch)
     record = read_record(run)
     settings = record.settings
     if record.best is None:
         raise InputError(f"{run} has no checkpoint yet; go on with: ferox train --resume {run}")
-    return ExportJob(run, record, record.best, precision, artifact_stem(settings, precision, tag))
+    return ExportJob(run, record, record.best, precision, batch, artifact_stem(settings, precision, tag, batch))
 
 
-def held(run: Path, precision: str, tag: str, work: Path) -> ExportJob:
+def check_batch(batch: int | None) -> None:
+    """Raise an `InputError` unless a batch is open, or of a size that an engine takes."""
+    if batch is not None and not 1 <= batch <= LARGEST_BATCH:
+        raise InputError(
+            f"--fixed-batch is {batch}, expected 1 to {LARGEST_BATCH} faces; leave it out for a batch of any size"
+        )
+
+
+def held(run: Path, precision: str, tag: str, batch: int | None, work: Path) -> ExportJob:
     """Read a job and copy its checkpoint into `work`: while a run is trained, a better one can take its place."""
-    job = read_job(run, precision, tag)
+    job = read_job(run, precision, tag, batch)
     try:
         return _copied(job, work)
     except InputError:
-        newest = read_job(run, precision, tag)
+        newest = read_job(run, precision, tag, batch)
         if newest.checkpoint == job.checkpoint:
             raise
         return _copied(newest, work)
@@ -55,10 +69,11 @@ def _copied(job: ExportJob, work: Path) -> ExportJob:
     return job
 
 
-def artifact_stem(settings: Settings, precision: str, tag: str = "") -> str:
-    """Return `<model>.<framework>.<recipe>[-<optimizer>]-<protocol>[-fold<n>][-<tag>][.<precision>]`.
+def artifact_stem(settings: Settings, precision: str, tag: str = "", batch: int | None = None) -> str:
+    """Return `<model>.<framework>.<recipe>[-<optimizer>]-<protocol>[-fold<n>][-<tag>][.<precision>][.batch<n>]`.
 
-    The optimiser is named where it is not the recipe's own, the precision where it is not float32.
+    The optimiser is named where it is not the recipe's own, the precision where it is not float32, and the batch where
+    it is not open.
 
     Raises:
         InputError: the tag holds what would be taken for another part of the name, or belongs in no file's.
@@ -74,8 +89,8 @@ def artifact_stem(settings: Settings, precision: str, tag: str = "") -> str:
         "" if fold is None else f"fold{fold}",
         tag,
     )
-    suffix = "" if precision == "fp32" else f".{precision}"
-    return f"{settings.model}.{settings.framework}.{'-'.join(filter(None, words))}{suffix}"
+    forms = ("" if precision == "fp32" else precision, "" if batch is None else f"batch{batch}")
+    return ".".join([settings.model, settings.framework, "-".join(filter(None, words)), *filter(None, forms)])
 
 
 def refuse_taken_names(jobs: Sequence[ExportJob], out: Path, *, replace: bool) -> None:

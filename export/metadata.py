@@ -16,16 +16,20 @@ def metadata(manifest: Manifest) -> dict[str, str]:
     return {
         "description": (
             f"Facial emotion of a grey 48x48 face: {manifest.model}, {manifest.precision}, trained in "
-            f"{manifest.framework} on {manifest.data.source}"
+            f"{manifest.framework} on {manifest.data.source}{_batch(manifest)}"
         ),
         "author": "ferox",
         "date": manifest.created,
         "license": LICENCE,
         "task": "classify",
-        "batch": "1",
+        "batch": f"{manifest.batch or 1}",
         "imgsz": f"{[SIDE, SIDE]}",
         "channels": "1",
         "names": f"{dict(enumerate(labels))}",
         "model_info model_type": "Classification",
         "model_info labels": " ".join(labels),
     }
+
+
+def _batch(manifest: Manifest) -> str:
+    return "" if manifest.batch is None else f"; batch fixed at {manifest.batch}"

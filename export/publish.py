@@ -34,6 +34,7 @@ def publish(
     out: Path,
     precision: str = "fp32",
     *,
+    batch: int | None = None,
     tag: str = "",
     replace: bool = False,
     spoiled: bool = False,
@@ -47,6 +48,7 @@ def publish(
         data: the run's own data, where it has moved.
         out: the folder of artifacts.
         precision: one of `inference.manifest.PRECISIONS`.
+        batch: the number of faces that every run of it is to take, 1 to `LARGEST_BATCH`; None leaves it open.
         tag: what the artifact's name is to say besides, see `artifact_stem`.
         spoiled: measure it on spoiled faces, too, for its card.
         replace: put it in the place of another checkpoint's artifact of the same name.
@@ -59,7 +61,7 @@ def publish(
         ExportError: a stage failed; `<stem>.failed.parity.json` names it, and no `.onnx` is published.
     """
     with scratch_folder("ferox-export-") as work:
-        job = held(run, precision, tag, work)
+        job = held(run, precision, tag, batch, work)
         if out.is_dir():
             with exclusive(out):
                 refuse_taken_names([job], out, replace=replace)
@@ -109,6 +111,9 @@ def _proven(job: ExportJob, work: Path, faces: FaceSet, division: Split) -> tupl
     temperature = fitted_temperature(engine, faces, division)
     manifest = replace(_manifest(job, proof), temperature=temperature, float_layers=float_layers)
     content = seal(graph, manifest)
+    with stage("seal"):
+        # onnxruntime loads files that others cannot.
+        onnx.checker.check_model(content, full_check=True)
     if network_bytes(content) != network_bytes(engine.path.read_bytes()):
         raise ExportError("seal", "the sealed file's network is not the one that was judged")
     (work / "finished.onnx").write_bytes(content)
@@ -187,4 +192,5 @@ def _manifest(job: ExportJob, parity: Parity) -> Manifest:
         checkpoint_sha256=checkpoint.sha256,
         parity=parity,
         created=now(),
+        batch=job.batch,
     )

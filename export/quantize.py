@@ -114,6 +114,8 @@ class Quantizer:
             extra_options={},
         )
         quantizer.quantize_model()
+        # It appends what is quantized last; ONNX asks for nodes in the order in which they can be computed.
+        quantizer.model.topological_sort()
         lowered: onnx.ModelProto = quantizer.model.model
         lowered.ir_version = self.graph.ir_version
         return lowered

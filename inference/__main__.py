@@ -112,6 +112,8 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
 def _add_models(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON list instead of a table")
     parser.add_argument("--no-speed", action="store_true", help="leave out the timing")
+    parser.add_argument("--hub-folder", type=Path, metavar="DIR", help="write one in the Hub's form instead")
+    parser.add_argument("model", nargs="?", metavar="MODEL", help=f"with --hub-folder: {MODEL_HELP}")
 
 
 def _add_faces_command(parser: argparse.ArgumentParser) -> None:

@@ -25,7 +25,7 @@ from data.errors import InputError, printable
 from data.faceset import LABELS, SIDE
 from data.terminal import warn
 from inference.machine import available_cpus
-from inference.manifest import METADATA_KEY, NO_DIGEST, Manifest, parse_manifest
+from inference.manifest import LARGEST_BATCH, METADATA_KEY, NO_DIGEST, Manifest, parse_manifest
 from inference.operators import check_operators
 
 try:
@@ -36,8 +36,8 @@ except ImportError as missing:
         "with an NVIDIA GPU take gpu in place of cpu"
     ) from missing
 
-# Bounds memory for batches of any size; throughput no longer grows beyond it.
-BATCH = 64
+# What an open batch is given at once.
+BATCH = LARGEST_BATCH
 # Ten times the largest model here; a file's holes would be read into memory, too.
 MOST_MEGABYTES = 512
 DIGEST = re.compile(rb'"digest": "([0-9a-f]{64})"')
@@ -92,11 +92,12 @@ class Engine:
         manifest = parse_manifest(text, path.name)
         if manifest.digest != digest:
             raise InputError(f"{path.name}: its manifest and its digest disagree; {REMEDY}")
-        check_interface(session, path.name)
+        check_interface(session, manifest.batch, path.name)
         return cls(path, manifest, session, threads)
 
     def run(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return logits and probabilities, float32[N, 7] each, of grey faces uint8[N, 48, 48], N at least 1.
+        """Return logits and probabilities, float32[N, 7] each, of grey faces uint8[N, 48, 48], N at least 1,
+        whatever batch the artifact takes.
 
         Raises:
             InputError: the faces have another shape or dtype, the model stops while it answers, or it answers with
@@ -106,8 +107,9 @@ class Engine:
         count = len(pixels)
         logits = np.empty((count, len(LABELS)), np.float32)
         probabilities = np.empty_like(logits)
-        for start in range(0, count, BATCH):
-            part = slice(start, start + BATCH)
+        batch = self.manifest.batch or BATCH
+        for start in range(0, count, batch):
+            part = slice(start, start + batch)
             logits[part], probabilities[part] = self._answered(np.ascontiguousarray(pixels[part]))
         # Written so that NaN, which compares as False, is refused.
         proper = (probabilities >= 0).all() and np.abs(probabilities.sum(axis=1) - 1).max() <= 1e-4
@@ -117,7 +119,8 @@ class Engine:
 
     def _answered(self, pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         """Return what onnxruntime answers to a batch; NumPy would stretch one row over all its faces."""
-        outputs = ["logits", "probabilities"]
+        outputs, count = ["logits", "probabilities"], len(pixels)
+        pixels = filled(pixels, self.manifest.batch)
         try:
             answers: list[NDArray[np.float32]] = self.session.run(outputs, {"pixels": pixels})
         except Exception as error:  # onnxruntime's errors share no narrower base class
@@ -131,7 +134,7 @@ class Engine:
                     f"{self.path.name} gives {output} {values.dtype}{list(values.shape)} for {len(pixels)} faces, "
                     f"expected float32{list(expected)}; {REMEDY}"
                 )
-        return answers
+        return [values[:count] for values in answers]
 
     def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return probabilities float32[N, 7], in the order of `LABELS`, of grey faces uint8[N, 48, 48]."""
@@ -199,15 +202,25 @@ def check_pixels(pixels: NDArray[np.uint8]) -> None:
         )
 
 
-def check_interface(session: Any, name: str) -> None:
-    """Raise an `InputError` unless a session's inputs and outputs are the contract's."""
-    inputs = [(value.name, value.type, len(value.shape), value.shape[1:]) for value in session.get_inputs()]
-    if inputs != [("pixels", "tensor(uint8)", 3, [SIDE, SIDE])] or isinstance(session.get_inputs()[0].shape[0], int):
-        raise InputError(f"{name} takes {inputs}, expected uint8 pixels [batch, {SIDE}, {SIDE}]; {REMEDY}")
+def filled(pixels: NDArray[np.uint8], batch: int | None) -> NDArray[np.uint8]:
+    """Return faces uint8[N, 48, 48] followed by black ones, `batch` in all; as they are where that is None."""
+    return pixels if batch is None else np.pad(pixels, ((0, batch - len(pixels)), (0, 0), (0, 0)))
+
+
+def check_interface(session: Any, batch: int | None, name: str) -> None:
+    """Raise an `InputError` unless a session's inputs and outputs are the contract's, for a `batch` or any (None)."""
+    inputs = [(value.name, value.type, *map(_axis, value.shape)) for value in session.get_inputs()]
+    if inputs != [("pixels", "tensor(uint8)", batch, SIDE, SIDE)]:
+        raise InputError(f"{name} takes {inputs}, expected uint8 pixels [{batch or 'batch'}, {SIDE}, {SIDE}]; {REMEDY}")
     outputs = [(value.name, value.type, value.shape[1:]) for value in session.get_outputs()]
     expected = [(output, "tensor(float)", [len(LABELS)]) for output in ("logits", "probabilities")]
     if outputs != expected:
         raise InputError(f"{name} gives {outputs}, expected float32 logits and probabilities [batch, 7]; {REMEDY}")
+
+
+def _axis(length: Any) -> int | None:
+    """Return an axis's length, None where it is open, which onnxruntime gives as its name or as None."""
+    return length if isinstance(length, int) else None
 
 
 def _session(content: bytes, name: str, provider: str, threads: int) -> Any:

@@ -1,4 +1,4 @@
-"""Says which face finder is used, and gets a better one: `python -m inference faces [--fetch]`."""
+"""Says which face finder is used, and gets a better one: `ferox faces [--fetch]`."""
 
 import argparse
 

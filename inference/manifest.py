@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, ClassVar, Literal
 
-from annotated_types import Gt
+from annotated_types import Ge, Gt, Le
 
 from data.documents import Count, Number, Share, parse_document, strict, top_level
 from data.errors import InputError, printable
@@ -19,6 +19,8 @@ CONTRACT = 2
 READABLE = (1, 2)
 METADATA_KEY = "ferox.manifest"
 NO_DIGEST = "0" * 64
+# Bounds what one run holds in memory; throughput no longer grows beyond it.
+LARGEST_BATCH = 64
 FRAMEWORKS = ("torch", "tensorflow", "paddle")
 PRECISIONS = ("fp32", "fp16", "int8")
 PARTS = {"train", "validation", "test"}
@@ -172,7 +174,8 @@ class Manifest:
     training settings; `parity` holds the verdict with its figures. For a lower precision that is what it costs, with
     the verdict over the float32 artifact that it was made from under `fp32`. `inherited` is what models that it began
     with or was taught by had learned from, where that is not `data`. `float_layers` are those that int8 leaves in
-    float32, by the names of their nodes.
+    float32, by the names of their nodes. `batch` is how many faces every run takes, neither more nor fewer; None is any
+    number.
     """
 
     __pydantic_config__: ClassVar = strict(
@@ -200,6 +203,7 @@ class Manifest:
     origin: Literal["trained"] = "trained"
     temperature: Temperature = Temperature()
     float_layers: tuple[str, ...] = ()
+    batch: Annotated[int, Ge(1), Le(LARGEST_BATCH)] | None = None
 
     def __post_init__(self) -> None:
         for name, known in (("precision", PRECISIONS), ("framework", FRAMEWORKS)):
@@ -212,8 +216,14 @@ class Manifest:
         return (self.data, *self.inherited)
 
     def to_json(self) -> str:
-        """Return the manifest as strict, compact JSON; the digest keeps its place whatever its value."""
-        return json.dumps(asdict(self), allow_nan=False)
+        """Return the manifest as strict, compact JSON; the digest keeps its place whatever its value.
+
+        An open batch is not stated: engines that know no other refuse fields that they do not know.
+        """
+        content = asdict(self)
+        if self.batch is None:
+            del content["batch"]
+        return json.dumps(content, allow_nan=False)
 
 
 # What a manifest of contract 1 does not say.

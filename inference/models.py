@@ -1,4 +1,4 @@
-"""Lists the models there are, those that come with ferox and one's own: `ferox models`.
+"""Lists the models there are, those that come with ferox and one's own, or writes one for the Hub: `ferox models`.
 
 With `--json`, stdout is one strict JSON list with an object a model, see `Listed`.
 """
@@ -15,9 +15,10 @@ import numpy as np
 from data.errors import InputError, printable
 from data.faceset import SIDE
 from data.places import reports_folder
-from data.terminal import say
-from inference.catalogue import DEFAULT, KnownModel, known_models, model_folders
+from data.terminal import hand_over, say
+from inference.catalogue import DEFAULT, KnownModel, find_model, known_models, model_folders
 from inference.engine import Engine
+from inference.hub import hub_folder
 from inference.measure.latency import Timing, TimingPlan, interleaved
 from inference.report.document import REPORT_FILE, Report, read_report
 from inference.text import percent
@@ -69,11 +70,19 @@ class Listed:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Print the models; return 2 if any of several cannot be used, else 0.
+    """Print the models, or write one in the Hub's form; return 2 if any of several cannot be used, else 0.
 
     Args:
-        args: json (bool), no_speed (bool).
+        args: json (bool), no_speed (bool), hub_folder (Path or None), model (str or None: the default).
+
+    Raises:
+        InputError: the one model that is asked for cannot be used, or is asked for without `hub_folder`.
     """
+    if args.hub_folder is not None:
+        hand_over(hub_folder(find_model(args.model or DEFAULT), args.hub_folder))
+        return 0
+    if args.model is not None:
+        raise InputError(f"{args.model} is named, but models are listed all; leave it out, or add --hub-folder DIR")
     listed, refused = list_models(known_models(), is_timed=not args.no_speed)
     for reason in refused:
         say(f"error: {reason}")

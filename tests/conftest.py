@@ -21,25 +21,29 @@ from onnx import TensorProto, helper, numpy_helper
 
 from data.draw import draw, write_csv
 from data.faceset import LABELS, FaceSet
+from data.files import sha256
 from data.load import load
 from data.splits import SplitPlan, split
+from export import conversion
 from export.contract import seal, wrap
+from export.job import ExportJob
 from inference.compare import Options, compare, write_finished
 from inference.engine import Engine
 from inference.manifest import CONTRACT, NO_DIGEST, Manifest, Parity, Selection, data_record
 from inference.measure.evaluation import assign
 from inference.measure.metrics import class_figures
 from inference.report.background import report_writer
-from inference.report.training_result import Machine
+from inference.report.training_result import Checkpoint, Machine
 from training.history import EpochRecord
 from training.loop import start_record
 from training.recipe import recipe
-from training.run import write_record
+from training.run import read_record, write_record
 
 # Hundreds of child processes import a framework each, which takes two to three times as long from source.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+ENVIRONMENTS = Path(__file__).parents[1] / ".venv"
 # The camera is Chromium's own test picture; the rest keeps the browser from asking for updates.
 BROWSER_FLAGS = [
     "--no-sandbox",
@@ -80,6 +84,7 @@ SLOW = frozenset(
         "test_training",
         "test_tutorial",
         "test_twins",
+        "test_use_the_file",
         "test_wheel",
     ]
 )
@@ -155,6 +160,34 @@ def on_the_path(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     script.chmod(0o755)
     root = Path(__file__).parents[1]
     return os.environ | {"PATH": f"{script.parent}:{os.environ['PATH']}", "PYTHONPATH": str(root)}
+
+
+@pytest.fixture(scope="session")
+def onnxruntime_web() -> Path:
+    """The folder beside whose `node_modules` onnxruntime-web is found; skips where it or Node.js is missing."""
+    folder = Path(os.environ.get("FEROX_ORT_WEB", ENVIRONMENTS / "web"))
+    if shutil.which("node") is None:
+        pytest.skip("Node.js is not installed")
+    if not (folder / "node_modules").is_dir():
+        pytest.skip(f"no onnxruntime-web: npm install --prefix {folder} onnxruntime-web")
+    return folder
+
+
+@pytest.fixture(scope="session", params=["oldest", "newest"])
+def bare_python(request: pytest.FixtureRequest) -> Path:
+    """The Python of an environment with nothing but an onnxruntime in it, which `.ci/run` makes; skips without.
+
+    They have 1.17.0, the first that loads the contract's files, and the newest that there is.
+    """
+    name = request.param
+    folder = Path(os.environ.get(f"FEROX_ORT_{name.upper()}", ENVIRONMENTS / f"ort-{name}"))
+    python = folder / "bin" / "python"
+    if (
+        not python.exists()
+        or subprocess.run([python, "-c", "import onnxruntime"], capture_output=True, check=False).returncode
+    ):
+        pytest.skip(f"no environment with the {name} onnxruntime at {folder}; .ci/run makes it, online")
+    return python
 
 
 @pytest.fixture(scope="session")
@@ -312,6 +345,40 @@ def begun_run(drawn: FaceSet, tmp_path: Path) -> Path:
     )
     write_record(folder, record)
     return folder
+
+
+@pytest.fixture(scope="session")
+def checkpoint() -> Callable[[Path, int], str]:
+    """Commits an epoch's checkpoint in the place of the one before, as training does, and returns its digest."""
+
+    def commit(run: Path, epoch: int) -> str:
+        file = run / f"weights-{epoch:04d}.npz"
+        file.write_bytes(f"weights of epoch {epoch}".encode())
+        newest = Checkpoint(epoch, file.name, sha256(file), 0.5, 1.5)
+        write_record(run, replace(read_record(run), checkpoints=(newest,)))
+        return newest.sha256
+
+    return commit
+
+
+@pytest.fixture
+def linear_run(
+    begun_run: Path,
+    checkpoint: Callable[[Path, int], str],
+    linear_network: onnx.ModelProto,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """A run whose framework answers and converts at once, as the linear network does."""
+    checkpoint(begun_run, 1)
+
+    def converted(job: ExportJob, work: Path) -> None:
+        weight, bias = (numpy_helper.to_array(array) for array in linear_network.graph.initializer)
+        pixels = np.load(work / "pixels.npy").reshape(-1, 2304).astype(np.float32) / 127.5 - 1
+        np.save(work / "reference.npy", pixels @ weight + bias)
+        onnx.save(linear_network, work / "network.onnx")
+
+    monkeypatch.setattr(conversion, "run_framework", converted)
+    return begun_run
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,8 @@ from export.parity import answers_in_batches, judge, probes
 from export.publish import publish
 from export.quantize import half
 from inference.engine import Engine
-from inference.manifest import Manifest, Parity, Temperature, parse_manifest
+from inference.licence import terms
+from inference.manifest import LARGEST_BATCH, Manifest, Parity, Temperature, parse_manifest
 from inference.measure.corruptions import KINDS
 from training.run import read_record
 
@@ -93,10 +94,13 @@ def proven(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
         return publish(trained, None, tmp_path_factory.mktemp("proven")), kept
 
 
-@pytest.mark.parametrize(("precision", "share"), [("fp16", 0.51), ("int8", 0.27)])
+@pytest.mark.parametrize(
+    ("precision", "share", "batch"), [("fp16", 0.51, None), ("int8", 0.27, None), ("int8", 0.27, 5)]
+)
 def test_a_lower_precision_is_published_with_its_cost_or_not_at_all(
     precision: str,
     share: float,
+    batch: int | None,
     trained: Path,
     proven: tuple[Path, Path],
     tmp_path: Path,
@@ -106,12 +110,12 @@ def test_a_lower_precision_is_published_with_its_cost_or_not_at_all(
     full, converted = proven
     # The same checkpoint, converted once: every gate is still passed in full.
     monkeypatch.setattr(conversion, "run_framework", lambda job, work: hand_over(converted, work))
-    low = publish(trained, None, tmp_path, precision, spoiled=True)
-    assert low.name == f"mlp_4.torch.published-official.{precision}.onnx"
+    low = publish(trained, None, tmp_path, precision, batch=batch, spoiled=True)
+    assert low.stem == f"mlp_4.torch.published-official.{precision}" + (f".batch{batch}" if batch else "")
     assert low.stat().st_size < share * full.stat().st_size
     engines = [Engine.load(path, provider="cpu", threads=1) for path in (full, low)]
     manifest = engines[1].manifest
-    assert manifest.precision == precision
+    assert (manifest.precision, manifest.batch) == (precision, batch)
     assert manifest.parity.fp32 is not None
     assert manifest.parity.fp32.passed is True
     faces = load(trained.parents[3] / "fer2013.csv")
@@ -123,6 +127,7 @@ def test_a_lower_precision_is_published_with_its_cost_or_not_at_all(
         cost = manifest.parity.parts[part]
         assert [cost.accuracy_fp32, cost.accuracy] == right
         assert cost.agreement == (logits[0].argmax(axis=1) == logits[1].argmax(axis=1)).mean()
+    onnx.checker.check_model(str(low), full_check=True)
     if precision == "int8":
         assert 60 < largest_weight(low) <= 64
     card = low.with_suffix(".md").read_text()
@@ -336,8 +341,10 @@ def test_a_file_of_contract_1_is_read_as_it_was(tiny_manifest: Manifest) -> None
         {"temperature": {"value": 0}},
         {"temperature": asdict(Temperature(-1.0))},
         {"float_layers": 3},
+        {"batch": 0},
+        {"batch": LARGEST_BATCH + 1},
     ],
-    ids=["origin", "no temperature", "a negative temperature", "layers"],
+    ids=["origin", "no temperature", "a negative temperature", "layers", "no batch", "a large batch"],
 )
 def test_what_contract_2_added_is_checked(tiny_manifest: Manifest, wrong: dict[str, object]) -> None:
     content = json.loads(tiny_manifest.to_json()) | wrong
@@ -394,4 +401,5 @@ def test_a_card_names_every_class_that_is_missed_more_often_than_found_and_what_
     )
     assert "70.0 % as they are, 52.0 % in the mean of seven kinds" in card
     assert "| noise | yes | 64.0 % |" in card
+    assert card.endswith(f"## Licence\n\n{terms(manifest)}\n")
     assert "| rotation | no | 50.0 % |" in card

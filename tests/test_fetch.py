@@ -109,4 +109,4 @@ def test_it_is_said_which_finder_looks_and_how_to_get_the_better_one() -> None:
     done = subprocess.run([sys.executable, "-m", "inference", "faces"], capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert finder_words(HaarFinder()) in done.stderr
-    assert "python -m inference faces --fetch" in done.stderr
+    assert "ferox faces --fetch" in done.stderr

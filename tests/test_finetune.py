@@ -93,6 +93,20 @@ def test_weights_come_back_and_answer_as_the_artifact_does(
     assert 0 < np.abs(logits(model, rounded, pixels, training=False) - answers).max() < 0.1 * size
 
 
+def test_an_artifact_of_a_fixed_batch_gives_the_weights_of_the_open_one(
+    exported: tuple[str, Weights, Path, Path], drawn: FaceSet, tmp_path: Path
+) -> None:
+    model, _, full, _ = exported
+    division, fixed = split(drawn, SplitPlan()), tmp_path / "fixed.onnx"
+    manifest = Engine.load(full, provider="cpu", threads=1).manifest
+    fixed.write_bytes(seal(onnx.load(full), replace(manifest, batch=7)))
+    # The last piece is not full, and what fills it is no face.
+    assert len(division.train) % 7
+    learned, same = (learned_weights(path, MODELS[model], drawn, division)[1] for path in (full, fixed))
+    for name, array in learned.items():
+        assert np.abs(same[name] - array).max() <= 1e-4 * np.abs(array).max(), name
+
+
 def test_another_architecture_or_another_split_of_the_same_faces_is_refused(tiny_model: Path, drawn: FaceSet) -> None:
     with pytest.raises(InputError, match="is mlp_1, expected mlp_2"):
         learned_weights(tiny_model, MODELS["mlp_2"], drawn, split(drawn, SplitPlan()))

@@ -5,11 +5,11 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 
 from data.documents import parse_document
@@ -26,7 +26,6 @@ from export.publish import publish
 from ferox.command import main as ferox_command
 from inference.engine import Engine
 from inference.manifest import Parity
-from inference.report.training_result import Checkpoint
 from training.recipe import recipe
 from training.run import read_record, write_record
 
@@ -38,36 +37,14 @@ def test_names_tell_apart_what_sweeps_vary() -> None:
     fold = replace(base, split=SplitPlan("kfold", fold=3))
     assert artifact_stem(fold, "fp32", "seed7") == "cnn_1.torch.published-kfold-fold3-seed7"
     assert artifact_stem(recipe("best", "torch", "cnn_4"), "fp32") == "cnn_4.torch.best-official"
+    assert artifact_stem(base, "fp32", batch=1) == "cnn_1.torch.published-official.batch1"
+    assert artifact_stem(base, "int8", batch=16) == "cnn_1.torch.published-official.int8.batch16"
 
 
 @pytest.mark.parametrize("tag", ["a.b", "a/b", "..", "a b", "x" * 61])
 def test_a_tag_that_is_no_part_of_a_name_is_refused(tag: str) -> None:
     with pytest.raises(InputError, match="--tag is"):
         artifact_stem(recipe("published", "torch", "cnn_1"), "fp32", tag)
-
-
-@pytest.fixture
-def linear_run(begun_run: Path, linear_network: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A run whose framework answers and converts at once, as the linear network does."""
-    checkpoint(begun_run, 1)
-
-    def converted(job: ExportJob, work: Path) -> None:
-        weight, bias = (onnx.numpy_helper.to_array(array) for array in linear_network.graph.initializer)
-        pixels = np.load(work / "pixels.npy").reshape(-1, 2304).astype(np.float32) / 127.5 - 1
-        np.save(work / "reference.npy", pixels @ weight + bias)
-        onnx.save(linear_network, work / "network.onnx")
-
-    monkeypatch.setattr(conversion, "run_framework", converted)
-    return begun_run
-
-
-def checkpoint(run: Path, epoch: int) -> str:
-    """Commit an epoch's checkpoint in the place of the one before, as training does, and return its digest."""
-    file = run / f"weights-{epoch:04d}.npz"
-    file.write_bytes(f"weights of epoch {epoch}".encode())
-    newest = Checkpoint(epoch, file.name, sha256(file), 0.5, 1.5)
-    write_record(run, replace(read_record(run), checkpoints=(newest,)))
-    return newest.sha256
 
 
 def test_a_gate_that_refuses_is_status_1_and_publishes_nothing(
@@ -90,7 +67,9 @@ def test_a_gate_that_refuses_is_status_1_and_publishes_nothing(
     assert ferox_command(["export", str(linear_run), str(tmp_path / "missing"), "--out", str(out)]) == 2
 
 
-def test_an_artifact_of_another_run_stays_unless_it_is_to_be_replaced(linear_run: Path, tmp_path: Path) -> None:
+def test_an_artifact_of_another_run_stays_unless_it_is_to_be_replaced(
+    linear_run: Path, checkpoint: Callable[[Path, int], str], tmp_path: Path
+) -> None:
     out = tmp_path / "models"
     path = publish(linear_run, None, out)
     first, digest = path.read_bytes(), sha256(linear_run / "weights-0001.npz")
@@ -110,7 +89,7 @@ def test_an_artifact_of_another_run_stays_unless_it_is_to_be_replaced(linear_run
 
 
 def test_a_run_that_is_still_trained_is_exported_with_the_checkpoint_that_was_read(
-    linear_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    linear_run: Path, checkpoint: Callable[[Path, int], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read, convert = jobs.read_job, conversion.run_framework
     newest: list[str] = []

@@ -1,4 +1,4 @@
-"""Trains a model: `python -m training --framework torch --model cnn_1 --data fer2013.csv`.
+"""Trains a model: `ferox train --framework torch --model cnn_1 --data fer2013.csv`.
 
 Progress goes to stderr; the run folder is the last line of stdout. A grid of trainings: `ferox sweep`.
 What a training came to, small enough to commit: `ferox keep-result`.

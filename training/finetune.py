@@ -44,7 +44,7 @@ def learned_weights(path: Path, spec: ModelSpec, faces: FaceSet, division: Split
     every = -(-len(division.train) // FACES)
     pixels = np.ascontiguousarray(faces.records["pixels"][division.train[::every]])
     weights = initial_weights(spec, seed=0)
-    for (layer, norm), answer in zip(_layers(spec), _answers(path, pixels), strict=True):
+    for (layer, norm), answer in zip(_layers(spec), _answers(path, pixels, manifest.batch), strict=True):
         weights |= _laid_out(layer, norm, answer, weights)
     check_weights(weights, spec, path.name)
     return base, weights
@@ -109,16 +109,22 @@ def _laid_out(layer: str, norm: tuple[str, float] | None, answer: _Answer, wante
     return {array: values.astype(np.float32) for array, values in arrays.items() if array in wanted}
 
 
-def _answers(path: Path, pixels: NDArray[np.uint8]) -> list[_Answer]:
-    """Run faces through an artifact and return what each convolution and dense layer has and answers, in order."""
+def _answers(path: Path, pixels: NDArray[np.uint8], batch: int | None) -> list[_Answer]:
+    """Run faces through an artifact and return what each convolution and dense layer has and answers, in order.
+
+    `batch` is the artifact's own.
+    """
+    from inference.engine import filled
+
     session, names = _opened(path)
     answers: list[_Answer] = []
-    for start in range(0, len(pixels), BATCH):
-        values = [np.asarray(value, np.float32) for value in session.run(names, {"pixels": pixels[start:][:BATCH]})]
+    for start in range(0, len(pixels), batch or BATCH):
+        faces = pixels[start : start + (batch or BATCH)]
+        values = [np.asarray(value, np.float32) for value in session.run(names, {"pixels": filled(faces, batch)})]
         if not answers:
             answers = [_Answer(*values[at : at + 2]) for at in range(0, len(values), 3)]
         for answer, value in zip(answers, values[2::3], strict=True):
-            answer.add(value)
+            answer.add(value[: len(faces)])
     return answers
 
 

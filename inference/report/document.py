@@ -81,10 +81,11 @@ class Report:
 
     @property
     def label(self) -> str:
-        """The model with what sets it apart from its like: `cnn_1 int8 + flip`."""
-        precision = "" if self.manifest.precision == "fp32" else f" {self.manifest.precision}"
-        augmentation = self.evaluated_on.augmentation
-        return self.manifest.model + precision + ("" if augmentation == "none" else f" + {augmentation}")
+        """The model with what sets it apart from its like: `cnn_1 int8 batch 1 + flip`."""
+        manifest, augmentation = self.manifest, self.evaluated_on.augmentation
+        precision = "" if manifest.precision == "fp32" else f" {manifest.precision}"
+        batch = "" if manifest.batch is None else f" batch {manifest.batch}"
+        return manifest.model + precision + batch + ("" if augmentation == "none" else f" + {augmentation}")
 
     @property
     def recipe(self) -> str:

@@ -56,8 +56,9 @@ def render_page(report: Report, pictures: Mapping[str, bytes], mistakes: Sequenc
 def _chips(report: Report) -> list[str]:
     manifest, augmentation = report.manifest, report.evaluated_on.augmentation
     recipe = f"{manifest.recipe.get('recipe', 'own')} recipe"
+    batch = [] if manifest.batch is None else [f"batch of {manifest.batch}"]
     marked = [] if augmentation == "none" else [f"{augmentation} test-time augmentation"]
-    return [manifest.framework, recipe, manifest.precision, f"{manifest.parameters:,} parameters", *marked]
+    return [manifest.framework, recipe, manifest.precision, *batch, f"{manifest.parameters:,} parameters", *marked]
 
 
 def _sentence(report: Report) -> str:

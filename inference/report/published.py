@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from inference.manifest import DataRecord
 from inference.report.document import EvaluatedOn
 
 # Test accuracies, 0 to 1, by model, optimiser and balance; of two SGD runs of CNN_2, the one at `SGD_RATE`.
@@ -58,9 +59,14 @@ FER2013_COUNTS = {
 }
 
 
+def is_fer2013(data: DataRecord) -> bool:
+    """Whether faces are all of FER2013, by how many are in each part; no part of it, nor its folds, is told."""
+    return data.counts == FER2013_COUNTS.get(data.protocol)
+
+
 def is_fer2013_test(on: EvaluatedOn, protocol: str) -> bool:
     """Whether a report is of all of FER2013's test faces under that protocol, which others' figures are of."""
-    return (on.protocol, on.part, on.counts) == (protocol, "test", FER2013_COUNTS[protocol])
+    return (on.protocol, on.part) == (protocol, "test") and is_fer2013(on)
 
 
 def published_accuracy(settings: Mapping[str, Any], on: EvaluatedOn) -> float | None:
