@@ -62,7 +62,7 @@ def test_a_killed_sweep_goes_on_and_a_failed_training_does_not_end_it(data_file:
     process.wait()
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     found = {row["optimizer"]: row for row in rows(done)}
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert (found["adam"]["status"], found["sgd"]["status"], found["adagrad"]["status"]) == (
         "finished",
         "failed",
@@ -102,7 +102,7 @@ def test_a_training_whose_record_is_damaged_does_not_end_the_sweep(data_file: Pa
     done = subprocess.run(
         command(*common, "--threads", 1, "--out", tmp_path), capture_output=True, text=True, check=False
     )
-    assert done.returncode == 1, done.stderr
+    assert done.returncode == 2, done.stderr
     found = {row["optimizer"]: row for row in rows(done)}
     assert (found["adam"]["status"], found["adagrad"]["status"]) == ("failed", "finished")
     assert "run.json" in found["adam"]["note"]
