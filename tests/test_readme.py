@@ -9,7 +9,7 @@ import pytest
 from data.files import write_text
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("data", "training", "export", "inference", "demo", "benchmarks")
+PACKAGES = ("data", "training", "export", "inference", "demo", "ferox", "benchmarks")
 BEGIN, END = "<!-- modules: begin -->", "<!-- modules: end -->"
 
 

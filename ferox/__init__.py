@@ -1,0 +1,1 @@
+"""The command `ferox`: trains, exports, measures and serves."""
