@@ -10,9 +10,9 @@ import http.client
 import json
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,21 +98,16 @@ def served(model: Path, wait: float) -> Iterator[str]:
 def load(address: str, ask: Ask, clients: int, seconds: float) -> Load:
     """Let clients ask for some seconds, after a second that is not counted."""
     begin = time.perf_counter() + WARM_UP_SECONDS
-    taken: list[list[float]] = [[] for _ in range(clients)]
-    threads = [
-        threading.Thread(target=_client, args=(address, ask, begin, begin + seconds, times)) for times in taken
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    together = tuple(one for times in taken for one in times)
+    with ThreadPoolExecutor(clients) as pool:
+        asking = [pool.submit(_client, address, ask, begin, begin + seconds) for _ in range(clients)]
+        together = tuple(one for each in asking for one in each.result())
     if not together:
         raise InputError(f"{address} answered no client within {seconds} seconds, expected some; look at its log")
     return Load(together, len(together) / seconds)
 
 
-def _client(address: str, ask: Ask, begin: float, end: float, taken: list[float]) -> None:
+def _client(address: str, ask: Ask, begin: float, end: float) -> list[float]:
+    taken: list[float] = []
     connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
     while (began := time.perf_counter()) < end:
         connection.request("POST", ask.path, ask.body, ask.headers)
@@ -124,6 +119,7 @@ def _client(address: str, ask: Ask, begin: float, end: float, taken: list[float]
         if began >= begin and done <= end:
             taken.append(done - began)
     connection.close()
+    return taken
 
 
 def report(clients: int, loads: dict[str, list[Load]]) -> None:

@@ -107,7 +107,10 @@ async def _file_in(headers: Headers, body: bytes) -> tuple[str | None, bytes]:
         form = await parser.parse()
     except MultiPartException as error:
         raise Refused(400, f"the form cannot be read ({error.message}), expected one file; send it again") from None
-    files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
-    if len(files) != 1:
-        raise Refused(400, f"the form has {len(files)} files, expected one picture; send it as a file")
-    return files[0].filename or None, await files[0].read()
+    try:
+        files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
+        if len(files) != 1:
+            raise Refused(400, f"the form has {len(files)} files, expected one picture; send it as a file")
+        return files[0].filename or None, await files[0].read()
+    finally:
+        await form.close()
