@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from server_process import Reply, Served, ask, serving
+from server_process import Reply, Served, ask, serving, until
 
 from data.faceset import LABELS, FaceSet
 from demo.examples import draw_examples
@@ -378,6 +378,7 @@ def test_figures_are_counted_by_operation_and_model(models: list[Path], drawn: F
         assert f'ferox_queue_faces{{model="{NAME}"}} 0.0' in figures
         assert f'ferox_request_seconds_count{{model="{NAME}",operation="ModelInfer"}} 3.0' in figures
         assert "ferox_requests_in_progress 0.0" in figures
+        until(lambda: len(server.events("request")) == 5)
         lines = server.events("request")
         assert [line["status"] for line in lines] == [200, 200, 200, 404, 200]
         assert (lines[0]["model"], lines[0]["faces"], lines[0]["client"]) == (NAME, 5, "127.0.0.1")

@@ -23,7 +23,7 @@ from inference.manifest import Manifest
 
 pytest.importorskip("prometheus_client", reason="the server needs ferox[serve]")
 
-from ferox.serving.batching import Batcher
+from ferox.serving.batching import Answers, Batcher
 from ferox.serving.metrics import Metrics
 
 NAME = "mlp_1"
@@ -68,6 +68,13 @@ async def turns(count: int = 5) -> None:
         await asyncio.sleep(0)
 
 
+def same(answers: Answers, engine: Engine, pixels: NDArray[np.uint8]) -> None:
+    logits, probabilities = engine.run(pixels)
+    np.testing.assert_allclose(answers.logits, logits, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(answers.probabilities, probabilities, rtol=1e-5, atol=1e-6)
+    assert answers.digest == engine.manifest.digest
+
+
 def test_requests_that_arrive_together_run_as_one_batch(tiny_model: Path, drawn: FaceSet) -> None:
     async def test() -> None:
         async with line(tiny_model) as made:
@@ -76,10 +83,8 @@ def test_requests_that_arrive_together_run_as_one_batch(tiny_model: Path, drawn:
             answers = await asyncio.gather(*map(made.batcher.run, requests))
             assert made.figure("ferox_batch_faces_count") == 1
             assert made.figure("ferox_batch_faces_sum") == sum(map(len, requests))
-            for pixels, (logits, probabilities) in zip(requests, answers, strict=True):
-                expected = made.batcher.engine.run(pixels)
-                np.testing.assert_allclose(logits, expected[0], rtol=1e-5, atol=1e-5)
-                np.testing.assert_allclose(probabilities, expected[1], rtol=1e-5, atol=1e-6)
+            for pixels, answer in zip(requests, answers, strict=True):
+                same(answer, made.batcher.engine, pixels)
 
     run(test)
 
@@ -105,10 +110,7 @@ def test_a_large_request_runs_in_parts_and_comes_back_whole(tiny_model: Path, dr
     async def test() -> None:
         async with line(tiny_model) as made:
             made.free.set()
-            logits, probabilities = await made.batcher.run(drawn.pixels[:200])
-            expected = made.batcher.engine.run(drawn.pixels[:200])
-            np.testing.assert_allclose(logits, expected[0], rtol=1e-5, atol=1e-5)
-            np.testing.assert_allclose(probabilities, expected[1], rtol=1e-5, atol=1e-6)
+            same(await made.batcher.run(drawn.pixels[:200]), made.batcher.engine, drawn.pixels[:200])
             assert made.figure("ferox_batch_faces_count") == 4
 
     run(test)
@@ -181,25 +183,32 @@ def test_one_requests_fault_is_its_own(overflowing: Path) -> None:
             assert isinstance(answers[1], InputError)
             for answer in (answers[0], answers[2]):
                 assert not isinstance(answer, BaseException)
-                np.testing.assert_array_equal(answer[0], np.zeros((1, 7), np.float32))
+                np.testing.assert_array_equal(answer.logits, np.zeros((1, 7), np.float32))
             large = np.concatenate([np.concatenate([face(255, 0)] * 64), face(255, 255)])
             with pytest.raises(InputError, match="something other than probabilities"):
                 await made.batcher.run(large)
-            assert (await made.batcher.run(face(255, 0)))[1].shape == (1, 7)
+            assert (await made.batcher.run(face(255, 0))).logits.shape == (1, 7)
 
     run(test)
 
 
-def test_another_engine_answers_from_the_next_batch_on(tiny_model: Path, overflowing: Path, drawn: FaceSet) -> None:
+def test_a_request_is_answered_by_the_engine_of_its_arrival(
+    tiny_model: Path, overflowing: Path, drawn: FaceSet
+) -> None:
     async def test() -> None:
         async with line(tiny_model) as made:
-            before = made.batcher.engine
+            before, after = made.batcher.engine, Engine.load(overflowing, provider="cpu")
             first = asyncio.create_task(made.batcher.run(drawn.pixels[:1]))
             await turns()
-            second = asyncio.create_task(made.batcher.run(face(255, 0)))
-            made.batcher.engine = Engine.load(overflowing, provider="cpu")
+            second = asyncio.create_task(made.batcher.run(drawn.pixels[1:2]))
+            await turns()
+            made.batcher.engine = after
+            third = asyncio.create_task(made.batcher.run(face(255, 0)))
+            await turns()
             made.free.set()
-            np.testing.assert_array_equal((await first)[0], before.run(drawn.pixels[:1])[0])
-            np.testing.assert_array_equal((await second)[0], np.zeros((1, 7), np.float32))
+            same(await first, before, drawn.pixels[:1])
+            same(await second, before, drawn.pixels[1:2])
+            same(await third, after, face(255, 0))
+            assert made.figure("ferox_batch_faces_count") == 3
 
     run(test)

@@ -7,6 +7,7 @@ batch or the first of them has waited long enough.
 import asyncio
 import time
 from collections import deque
+from collections.abc import Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -17,15 +18,26 @@ from data.errors import InputError
 from ferox.serving.metrics import Metrics
 from inference.engine import BATCH, Engine
 
-Answers = tuple[NDArray[np.float32], NDArray[np.float32]]
+Outputs = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Logits and probabilities of some faces, float32[N, 7] each, and the digest of the artifact that gave them."""
+
+    logits: NDArray[np.float32]
+    probabilities: NDArray[np.float32]
+    digest: str
 
 
 @dataclass(frozen=True)
 class _Part:
-    """Faces uint8[N, 48, 48] of one request, at most `BATCH`, and where their answer goes; `since` in seconds."""
+    """Faces uint8[N, 48, 48] of one request, at most `BATCH`, which engine they are for, and where its outputs go;
+    `since` in seconds."""
 
     pixels: NDArray[np.uint8]
-    answer: "asyncio.Future[Answers]"
+    engine: Engine
+    outputs: "asyncio.Future[Outputs]"
     since: float
 
 
@@ -33,9 +45,8 @@ class Batcher:
     """One model's line. It belongs to one event loop; the model runs in `executor`, one batch at a time."""
 
     def __init__(self, name: str, engine: Engine, wait: float, executor: Executor, metrics: Metrics) -> None:
-        self.engine = (
-            engine  # Another one may be put in its place at any time; a batch ends with the one it began with.
-        )
+        # Another one may be put in its place: a request is answered by that of its arrival.
+        self.engine = engine
         self._wait = wait
         self._executor = executor
         self._waiting: deque[_Part] = deque()
@@ -47,30 +58,31 @@ class Batcher:
 
     def waiting(self) -> int:
         """Return how many faces wait for the model."""
-        return sum(len(part.pixels) for part in self._waiting if not part.answer.done())
+        return _faces(part for part in self._waiting if not part.outputs.done())
 
     async def run(self, pixels: NDArray[np.uint8]) -> Answers:
-        """Return logits and probabilities, float32[N, 7] each, of grey faces uint8[N, 48, 48], N at least 1.
+        """Return what the engine of now answers to grey faces uint8[N, 48, 48], N at least 1.
 
         Who stops waiting gives up the place: what has not begun by then does not run.
 
         Raises:
             InputError: the model cannot answer these faces; see `Engine.run`.
         """
-        parts = [self._put(pixels[at : at + BATCH]) for at in range(0, len(pixels), BATCH)]
+        engine = self.engine
+        parts = [self._put(pixels[at : at + BATCH], engine) for at in range(0, len(pixels), BATCH)]
         try:
-            answers = [await part.answer for part in parts]
+            outputs = [await part.outputs for part in parts]
         finally:
             for part in parts:
-                part.answer.cancel()
-        logits, probabilities = zip(*answers, strict=True)
-        return np.concatenate(logits), np.concatenate(probabilities)
+                part.outputs.cancel()
+        logits, probabilities = zip(*outputs, strict=True)
+        return Answers(np.concatenate(logits), np.concatenate(probabilities), engine.manifest.digest)
 
-    def _put(self, pixels: NDArray[np.uint8]) -> _Part:
+    def _put(self, pixels: NDArray[np.uint8], engine: Engine) -> _Part:
         loop = asyncio.get_running_loop()
-        part = _Part(pixels, loop.create_future(), time.monotonic())
+        part = _Part(pixels, engine, loop.create_future(), time.monotonic())
         # Where one part fails, nobody waits for the others' failures.
-        part.answer.add_done_callback(lambda answer: answer.cancelled() or answer.exception())
+        part.outputs.add_done_callback(lambda outputs: outputs.cancelled() or outputs.exception())
         self._waiting.append(part)
         if self.waiting() >= BATCH:
             self._full.set()
@@ -102,17 +114,18 @@ class Batcher:
     def _taken(self) -> list[_Part]:
         """Take the parts of the next batch, passing over those that nobody waits for any more."""
         batch: list[_Part] = []
-        faces = 0
-        while self._waiting and (not batch or faces + len(self._waiting[0].pixels) <= BATCH):
-            part = self._waiting.popleft()
-            if not part.answer.done():
+        while self._waiting:
+            part = self._waiting[0]
+            if batch and (part.engine is not batch[0].engine or _faces(batch) + len(part.pixels) > BATCH):
+                break
+            self._waiting.popleft()
+            if not part.outputs.done():
                 batch.append(part)
-                faces += len(part.pixels)
         return batch
 
     async def _answer(self, batch: list[_Part]) -> None:
         try:
-            logits, probabilities = await self._ran([part.pixels for part in batch])
+            logits, probabilities = await self._ran(batch[0].engine, [part.pixels for part in batch])
         except InputError as error:
             if len(batch) == 1:
                 _fail(batch, error)
@@ -127,19 +140,23 @@ class Batcher:
             for part in batch:
                 rows = slice(start, start + len(part.pixels))
                 start = rows.stop
-                if not part.answer.done():
-                    part.answer.set_result((logits[rows], probabilities[rows]))
+                if not part.outputs.done():
+                    part.outputs.set_result((logits[rows], probabilities[rows]))
 
-    async def _ran(self, pixels: list[NDArray[np.uint8]]) -> Answers:
+    async def _ran(self, engine: Engine, pixels: list[NDArray[np.uint8]]) -> Outputs:
         together = pixels[0] if len(pixels) == 1 else np.concatenate(pixels)
         began = time.perf_counter()
-        answers = await asyncio.get_running_loop().run_in_executor(self._executor, self.engine.run, together)
+        outputs = await asyncio.get_running_loop().run_in_executor(self._executor, engine.run, together)
         self._run_seconds.observe(time.perf_counter() - began)
         self._batch_faces.observe(len(together))
-        return answers
+        return outputs
+
+
+def _faces(parts: Iterable[_Part]) -> int:
+    return sum(len(part.pixels) for part in parts)
 
 
 def _fail(batch: list[_Part], error: Exception) -> None:
     for part in batch:
-        if not part.answer.done():
-            part.answer.set_exception(error)
+        if not part.outputs.done():
+            part.outputs.set_exception(error)

@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from data.errors import InputError
 from ferox.serving import protocol
+from ferox.serving.batching import Answers
 from ferox.serving.bodies import packed, unpacked
 from ferox.serving.documents import (
     InferRequest,
@@ -119,13 +120,9 @@ class Inference:
         else:
             asked = protocol.parse_request(body, header)
         note_of(request.scope).faces = len(asked.pixels)
-        engine = served.engine
-        logits, probabilities = await _in_time(served, asked)
-        digest = engine.manifest.digest
-        return _response(
-            protocol.encode_answer(asked, served.name, digest, logits, probabilities),
-            request.headers.get("accept-encoding", ""),
-        )
+        answers = await _in_time(served, asked)
+        encoded = protocol.encode_answer(asked, served.name, answers)
+        return _response(encoded, request.headers.get("accept-encoding", ""))
 
     def _served(self, request: Request) -> Served:
         served = self.models.named(request.path_params["name"], request.path_params.get("version"))
@@ -133,7 +130,7 @@ class Inference:
         return served
 
 
-async def _in_time(served: Served, asked: protocol.Asked) -> tuple[protocol.Values, protocol.Values]:
+async def _in_time(served: Served, asked: protocol.Asked) -> Answers:
     try:
         async with asyncio.timeout(asked.timeout):
             return await served.batcher.run(asked.pixels)

@@ -14,6 +14,7 @@ from ferox.serving.batching import Batcher
 from ferox.serving.documents import ModelDescription
 from ferox.serving.log import log
 from ferox.serving.metrics import Metrics
+from ferox.serving.protocol import VERSION
 from ferox.serving.refusals import Refused
 from ferox.serving.settings import Settings
 from inference.engine import Engine
@@ -77,8 +78,8 @@ class Models:
         if served is None:
             raise Refused(404, f"the model is {name!r:.100}, expected one of {', '.join(self._served)}; choose one")
         # A file that is replaced keeps its version: the digest tells which one answered.
-        if version not in (None, "1"):
-            raise Refused(404, f"the version is {version!r:.40}, expected 1; leave it out")
+        if version not in (None, VERSION):
+            raise Refused(404, f"the version is {version!r:.40}, expected {VERSION}; leave it out")
         return served
 
     async def watch(self) -> None:

@@ -55,7 +55,7 @@ class Pictures:
         found = await loop.run_in_executor(self._executor, self._found, content, name, policy)
         note.faces = len(found.crops)
         crops = [face.pixels for face in found.crops]
-        probabilities = (await served.batcher.run(np.stack(crops)))[1] if crops else ()
+        probabilities = (await served.batcher.run(np.stack(crops))).probabilities if crops else ()
         return JSONResponse(as_record(next(answered([found], probabilities))).to_dict())
 
     async def offered(self, request: Request) -> Response:

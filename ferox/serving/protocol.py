@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from data.documents import parse_document
 from data.errors import InputError
 from data.faceset import LABELS, SIDE
+from ferox.serving.batching import Answers
 from ferox.serving.documents import (
     AnsweredTensor,
     InferRequest,
@@ -98,14 +99,12 @@ def parse_request(body: bytes, header: int | None) -> Asked:
     return Asked(pixels, _wanted(request.outputs, request.parameters), request.id, _timeout(request.parameters))
 
 
-def encode_answer(
-    asked: Asked, model: str, digest: str, logits: Values, probabilities: Values, *, version: str = VERSION
-) -> Encoded:
-    """Write an answer with the outputs that were asked for, both float32[N, 7]."""
-    values = {"logits": logits, "probabilities": probabilities}
+def encode_answer(asked: Asked, model: str, answers: Answers) -> Encoded:
+    """Write an answer with the outputs that were asked for."""
+    values = {"logits": answers.logits, "probabilities": answers.probabilities}
     chosen = [(wanted, np.ascontiguousarray(values[wanted.name], "<f4")) for wanted in asked.wanted]
     tensors = tuple(_tensor(wanted, array) for wanted, array in chosen)
-    document = asdict(InferResponse(model, version, tensors, asked.id, {"digest": digest}))
+    document = asdict(InferResponse(model, VERSION, tensors, asked.id, {"digest": answers.digest}))
     text = json.dumps(_without_nothing(document), allow_nan=False, separators=(",", ":")).encode()
     behind = [array.tobytes() for wanted, array in chosen if wanted.binary]
     return Encoded(b"".join([text, *behind]), len(text) if behind else None)
