@@ -69,6 +69,8 @@ SLOW = frozenset(
         "test_reporting",
         "test_results",
         "test_rules",
+        "test_server",
+        "test_server_conduct",
         "test_sweep",
         "test_tensorflow",
         "test_training",
