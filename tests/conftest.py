@@ -71,6 +71,7 @@ SLOW = frozenset(
         "test_rules",
         "test_server",
         "test_server_conduct",
+        "test_server_docs",
         "test_sweep",
         "test_tensorflow",
         "test_training",

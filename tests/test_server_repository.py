@@ -8,7 +8,6 @@ import pytest
 
 from data.errors import InputError
 from data.faceset import LABELS
-
 from ferox.serving.repository import add_arguments, main, write_repository
 
 NAMES = ("cnn_1.torch.published-official", "mlp_1.torch.published-official")
