@@ -24,7 +24,8 @@ def repository(artifacts: dict[str, Path], tmp_path: Path) -> Path:
 
 
 def test_tritons_own_protobuf_reads_each_models_description(repository: Path, artifacts: dict[str, Path]) -> None:
-    grpc = pytest.importorskip("tritonclient.grpc", reason="Triton's protobuf needs grpcio, as tensorflow brings it")
+    pytest.importorskip("grpc", reason="Triton's protobuf needs grpcio, as tensorflow brings it")
+    grpc = pytest.importorskip("tritonclient.grpc", reason="Triton's protobuf needs ferox[dev]")
     text_format = pytest.importorskip("google.protobuf.text_format")
     assert sorted(path.name for path in repository.iterdir() if path.is_dir()) == sorted(NAMES)
     for name in NAMES:
