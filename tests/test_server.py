@@ -371,6 +371,8 @@ def test_figures_are_counted_by_operation_and_model(models: list[Path], drawn: F
         for _ in range(3):
             assert ask(server.port, "POST", INFER, request(drawn.pixels[:5])).status == 200
         assert ask(server.port, "POST", "/v2/models/other/infer", b"{}").status == 404
+        # A request is counted when all of it is over, which can be after its answer was read.
+        until(lambda: len(server.events("request")) == 4)
         figures = ask(server.port, "GET", "/metrics").body.decode().splitlines()
         assert f'ferox_requests_total{{model="{NAME}",operation="ModelInfer",status="200"}} 3.0' in figures
         assert 'ferox_requests_total{model="",operation="ModelInfer",status="404"} 1.0' in figures
