@@ -61,6 +61,7 @@ SLOW = frozenset(
         "test_demo_browser",
         "test_demo_doors",
         "test_demo_train",
+        "test_dockerfile",
         "test_finetune",
         "test_memory",
         "test_paddle",
