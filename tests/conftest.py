@@ -170,6 +170,21 @@ def tiny_model(
 
 
 @pytest.fixture(scope="session")
+def overflowing(
+    linear_network: onnx.ModelProto, tiny_manifest: Manifest, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """An artifact whose logits overflow where the first two pixels are white, and only there."""
+    weights = np.zeros((2304, 7), np.float32)
+    weights[:2, 0] = 3e38
+    network = onnx.ModelProto()
+    network.CopyFrom(linear_network)
+    network.graph.initializer[0].CopyFrom(numpy_helper.from_array(weights, "weight"))
+    path = tmp_path_factory.mktemp("overflowing") / "model.onnx"
+    path.write_bytes(seal(wrap(network), tiny_manifest))
+    return path
+
+
+@pytest.fixture(scope="session")
 def largest_weight() -> Callable[[Path], int]:
     """Finds an artifact's largest int8 weight. Above 64, two products with uint8 overflow the 16 bits that x86 without
     VNNI has for their sum, and the artifact answers otherwise there."""

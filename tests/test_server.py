@@ -338,6 +338,7 @@ def test_the_openapi_document_is_whole_and_its_page_needs_no_network(server: Ser
     document = ask(server.port, "GET", "/openapi.json").json()
     names = set(document["components"]["schemas"])
     text = json.dumps(document)
+    assert document["components"]["schemas"]["InferRequest"]["required"] == ["inputs"]
     assert {"InferRequest", "InferResponse", "PictureRecord", "ErrorDocument"} <= names
     for part in text.split('"#/components/schemas/')[1:]:
         assert part.split('"')[0] in names

@@ -10,16 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 from numpy.typing import NDArray
-from onnx import numpy_helper
 
 from data.errors import InputError
 from data.faceset import FaceSet
-from export.contract import seal, wrap
 from inference.engine import Engine
-from inference.manifest import Manifest
 
 pytest.importorskip("prometheus_client", reason="the server needs ferox[serve]")
 
@@ -151,21 +147,6 @@ def test_who_stops_waiting_gives_up_the_place(tiny_model: Path, drawn: FaceSet) 
             assert made.figure("ferox_batch_faces_sum") == 3
 
     run(test)
-
-
-@pytest.fixture(scope="module")
-def overflowing(
-    linear_network: onnx.ModelProto, tiny_manifest: Manifest, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """An artifact whose logits overflow where the first two pixels are white, and only there."""
-    weights = np.zeros((2304, 7), np.float32)
-    weights[:2, 0] = 3e38
-    network = onnx.ModelProto()
-    network.CopyFrom(linear_network)
-    network.graph.initializer[0].CopyFrom(numpy_helper.from_array(weights, "weight"))
-    path = tmp_path_factory.mktemp("overflowing") / "model.onnx"
-    path.write_bytes(seal(wrap(network), tiny_manifest))
-    return path
 
 
 def face(first: int, second: int) -> NDArray[np.uint8]:

@@ -22,6 +22,10 @@ from inference.engine import Engine
 
 pytest.importorskip("uvicorn", reason="the server needs ferox[serve]")
 
+from ferox.serving.places import Places
+from ferox.serving.refusals import Refused
+from ferox.serving.settings import Limits
+
 NAME = "mlp_1.torch.published-official"
 INFER = f"/v2/models/{NAME}/infer"
 TOKEN = "correct-horse-battery-staple"
@@ -148,6 +152,26 @@ def test_the_timeout_of_the_protocol_is_kept(server: Served) -> None:
     reply = ask(server.port, "POST", INFER, body.replace(" ", ""))
     assert reply.status == 504
     assert "which the request's timeout allows" in reply.error
+
+
+def test_what_all_requests_hold_is_limited() -> None:
+    places = Places(Limits(held_bytes=100))
+    with places.place("a") as one:
+        one.hold(60)
+        with places.place("b") as other, pytest.raises(Refused, match="hold 60 bytes, at most 100 are taken") as error:
+            other.hold(41)
+        assert error.value.status == 503
+        one.hold(40)
+    assert (places.held, places.taken) == (0, 0)
+
+
+def test_a_model_that_does_not_answer_is_not_the_clients_fault(overflowing: Path, tmp_path: Path) -> None:
+    white, fit = FACE | {"data": [255] * 2304}, FACE | {"data": [255] + [0] * 2303}
+    with serving(tmp_path, overflowing) as server:
+        for face, status in ((white, 500), (fit, 200), (white, 500)):
+            reply = ask(server.port, "POST", "/v2/models/model/infer", json.dumps({"inputs": [face]}))
+            assert reply.status == status
+        assert "answers with something other than probabilities" in reply.error
 
 
 # --- the token

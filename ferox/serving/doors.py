@@ -39,6 +39,12 @@ def note_of(scope: Scope) -> Note:
     return note
 
 
+def place_of(scope: Scope) -> Place:
+    """Return the place of a request with a body."""
+    place: Place = scope["ferox.place"]
+    return place
+
+
 class Watch:
     """ASGI middleware that logs and counts every request, and answers 500 where something breaks."""
 
@@ -144,7 +150,8 @@ class Admission:
         if declared(scope) > limit:
             raise too_large(limit)
         body = await read_body(receive, limit, place)
-        await _while_connected(self.app(scope, _whole(body), send), receive, note_of(scope))
+        answering = self.app({**scope, "ferox.place": place}, _whole(body), send)
+        await _while_connected(answering, receive, note_of(scope))
 
     async def _drained(self, receive: Receive) -> None:
         try:

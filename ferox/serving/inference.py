@@ -20,7 +20,7 @@ from ferox.serving.documents import (
     ServerMetadata,
     ServerReady,
 )
-from ferox.serving.doors import note_of
+from ferox.serving.doors import note_of, place_of
 from ferox.serving.models import Models, Served
 from ferox.serving.operations import Operation
 from ferox.serving.places import Places
@@ -58,7 +58,7 @@ class Inference:
         ]
 
     def _of_a_model(self, path: str, suffix: str) -> list[Operation]:
-        path, refusals = MODEL + path, (400, 404, 413, 415, 422, 429, 503, 504)
+        path, refusals = MODEL + path, (400, 404, 413, 415, 429, 500, 503, 504)
         what, takes = "The answers to faces, uint8 [N, 48, 48]", (InferRequest, "application/octet-stream")
         infer = Operation(
             f"ModelInfer{suffix}", "POST", f"{path}/infer", what, self.infer, InferResponse, takes, (), refusals
@@ -109,11 +109,7 @@ class Inference:
     async def infer(self, request: Request) -> Response:
         """Answer to faces."""
         served = self._served(request)
-        body = unpacked(
-            await request.body(),
-            request.headers.get("content-encoding", "").strip().lower(),
-            self.places.limits.body_bytes,
-        )
+        body = await self._body(request)
         header = _header_length(request.headers.get(HEADER))
         if (len(body) if header is None else header) > LONG_JSON:
             asked = await asyncio.to_thread(protocol.parse_request, body, header)
@@ -124,6 +120,14 @@ class Inference:
         encoded = protocol.encode_answer(asked, served.name, answers)
         return _response(encoded, request.headers.get("accept-encoding", ""))
 
+    async def _body(self, request: Request) -> bytes:
+        body, encoding = await request.body(), request.headers.get("content-encoding", "").strip().lower()
+        if not encoding:
+            return body
+        content = await asyncio.to_thread(unpacked, body, encoding, self.places.limits.body_bytes)
+        place_of(request.scope).hold(len(content))
+        return content
+
     def _served(self, request: Request) -> Served:
         served = self.models.named(request.path_params["name"], request.path_params.get("version"))
         note_of(request.scope).model = served.name
@@ -133,7 +137,7 @@ class Inference:
 async def _in_time(served: Served, asked: protocol.Asked) -> Answers:
     try:
         async with asyncio.timeout(asked.timeout):
-            return await served.batcher.run(asked.pixels)
+            return await served.answers(asked.pixels)
     except TimeoutError:
         if asked.timeout is None:
             raise

@@ -9,8 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from data.errors import InputError
-from ferox.serving.batching import Batcher
+from ferox.serving.batching import Answers, Batcher
 from ferox.serving.documents import ModelDescription
 from ferox.serving.log import log
 from ferox.serving.metrics import Metrics
@@ -37,6 +40,17 @@ class Served:
     def engine(self) -> Engine:
         """What answers now."""
         return self.batcher.engine
+
+    async def answers(self, pixels: NDArray[np.uint8]) -> Answers:
+        """Return what the model answers to grey faces uint8[N, 48, 48], N at least 1.
+
+        Raises:
+            Refused: 500, it does not give probabilities of these faces.
+        """
+        try:
+            return await self.batcher.run(pixels)
+        except InputError as error:
+            raise Refused(500, str(error)) from error
 
     def description(self) -> ModelDescription:
         """Say what answers now."""
@@ -87,7 +101,10 @@ class Models:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             for served in self:
-                await self._look(served)
+                try:
+                    await self._look(served)
+                except Exception as error:  # Whatever it is, later replacements are still looked for.
+                    log("model", "error", failure=error, model=served.name)
 
     def close(self) -> None:
         """End the threads that models run in, when their batches have ended."""

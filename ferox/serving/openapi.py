@@ -24,6 +24,7 @@ REFUSALS = {
     415: "the Content-Encoding is not known",
     422: "the picture cannot be read",
     429: "this client has too many requests in progress",
+    500: "the model does not answer these faces",
     503: "the server is busy or stops",
     504: "the answer took too long",
 }
@@ -90,12 +91,13 @@ def _described(operation: Operation, *, token: bool) -> dict[str, Any]:
 
 
 def _content(kinds: Sequence[type[Any] | str]) -> dict[str, Any]:
-    return {
-        kind if isinstance(kind, str) else "application/json": {}
-        if isinstance(kind, str)
-        else {"schema": {"$ref": REFERENCE.format(model=kind.__name__)}}
-        for kind in kinds
-    }
+    content: dict[str, Any] = {}
+    for kind in kinds:
+        if isinstance(kind, str):
+            content[kind] = {}
+        else:
+            content["application/json"] = {"schema": {"$ref": REFERENCE.format(model=kind.__name__)}}
+    return content
 
 
 def _in_path(path: str) -> list[dict[str, Any]]:

@@ -21,6 +21,9 @@ from inference.photos.faces import Finder, Policy
 from inference.photos.pictures import read_picture
 from inference.photos.reading import FoundFaces, PictureRecord, answered, as_record, find_faces, policy_named
 
+# Of 25 megapixels, 75 MB each.
+MOST_PICTURES = 8
+
 
 class Pictures:
     """Answers about pictures, models and figures."""
@@ -29,12 +32,12 @@ class Pictures:
         self.models = models
         self.finder = finder
         self.metrics = metrics
-        self._executor = ThreadPoolExecutor(available_cpus(), "picture")
+        self._executor = ThreadPoolExecutor(min(available_cpus(), MOST_PICTURES), "picture")
 
     def operations(self) -> list[Operation]:
         """Return what may be asked."""
         query = (("model", "a name from /v1/models; the first where it is left out"), ("faces", "auto or whole"))
-        takes, refusals = ("image/*", "multipart/form-data"), (400, 404, 413, 415, 422, 429, 503, 504)
+        takes, refusals = ("image/*", "multipart/form-data"), (400, 404, 413, 415, 422, 429, 500, 503, 504)
         what = "The faces of a picture and what a model sees in them"
         return [
             Operation("Faces", "POST", "/v1/faces", what, self.faces, PictureRecord, takes, query, refusals),
@@ -55,7 +58,7 @@ class Pictures:
         found = await loop.run_in_executor(self._executor, self._found, content, name, policy)
         note.faces = len(found.crops)
         crops = [face.pixels for face in found.crops]
-        probabilities = (await served.batcher.run(np.stack(crops))).probabilities if crops else ()
+        probabilities = (await served.answers(np.stack(crops))).probabilities if crops else ()
         return JSONResponse(as_record(next(answered([found], probabilities))).to_dict())
 
     async def offered(self, request: Request) -> Response:
