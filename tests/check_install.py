@@ -2,8 +2,8 @@
 
 Every extra of pyproject.toml is resolved, without a download, for every Python that it promises: to the newest
 versions, to those of constraints.txt and to the lowest. `cpu,demo,serve` is then installed at its lowest for every
-promised Python that uv finds (in PATH, say), reads a drawn picture with every model that comes along, and opens page and
-server. Needs the network.
+promised Python that uv finds (in PATH, say), reads a drawn picture with every model that comes along, and opens page
+and server. Needs the network.
 """
 
 import argparse
