@@ -5,11 +5,11 @@ It needs the models that `ferox export` publishes, and a training framework for 
 
 import argparse
 import importlib.util
-import ipaddress
 import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from data.addresses import is_loopback
 from data.commands import how_to_install, run_command
 from data.errors import InputError
 from data.places import reports_folder, runs_folder
@@ -92,14 +92,6 @@ def quota_from(megabytes: int) -> int:
     if megabytes < 1:
         raise InputError(f"--upload-space or --upload-share is {megabytes}, expected 1 or more MB; give more")
     return megabytes * 1_000_000
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server that listens on `host`."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,11 +9,9 @@ from data.errors import InputError
 from demo.intake.uploads import Upload, read_upload, upload, uploads
 from demo.page import BATCH_QUEUE, ENGINE_QUEUE, Page
 from demo.state.shelf import title
-from inference.photos.faces import Policy
-from inference.photos.reading import as_record, predict_files, predict_picture
+from inference.photos.reading import POLICIES, as_record, policy_named, predict_files, predict_picture
 
 MOST_FILES = 64
-POLICIES: tuple[Policy, ...] = ("auto", "whole")
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ def build(page: Page) -> None:
                 raise InputError("no picture was given: expected an uploaded file; send one")
             engine = page.shelf.engine(_model(page, model))
             read = read_upload(picture)
-            return as_record(predict_picture(engine, read, page.finder, _policy(faces))).to_dict()
+            return as_record(predict_picture(engine, read, page.finder, policy_named(faces))).to_dict()
         except InputError as error:
             raise refusal(error) from error
 
@@ -67,7 +65,7 @@ def build(page: Page) -> None:
                 raise InputError(f"{len(pictures)} pictures were given: expected 1 to {MOST_FILES}; send several times")
             engine = page.shelf.engine(_model(page, model))
             paths = [picture.path for picture in pictures]
-            predictions = predict_files(engine, paths, page.finder, _policy(faces), keep_errors=True)
+            predictions = predict_files(engine, paths, page.finder, policy_named(faces), keep_errors=True)
             named = zip(predictions, pictures, strict=True)
             return [as_record(prediction, picture.name).to_dict() for prediction, picture in named]
         except InputError as error:
@@ -108,13 +106,6 @@ def refusal(error: InputError) -> gr.Error:
 def _model(page: Page, name: str | None) -> str:
     names = page.shelf.names()
     return name or (names[0] if names else "")
-
-
-def _policy(faces: str | None) -> Policy:
-    for policy in POLICIES:
-        if (faces or "auto") == policy:
-            return policy
-    raise InputError(f"faces is {faces!r:.50}, expected {' or '.join(POLICIES)}")
 
 
 def _description(page: Page, name: str) -> ModelDescription:

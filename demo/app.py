@@ -14,12 +14,13 @@ import gradio as gr
 from markupsafe import Markup
 from starlette.middleware import Middleware
 
+from data.addresses import is_address
 from data.errors import InputError
 from data.scratch import scratch_folder
 from demo import api
 from demo.examples import EXAMPLES
 from demo.intake.guessing import LoginLimit
-from demo.intake.hosts import Doors, HostCheck, is_address
+from demo.intake.hosts import Doors, HostCheck
 from demo.intake.limits import RequestLimits
 from demo.intake.payloads import PayloadCheck, check_early
 from demo.intake.quota import Quota, UploadQuota

@@ -14,6 +14,8 @@ import export.__main__
 import inference.__main__
 import training.__main__
 from data.commands import EXIT_STATUSES, Commands, run_command
+from ferox.serving import command as serving
+from ferox.serving.command import add_repository_arguments as repository_arguments
 from training import options
 
 COMPLETION = "_ARGCOMPLETE"  # Set by shells that ask what could come next.
@@ -62,15 +64,23 @@ def command_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     inference.__main__.add_commands(commands)
     _add(commands, "demo", "the page: photo, webcam, folders, comparison, training", demo.__main__.add_arguments)
+    _add(commands, "serve", "a server for programs: the Open Inference Protocol, and pictures", serving.add_arguments)
     _add(commands, "train", "train a model, or go on with a training", options.add_arguments)
     _add(commands, "sweep", "train a grid of models; other options are those of train", options.add_sweep_arguments)
     _add(commands, "export", "prove a trained model equal, and publish it as an .onnx", export.__main__.add_arguments)
+    _add(commands, "export-repository", "files for Triton and KServe", repository_arguments)
     _add(commands, "keep-result", "keep a training and its report as one small file", options.add_result_arguments)
     faces = commands.add_parser("data", help="look at a dataset, or draw one", allow_abbrev=False)
     data.__main__.add_commands(faces.add_subparsers(dest="data_command", required=True))
     _add(commands, "completion", "completion of commands and models in bash, zsh or fish", _add_shell)
-    runs = {"demo": demo.__main__.run, "export": export.__main__.run, "keep-result": training.__main__.keep_result}
-    for name, run in (runs | {"completion": _print_completion}).items():
+    for name, run in (
+        ("demo", demo.__main__.run),
+        ("serve", serving.main),
+        ("export", export.__main__.run),
+        ("export-repository", _export_repository),
+        ("keep-result", training.__main__.keep_result),
+        ("completion", _print_completion),
+    ):
         commands.choices[name].set_defaults(main=run)
     return parser
 
@@ -90,6 +100,12 @@ def _add(commands: Commands, name: str, words: str, add_arguments: Callable[[arg
 
 def _add_shell(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("shell", choices=SHELLS, help='in bash: eval "$(ferox completion bash)"')
+
+
+def _export_repository(args: argparse.Namespace) -> int:
+    from ferox.serving.repository import main as export_repository
+
+    return export_repository(args)
 
 
 def _print_completion(args: argparse.Namespace) -> int:

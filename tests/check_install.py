@@ -1,9 +1,9 @@
 """What `make check-install` shows: every extra can be installed, and the lowest versions admitted serve models.
 
 Every extra of pyproject.toml is resolved, without a download, for every Python that it promises: to the newest
-versions, to those of constraints.txt and to the lowest. `cpu,demo` is then installed at its lowest for every promised
-Python that uv finds (in PATH, say), reads a drawn picture with every model that comes along, and opens the page. Needs
-the network.
+versions, to those of constraints.txt and to the lowest. `cpu,demo,serve` is then installed at its lowest for every
+promised Python that uv finds (in PATH, say), reads a drawn picture with every model that comes along, and opens page
+and server. Needs the network.
 """
 
 import argparse
@@ -25,11 +25,11 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # What the Makefile and the README install together, beside each extra alone.
-TOGETHER = ("cpu,demo", "gpu,demo", "cpu,torch,export", "gpu,torch,export,demo")
+TOGETHER = ("cpu,demo", "cpu,serve", "gpu,demo", "cpu,torch,export", "gpu,torch,export,demo")
 WAYS = {"newest": [], "pinned": ["--constraint", "constraints.txt"], "lowest": ["--resolution", "lowest-direct"]}
 # A wheel that is missing would be compiled on the user's machine, or fail there.
 WHEELS = ["--only-binary", ":all:"]
-SERVING = "cpu,demo"
+SERVING = "cpu,demo,serve"
 START_SECONDS = 120
 AT_ONCE = 8
 DRAW = "import sys, pathlib; from demo.examples import draw_examples; draw_examples(pathlib.Path(sys.argv[1]))"
@@ -128,7 +128,8 @@ def serve_lowest(uv: str, base: str, folder: Path) -> str:
         check_prediction(interpreter, model, folder)
     said(interpreter, "-m", "demo", "--help", folder=folder)
     check_page(interpreter, folder)
-    return f"{len(models)} models and the page, with {', '.join(direct(versions))}"
+    check_server(interpreter, folder)
+    return f"{len(models)} models, page and server, with {', '.join(direct(versions))}"
 
 
 def direct(versions: Path) -> Iterator[str]:
@@ -152,20 +153,31 @@ def check_prediction(interpreter: Path, model: Path, folder: Path) -> None:
 
 def check_page(interpreter: Path, folder: Path) -> None:
     """Open the page, read its configuration, and have it read a drawn portrait."""
-    with opened_page(interpreter, folder) as address:
+    artifacts = ROOT / "artifacts" / "models"
+    places = ["--models", artifacts, "--reports", artifacts / "reports", "--runs", folder / "runs"]
+    with opened(interpreter, folder, "demo", *places) as address:
         with urllib.request.urlopen(f"{address}/config", timeout=30) as answer:
             if not json.load(answer)["components"]:
                 raise Refused("the page's /config names no components")
         said(interpreter, "-c", ASK, address, folder / "drawn" / "portrait.jpg", folder=folder)
 
 
+def check_server(interpreter: Path, folder: Path) -> None:
+    """Have the server find the face of a drawn portrait."""
+    portrait = (folder / "drawn" / "portrait.jpg").read_bytes()
+    with (
+        opened(interpreter, folder, "ferox.serving", ROOT / "artifacts" / "models", "--port", "0") as address,
+        urllib.request.urlopen(f"{address}/v1/faces", portrait, timeout=30) as answer,
+    ):
+        if len(json.load(answer)["faces"]) != 1:
+            raise Refused("the server finds no face")
+
+
 @contextmanager
-def opened_page(interpreter: Path, folder: Path) -> Iterator[str]:
-    """Open the page on a free port, give its address, and end it."""
-    artifacts = ROOT / "artifacts" / "models"
-    places = ["--models", artifacts, "--reports", artifacts / "reports", "--runs", folder / "runs"]
+def opened(interpreter: Path, folder: Path, module: str, *arguments: object) -> Iterator[str]:
+    """Open the page or the server, give its address, and end it."""
     process = subprocess.Popen(
-        ["timeout", str(START_SECONDS), str(interpreter), "-m", "demo", *map(str, places)],
+        ["timeout", str(START_SECONDS), str(interpreter), "-m", module, *map(str, arguments)],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -180,7 +192,7 @@ def opened_page(interpreter: Path, folder: Path) -> Iterator[str]:
             if address := re.search(r"http://127\.0\.0\.1:\d+", line):
                 yield address.group()
                 return
-        raise Refused("the page did not start: " + "".join(log)[-1500:])
+        raise Refused(f"{module} did not start: " + "".join(log)[-1500:])
     finally:
         process.terminate()
         process.communicate(timeout=30)

@@ -71,6 +71,7 @@ SLOW = frozenset(
         "test_demo_browser",
         "test_demo_doors",
         "test_demo_train",
+        "test_dockerfile",
         "test_finetune",
         "test_memory",
         "test_paddle",
@@ -79,6 +80,9 @@ SLOW = frozenset(
         "test_reporting",
         "test_results",
         "test_rules",
+        "test_server",
+        "test_server_conduct",
+        "test_server_docs",
         "test_sweep",
         "test_tensorflow",
         "test_training",
@@ -245,6 +249,21 @@ def tiny_model(
     """A sealed artifact on disk."""
     path = tmp_path_factory.mktemp("models") / "mlp_1.torch.published-official.onnx"
     path.write_bytes(seal(wrap(linear_network), tiny_manifest))
+    return path
+
+
+@pytest.fixture(scope="session")
+def overflowing(
+    linear_network: onnx.ModelProto, tiny_manifest: Manifest, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """An artifact whose logits overflow where the first two pixels are white, and only there."""
+    weights = np.zeros((2304, 7), np.float32)
+    weights[:2, 0] = 3e38
+    network = onnx.ModelProto()
+    network.CopyFrom(linear_network)
+    network.graph.initializer[0].CopyFrom(numpy_helper.from_array(weights, "weight"))
+    path = tmp_path_factory.mktemp("overflowing") / "model.onnx"
+    path.write_bytes(seal(wrap(network), tiny_manifest))
     return path
 
 

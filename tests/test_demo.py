@@ -19,8 +19,9 @@ import pytest
 from PIL import Image
 from starlette.responses import PlainTextResponse
 
+from data.addresses import is_loopback
 from data.errors import InputError
-from demo.__main__ import account_from, is_loopback, main
+from demo.__main__ import account_from, main
 from demo.intake.limits import JSON_BYTES, RequestLimits
 from demo.state.shelf import ALL, Shelf, title
 from demo.view.downloads import safe_cell

@@ -40,7 +40,7 @@ def test_extras_that_resolve_end_with_0(tmp_path: Path) -> None:
     done = resolution(tmp_path, "nothing")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    assert {"cpu", "gpu", "torch", "tensorflow", "paddle", "export", "demo", "dev", "all"} <= {
+    assert {"cpu", "gpu", "torch", "tensorflow", "paddle", "export", "demo", "serve", "dev", "all"} <= {
         line.split()[0] for line in done.stdout.splitlines() if line
     }
 

@@ -148,27 +148,34 @@ def test_a_training_and_its_export_speak_to_nobody_and_write_where_they_say(fram
 
 
 @needs_strace
-def test_the_page_speaks_to_this_machine_alone_with_nobody_visiting(tiny_model: Path, tmp_path: Path) -> None:
-    pytest.importorskip("gradio", reason="the page needs Gradio: install ferox[demo]")
-    home, log = tmp_path / "home", tmp_path / "page.strace"
+@pytest.mark.parametrize("served", ["page", "server"])
+def test_page_and_server_speak_to_this_machine_alone_with_nobody_visiting(
+    served: str, tiny_model: Path, tmp_path: Path
+) -> None:
+    extra, needed = {"page": ("demo", "gradio"), "server": ("serve", "prometheus_client")}[served]
+    pytest.importorskip(needed, reason=f"the {served} needs {needed}: install ferox[{extra}]")
+    home, log = tmp_path / "home", tmp_path / "strace"
     (home / "tmp").mkdir(parents=True)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     places = ["--models", tiny_model.parent, "--reports", tmp_path / "reports", "--runs", tmp_path / "runs"]
-    arguments = ["-m", "demo", "--port", port, *places]
-    page = subprocess.Popen(
-        command(log, *arguments), env=environment(home), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    arguments = ["-m", "demo", *places] if served == "page" else ["-m", "ferox.serving", tiny_model]
+    process = subprocess.Popen(
+        command(log, *arguments, "--port", port),
+        env=environment(home),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
-        answers(f"http://127.0.0.1:{port}/config")
+        answers(f"http://127.0.0.1:{port}/{'config' if served == 'page' else 'v2/health/ready'}")
         time.sleep(12)
     finally:
         # strace itself does not hand the signal on.
-        (child,) = Path(f"/proc/{page.pid}/task/{page.pid}/children").read_text().split()
+        (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         os.kill(int(child), signal.SIGTERM)
-        page.wait(60)
-    found = watched(log, page.returncode, "")
+        process.wait(60)
+    found = watched(log, process.returncode, "")
     assert found.hosts <= {"127.0.0.1", "::1"}
     assert found.outside(tmp_path / "reports", tmp_path / "runs", *caches(home)) == set()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("data", "training", "export", "inference", "demo")
+PACKAGES = ("data", "training", "export", "inference", "demo", "ferox")
 BIN = Path(sys.executable).parent
 
 pytestmark = [
@@ -41,10 +41,13 @@ def plant(file: Path, line: str) -> None:
     ("file", "line", "rule"),
     [
         ("data/splits.py", "import inference.engine", "Each layer imports only what lies below it"),
+        ("demo/app.py", "import ferox.serving.app", "Each layer imports only what lies below it"),
+        ("ferox/serving/app.py", "import gradio", "The server takes its doors from the page, and no Gradio"),
+        ("ferox/serving/places.py", "import ferox.serving.app", "The rooms of the server"),
         ("training/run.py", "import export.contract", "Each layer imports only what lies below it"),
         ("inference/measure/metrics.py", "import inference.report.page", "The rooms of inference"),
         ("demo/intake/uploads.py", "import demo.view.cards", "The rooms of the page"),
-        ("inference/engine.py", "import torch", "Faces, engine and demo know no training framework"),
+        ("inference/engine.py", "import torch", "Faces, engine, demo and server know no training framework"),
         ("training/loop.py", "import torch", "Training and export know a framework in its own room alone"),
         ("export/canonical.py", "import tensorflow", "Training and export know a framework in its own room alone"),
         ("training/torch/train.py", "import paddle", "Training and export know a framework in its own room alone"),

@@ -13,6 +13,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from data.addresses import is_address
 from data.errors import printable
 
 READING = frozenset(("GET", "HEAD", "OPTIONS"))
@@ -180,12 +181,3 @@ def _forwarded(scope: Scope) -> list[str]:
 
 def _plain(name: str) -> str:
     return name.strip().rstrip(".").lower()
-
-
-def is_address(name: str) -> bool:
-    """Whether a host's name is an IP address, of IPv6 without its brackets."""
-    try:
-        ipaddress.ip_address(name.partition("%")[0])
-    except ValueError:
-        return False
-    return True

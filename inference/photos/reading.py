@@ -7,7 +7,7 @@ one; what is kept of a picture meanwhile is its crops alone, so memory stays bou
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from inference.photos.pictures import Picture, read_picture
 
 FACES_AT_ONCE = 256
 PICTURES_AT_ONCE = 64
+POLICIES: tuple[Policy, ...] = get_args(Policy)
 
 
 class Answer:
@@ -100,6 +101,18 @@ class FoundFaces:
     error: str | None = None
 
 
+def policy_named(name: str | None) -> Policy:
+    """Return how faces are come by, as a client names it; "auto" where it does not.
+
+    Raises:
+        InputError: it is none of `POLICIES`.
+    """
+    for policy in POLICIES:
+        if (name or "auto") == policy:
+            return policy
+    raise InputError(f"faces is {name!r:.50}, expected {' or '.join(POLICIES)}")
+
+
 def find_faces(picture: Picture, finder: Finder, policy: Policy) -> FoundFaces:
     """Find the faces of a picture and cut them out, see `inference.photos.faces.face_crops`."""
     return FoundFaces(picture.name, picture.notes, face_crops(picture.pixels, finder, policy))
@@ -108,7 +121,14 @@ def find_faces(picture: Picture, finder: Finder, policy: Policy) -> FoundFaces:
 def predict_faces(engine: Engine, pictures: Sequence[FoundFaces]) -> Iterator[PicturePrediction]:
     """Yield what a model sees in the faces of each picture; they all run together."""
     crops = [face.pixels for picture in pictures for face in picture.crops]
-    rows = iter(engine.predict(np.stack(crops)) if crops else ())
+    yield from answered(pictures, engine.predict(np.stack(crops)) if crops else ())
+
+
+def answered(
+    pictures: Sequence[FoundFaces], probabilities: Iterable[NDArray[np.float32]]
+) -> Iterator[PicturePrediction]:
+    """Yield pictures with the answers to their faces: float32[7] a face, in the order of pictures and faces."""
+    rows = iter(probabilities)
     for picture in pictures:
         faces = tuple(FacePrediction(face.box, next(rows), face.pixels) for face in picture.crops)
         yield PicturePrediction(picture.name, picture.notes, faces, picture.error)

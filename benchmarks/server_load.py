@@ -1,0 +1,150 @@
+"""The server under load: `python -m benchmarks.server_load MODEL.onnx --against http://127.0.0.1:8001`.
+
+How long do clients wait, and how many faces are answered in a second, with so many of them at once? Every client sends
+one face a request, as a binary tensor over one connection, and the next when it has its answer. With --against another
+server that has the model under the same name takes its turn in every round, and the ratio of each round is given, too.
+"""
+
+import argparse
+import http.client
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from data.commands import run_command
+from data.draw import draw
+from data.errors import InputError
+
+OK = 200
+WARM_UP_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Load:
+    """What so many clients got in one turn: seconds that each answer took, and faces a second of all."""
+
+    seconds: tuple[float, ...]
+    rate: float
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A request for one face, ready to be sent."""
+
+    path: str
+    body: bytes
+    headers: dict[str, str]
+
+
+def main() -> int:
+    """Load the server, and the one that it is measured against, in turns; print what came of it."""
+    args = _parser().parse_args()
+    ask = request(args.model.stem)
+    with served(args.model, args.wait) as address:
+        servers = {"ferox": address} | ({"other": args.against} if args.against else {})
+        for count in args.clients:
+            loads: dict[str, list[Load]] = {name: [] for name in servers}
+            for _ in range(args.rounds):
+                for name, each in servers.items():
+                    loads[name].append(load(each, ask, count, args.seconds))
+            report(count, loads)
+    return 0
+
+
+def request(model: str) -> Ask:
+    """Return a request for one drawn face, with binary values both ways."""
+    pixels = draw(21, seed=1).pixels[:1].tobytes()
+    tensor = {
+        "name": "pixels",
+        "shape": [1, 48, 48],
+        "datatype": "UINT8",
+        "parameters": {"binary_data_size": len(pixels)},
+    }
+    text = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
+    headers = {"Inference-Header-Content-Length": str(len(text)), "Content-Type": "application/octet-stream"}
+    return Ask(f"/v2/models/{model}/infer", text + pixels, headers)
+
+
+@contextmanager
+def served(model: Path, wait: float) -> Iterator[str]:
+    """The server's address, on any free port."""
+    options = ["--port", "0", "--wait", str(wait)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ferox.serving", str(model), *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        address = process.stdout.readline().strip() if process.stdout else ""
+        if not address:
+            raise InputError(f"the server ended with {process.wait()}, expected its address; start it by hand to see")
+        yield address
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def load(address: str, ask: Ask, clients: int, seconds: float) -> Load:
+    """Let clients ask for some seconds, after a second that is not counted."""
+    begin = time.perf_counter() + WARM_UP_SECONDS
+    with ThreadPoolExecutor(clients) as pool:
+        asking = [pool.submit(_client, address, ask, begin, begin + seconds) for _ in range(clients)]
+        together = tuple(one for each in asking for one in each.result())
+    if not together:
+        raise InputError(f"{address} answered no client within {seconds} seconds, expected some; look at its log")
+    return Load(together, len(together) / seconds)
+
+
+def _client(address: str, ask: Ask, begin: float, end: float) -> list[float]:
+    taken: list[float] = []
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
+    while (began := time.perf_counter()) < end:
+        connection.request("POST", ask.path, ask.body, ask.headers)
+        answer = connection.getresponse()
+        content = answer.read()
+        if answer.status != OK:
+            raise InputError(f"{address} answers {answer.status} ({content[:200]!r}), expected 200")
+        done = time.perf_counter()
+        if began >= begin and done <= end:
+            taken.append(done - began)
+    connection.close()
+    return taken
+
+
+def report(clients: int, loads: dict[str, list[Load]]) -> None:
+    """Print each server's figures over all rounds, and the ratios of the rounds."""
+    for name, rounds in loads.items():
+        times = 1000 * np.concatenate([each.seconds for each in rounds])
+        p50, p99 = np.percentile(times, [50, 99])
+        rate = median(each.rate for each in rounds)
+        print(f"{clients:3} clients, {name}: p50 {p50:.2f} ms, p99 {p99:.2f} ms, {rate:,.0f} faces/s", flush=True)
+    if len(loads) == 2:
+        own, other = loads.values()
+        ratios = [mine.rate / theirs.rate for mine, theirs in zip(own, other, strict=True)]
+        print(f"{clients:3} clients, faces/s against the other: {', '.join(f'{ratio:.2f}' for ratio in ratios)}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.server_load", description=__doc__, allow_abbrev=False)
+    parser.add_argument("model", type=Path, help="an exported .onnx")
+    parser.add_argument("--against", metavar="URL", help="another server, whose turns alternate with this one's")
+    parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32], help="clients at once (default: 1 8 32)")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each server (default: 5)")
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each turn (default: 4)")
+    parser.add_argument("--wait", type=float, default=2.0, metavar="MS", help="the server's --wait (default: 2)")
+    return parser
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,120 @@
+"""Runs the server's process: its socket, its signals, and how it stops."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import ssl
+from collections.abc import Iterator
+
+import uvicorn
+
+from data.errors import InputError
+from ferox.serving.app import build
+from ferox.serving.log import log, start_logging
+from ferox.serving.places import Places
+from ferox.serving.settings import Settings, Tls
+
+IDLE_SECONDS = 30  # How long a connection without a request is kept.
+BACKLOG = 1024
+STOPPING = (signal.SIGTERM, signal.SIGINT)
+
+
+class Server(uvicorn.Server):
+    """Stops at a signal when all requests that were taken are answered; until then others are refused with a 503."""
+
+    def __init__(self, config: uvicorn.Config, places: Places) -> None:
+        super().__init__(config)
+        self.places = places
+        self._draining: asyncio.Task[None] | None = None
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop at a signal, and end with exit status 0: uvicorn would end by the signal."""
+        loop = asyncio.get_running_loop()
+        for number in STOPPING:
+            loop.add_signal_handler(number, self._stop)
+        try:
+            yield
+        finally:
+            for number in STOPPING:
+                loop.remove_signal_handler(number)
+
+    def _stop(self) -> None:
+        if self.places.draining:
+            self.should_exit = True  # A second signal waits for nothing.
+            return
+        self.places.draining = True
+        log("stopping", requests=self.places.taken)
+        self._draining = asyncio.get_running_loop().create_task(self._drain())
+
+    async def _drain(self) -> None:
+        # Each of them has a deadline, so that this ends.
+        while self.places.taken and not self.should_exit:
+            await asyncio.sleep(0.01)
+        self.should_exit = True
+
+
+def serve(settings: Settings) -> int:
+    """Serve until a signal; return the exit status.
+
+    Raises:
+        InputError: a model, the certificate or the face finder cannot be used, or the address cannot be listened on.
+    """
+    start_logging()
+    check_tls(settings.tls)
+    places = Places(settings.limits)
+    with listening(settings.host, settings.port) as listener:
+        config = uvicorn.Config(
+            build(settings, places),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            ws="none",
+            lifespan="on",
+            backlog=BACKLOG,
+            timeout_keep_alive=IDLE_SECONDS,
+            ssl_certfile=settings.tls.certificate if settings.tls else None,
+            ssl_keyfile=settings.tls.key if settings.tls else None,
+        )
+        address = _address(settings, listener)
+        log("serving", address=address, models=", ".join(settings.models))
+        print(address, flush=True)
+        Server(config, places).run([listener])
+    log("stopped")
+    return 0
+
+
+@contextlib.contextmanager
+def listening(host: str, port: int) -> Iterator[socket.socket]:
+    """Yield a socket that listens; an `InputError` where that is not possible."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio sends without delay (TCP_NODELAY) only on sockets that say that they are TCP's; answers took 40 ms more.
+    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+            listener.listen(BACKLOG)
+        except OSError as error:
+            reason = error.strerror or error
+            raise InputError(f"{host}, port {port}, cannot be listened on ({reason}); give another") from error
+        yield listener
+
+
+def check_tls(tls: Tls | None) -> None:
+    """Raise an `InputError` where a certificate and its key cannot be used."""
+    if tls is None:
+        return
+    try:
+        # Without a password to ask for: a server has no terminal.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tls.certificate, tls.key, password="")
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"--tls-cert {tls.certificate.name} and --tls-key {tls.key.name} cannot be used ({error}); expected the "
+            "PEM files of a certificate and of its key, without a password"
+        ) from error
+
+
+def _address(settings: Settings, listener: socket.socket) -> str:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"{'https' if settings.tls else 'http'}://{host}:{listener.getsockname()[1]}"
