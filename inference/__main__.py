@@ -11,6 +11,7 @@ from data.places import reports_folder
 from inference.photos.fetch import ADDRESS
 
 MODEL_HELP = "an exported .onnx, or a name that ferox models prints"
+FORMATS = ("parquet", "csv", "jsonl")
 TTA = ("none", "flip", "ten-crop")
 
 
@@ -94,9 +95,8 @@ def _add_results(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_predict(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "images", nargs="+", type=Path, metavar="IMAGE", help="pictures, or folders of them; after MODEL.onnx, if given"
-    )
+    pictures = "pictures, folders of them, or with --out lists of them (.txt); MODEL.onnx may stand before them"
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help=pictures)
     parser.add_argument("--model", type=Path, metavar="MODEL", help=f"{MODEL_HELP} (default: the best that ferox has)")
     parser.add_argument(
         "--faces",
@@ -106,6 +106,12 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--yunet", type=Path, help="a YuNet .onnx to find faces with (default: FEROX_YUNET, else Haar)")
     parser.add_argument("--json", action="store_true", help="print one JSON list instead of a table")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="write shards of a table there instead; goes on if stopped"
+    )
+    parser.add_argument("--format", choices=FORMATS, default=FORMATS[0], help=f"of the shards (default: {FORMATS[0]})")
+    parser.add_argument("--shard", type=int, default=1000, metavar="N", help="pictures in a shard (default: 1000)")
+    parser.add_argument("--jobs", type=int, metavar="N", help="processes, with --out (default: one a processor)")
     _add_engine(parser)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from data.errors import InputError, printable
 from data.leftout import Tally, sentence
-from data.terminal import say, warn
+from data.terminal import hand_over, say, warn
 from inference.catalogue import DEFAULT, SUFFIX, find_model
 from inference.engine import Engine
 from inference.photos.faces import HaarFinder, finder, finder_words
@@ -33,8 +33,8 @@ def main(args: argparse.Namespace) -> int:
 
     Args:
         args: model (Path or None: the first of `images` where that is an .onnx, else the default model), images
-            (list[Path]), faces ("auto" or "whole"), yunet (Path or None), json (bool),
-            provider (str), threads (int or None).
+            (list[Path]), faces ("auto" or "whole"), yunet (Path or None), json (bool), provider (str), threads (int or
+            None), out (Path or None: print); for `out`, format (str), shard (int) and jobs (int or None).
 
     Raises:
         InputError: a path is missing, a folder holds no pictures, the only picture cannot be read, or the
@@ -42,13 +42,15 @@ def main(args: argparse.Namespace) -> int:
     """
     left_out = Tally()
     model, images = _model_and_images(args)
+    search = finder(args.yunet)
+    if args.faces == "auto" and isinstance(search, HaarFinder):
+        say(f"note: {finder_words(search)}")
+    if args.out is not None:
+        return _batch(args, find_model(model), images)
     files = picture_files(images, left_out)
     if left_out.found:
         warn(sentence(left_out.sorted()))
     engine = Engine.load(find_model(model), provider=args.provider, threads=args.threads)
-    search = finder(args.yunet)
-    if args.faces == "auto" and isinstance(search, HaarFinder):
-        say(f"note: {finder_words(search)}")
     predictions = predict_files(engine, files, search, args.faces, keep_errors=len(files) > 1)
     refused = _print_json(predictions) if args.json else _print_table(predictions, files)
     if refused:
@@ -62,6 +64,25 @@ def _model_and_images(args: argparse.Namespace) -> tuple[Path, list[Path]]:
             raise InputError(f"{args.images[0]} is a model, and no picture is named; give one after it")
         return args.images[0], args.images[1:]
     return args.model or Path(DEFAULT), args.images
+
+
+def _batch(args: argparse.Namespace, model: Path, images: Sequence[Path]) -> int:
+    """Write shards into `args.out` in place of printing."""
+    from inference.batch.job import BatchOptions, run_job
+    from inference.batch.worker import WorkerSettings
+
+    if args.json:
+        raise InputError("--json prints, and --out writes into files; give one of them (--format jsonl writes JSON)")
+    # Of several workers each has a thread: together they take all processors.
+    settings = WorkerSettings(model, args.provider, args.threads or 1, args.yunet, args.faces)
+    left_out = Tally()
+    unread = run_job(images, BatchOptions(args.out, args.format, args.shard, args.jobs, settings), left_out)
+    if left_out.found:
+        warn(sentence(left_out.sorted()))
+    hand_over(args.out)
+    if unread:
+        say(f"error: {unread} pictures could not be read; the column error says why")
+    return REFUSED if unread else 0
 
 
 def _print_json(predictions: Iterator[PicturePrediction]) -> int:

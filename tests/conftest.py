@@ -64,6 +64,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 # What these do takes child processes that train or export, servers, or a browser.
 SLOW = frozenset(
     [
+        "test_batch",
         "test_command",
         "test_compare_browser",
         "test_conformance",

@@ -4,6 +4,7 @@ A model sees what FER2013 looked like, so the crops here must be FER2013's: how 
 decides the accuracy on photographs as much as the model does.
 """
 
+import hashlib
 import os
 import threading
 from collections import OrderedDict
@@ -150,6 +151,11 @@ class YuNetFinder:
                 f"{self._name} is not a YuNet model that OpenCV {cv2.__version__} can run: expected a "
                 "face_detection_yunet .onnx of OpenCV's model zoo; give that, or none to use the Haar cascade"
             ) from error
+
+    @property
+    def digest(self) -> str:
+        """The model file's sha256."""
+        return hashlib.sha256(self._model).hexdigest()
 
     def find(self, pixels: Pixels) -> list[FaceBox]:
         """Return the faces in `pixels`, uint8[H, W, 3], the largest first."""

@@ -1,0 +1,108 @@
+"""What a job over many pictures is: the same command goes on with it, another one is refused."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import ClassVar
+
+from data.documents import Count, Number, read_document, strict
+from data.errors import InputError
+from data.files import remove_temporaries, write_json
+from inference.batch.table import Format
+from inference.photos.faces import Policy
+
+VERSION = 1
+PLAN_FILE = "job.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchPlan:
+    """All that decides what the shards hold.
+
+    Attributes:
+        job: the version of this document.
+        model: the artifact's stem.
+        digest: the artifact's.
+        finder: `haar`, or the sha256 of the YuNet file.
+        faces: how faces are found, see `inference.photos.faces.face_crops`.
+        format: of the shards.
+        shard: pictures in each shard but the last.
+        pictures: how many there are.
+        sources: the sha256 over every picture's path, size and time of change.
+        versions: of what reads pictures, finds faces and runs the model.
+    """
+
+    __pydantic_config__: ClassVar = strict(job=VERSION)
+
+    job: int
+    model: str
+    digest: str
+    finder: str
+    faces: Policy
+    format: Format
+    shard: Number
+    pictures: Count
+    sources: str
+    versions: dict[str, str]
+
+    def __post_init__(self) -> None:
+        if self.job != VERSION:
+            raise InputError(f"it is of version {self.job}, expected {VERSION}")
+
+    @property
+    def shards(self) -> int:
+        """How many shards there are."""
+        return -(-self.pictures // self.shard)
+
+    def numbers(self, shard: int) -> range:
+        """Return the numbers of a shard's pictures, from 0."""
+        return range(shard * self.shard, min((shard + 1) * self.shard, self.pictures))
+
+    def file(self, shard: int) -> str:
+        """Return the name of a shard's file."""
+        return f"part-{shard:05d}.{self.format}"
+
+
+def fingerprint(files: Sequence[Path]) -> str:
+    """Return the sha256 over the files' paths, sizes and times of change; a missing one counts as that."""
+    digest = hashlib.sha256()
+    for file in files:
+        try:
+            status = file.stat()
+            state = f"{status.st_size} {status.st_mtime_ns}"
+        except OSError:
+            state = "missing"
+        digest.update(os.fsencode(file) + b"\0" + state.encode() + b"\n")
+    return digest.hexdigest()
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of what decides about answers; a build of onnxruntime goes by its own name."""
+    names = ("numpy", "opencv-python-headless", "pillow", "ferox")
+    import onnxruntime
+
+    return {name: version(name) for name in names} | {"onnxruntime": onnxruntime.__version__}
+
+
+def keep_plan(folder: Path, plan: BatchPlan) -> list[int]:
+    """Write a job's plan into its folder, or find the same one there; return the shards that are not finished.
+
+    Raises:
+        InputError: the folder holds another job.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    remove_temporaries(folder)
+    file = folder / PLAN_FILE
+    if file.exists():
+        other = read_document(BatchPlan, file, "choose another --out")
+        if differing := [each.name for each in fields(plan) if getattr(other, each.name) != getattr(plan, each.name)]:
+            raise InputError(
+                f"{folder} holds a job with other {', '.join(differing)} (see {PLAN_FILE}); choose another --out, or "
+                "repeat its own command to go on with it"
+            )
+    else:
+        write_json(file, asdict(plan))
+    return [shard for shard in range(plan.shards) if not (folder / plan.file(shard)).exists()]
