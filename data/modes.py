@@ -21,7 +21,8 @@ def to_rgb(image: Image.Image, name: str) -> Image.Image:
         numbers = "floating-point" if image.mode == "F" else "signed or 32-bit"
         raise InputError(f"{name} holds {numbers} numbers: 8- or 16-bit brightness is expected; convert it")
     if not image.has_transparency_data:
-        return image.convert("RGB")
+        # `convert` would copy what is RGB already, a tenth of the time that a photograph takes.
+        return image if image.mode == "RGB" else image.convert("RGB")
     over_white = Image.new("RGB", image.size, "white")
     rgba = image.convert("RGBA")
     over_white.paste(rgba, mask=rgba)

@@ -23,8 +23,8 @@ class Served:
     log: Path
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        """What it has logged under a name; every line must be JSON."""
-        lines = [json.loads(line) for line in self.log.read_text().splitlines()]
+        """What it has logged under a name; every line must be JSON, but for one that it is about to end."""
+        lines = [json.loads(line) for line in self.log.read_text().splitlines(keepends=True) if line.endswith("\n")]
         return [line for line in lines if line["event"] == name]
 
 
