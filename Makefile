@@ -33,7 +33,7 @@ run: .venv/with-cpu,torch,export # trains two small models, exports, evaluates; 
 	models=$$($(PYTHON) -m export "$$small" "$$large" --tag make-run --replace); \
 	reports=$$($(PYTHON) -m inference evaluate $$models $(DATA)); \
 	echo; echo "Reports:"; for report in $$reports; do echo "  $$report/report.html"; done; \
-	echo "Next: $(PYTHON) -m inference predict $$(echo $$models | awk '{print $$NF}') PICTURE"
+	echo "Next: .venv/bin/ferox predict PICTURE --model $$(echo $$models | awk '{print $$NF}')"
 
 # The page needs no training framework; its Train tab offers those that are there.
 demo: .venv/with-cpu,demo # opens the page
