@@ -7,7 +7,7 @@ cannot be used. The other runs are published all the same.
 import argparse
 from pathlib import Path
 
-from data.commands import how_to_install, run_command, system_sentence
+from data.commands import BAD_INPUT, GATE_REFUSED, how_to_install, run_command, system_sentence
 from data.errors import InputError
 from data.places import models_folder
 from data.terminal import hand_over, say
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
         try:
             jobs.append(read_job(run, args.precision, args.tag, args.fixed_batch))
         except InputError as error:
-            failed = _refused(run, str(error), 2)
+            failed = _refused(run, str(error), BAD_INPUT)
     # All at once, so that the last of many is not refused after the others' work.
     refuse_taken_names(jobs, args.out, replace=args.replace)
     for job in jobs:
@@ -70,11 +70,11 @@ def run(args: argparse.Namespace) -> int:
             forms = {"batch": job.batch, "spoiled": args.spoiled}
             hand_over(publish(job.run, args.data, args.out, job.precision, **forms, **names))
         except ExportError as error:
-            failed = max(failed, _refused(job.run, str(error), 1))
+            failed = max(failed, _refused(job.run, str(error), GATE_REFUSED))
         except InputError as error:
-            failed = _refused(job.run, str(error), 2)
+            failed = _refused(job.run, str(error), BAD_INPUT)
         except OSError as error:
-            failed = _refused(job.run, system_sentence(error), 2)
+            failed = _refused(job.run, system_sentence(error), BAD_INPUT)
     return failed
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from data.classes import CLASSES_HELP
 from data.commands import Commands, run_command
 from data.places import reports_folder
+from inference.batch import FORMATS, PICTURES_A_SHARD
 from inference.photos.fetch import ADDRESS
 
 MODEL_HELP = "an exported .onnx, or a name that ferox models prints"
-FORMATS = ("parquet", "csv", "jsonl")
 TTA = ("none", "flip", "ten-crop")
 
 
@@ -109,8 +109,8 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="write shards of a table there instead; goes on if stopped"
     )
-    parser.add_argument("--format", choices=FORMATS, default=FORMATS[0], help=f"of the shards (default: {FORMATS[0]})")
-    parser.add_argument("--shard", type=int, default=1000, metavar="N", help="pictures in a shard (default: 1000)")
+    parser.add_argument("--format", choices=FORMATS, help=f"of the shards (default: {FORMATS[0]})")
+    parser.add_argument("--shard", type=int, metavar="N", help=f"pictures in a shard (default: {PICTURES_A_SHARD})")
     parser.add_argument("--jobs", type=int, metavar="N", help="processes, with --out (default: one a processor)")
     _add_engine(parser)
 

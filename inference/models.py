@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from data.commands import BAD_INPUT
+from data.documents import top_level
 from data.errors import InputError, printable
 from data.faceset import SIDE
 from data.places import reports_folder
@@ -79,6 +81,8 @@ def main(args: argparse.Namespace) -> int:
         InputError: the one model that is asked for cannot be used, or is asked for without `hub_folder`.
     """
     if args.hub_folder is not None:
+        if args.json or args.no_speed:
+            raise InputError("--json and --no-speed are for the list, which --hub-folder does not print; leave out")
         hand_over(hub_folder(find_model(args.model or DEFAULT), args.hub_folder))
         return 0
     if args.model is not None:
@@ -88,11 +92,11 @@ def main(args: argparse.Namespace) -> int:
         say(f"error: {reason}")
     if args.json:
         print(json.dumps([entry.to_dict() for entry in listed], indent=2, allow_nan=False))
-        return 2 if refused else 0
+        return BAD_INPUT if refused else 0
     print(table(listed))
     folders = ", ".join(str(folder) for folder in model_folders())
     say(f"looked for in {folders}; the first is used where no model is named")
-    return 2 if refused else 0
+    return BAD_INPUT if refused else 0
 
 
 def list_models(models: Sequence[KnownModel], *, is_timed: bool) -> tuple[list[Listed], list[InputError]]:
@@ -127,9 +131,11 @@ def test_reports(folders: Sequence[Path]) -> dict[str, Report]:
     for folder in folders:
         for file in sorted(folder.glob(f"*/{REPORT_FILE}")):
             try:
+                if "comparison" in (top_level(file.read_text(encoding="utf-8")) or {}):
+                    continue
                 report = read_report(file.parent)
-            except InputError as error:
-                say(f"note: {error}")
+            except (InputError, OSError, UnicodeDecodeError) as error:
+                say(f"note: {file.parent.name} says nothing of a model: {error}")
                 continue
             on = report.evaluated_on
             if on.part == "test" and on.augmentation == "none" and on.protocol == report.manifest.data.protocol:

@@ -14,9 +14,11 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from data.commands import BAD_INPUT
 from data.errors import InputError, printable
 from data.leftout import Tally, sentence
 from data.terminal import hand_over, say, warn
+from inference.batch import FORMATS, PICTURES_A_SHARD
 from inference.catalogue import DEFAULT, SUFFIX, find_model
 from inference.engine import Engine
 from inference.photos.faces import HaarFinder, finder, finder_words
@@ -24,7 +26,6 @@ from inference.photos.files import picture_files
 from inference.photos.reading import PicturePrediction, as_record, predict_files
 from inference.text import percent
 
-REFUSED = 2
 NO_FACE = "no face found; --faces whole takes the whole picture as one"
 
 
@@ -34,28 +35,29 @@ def main(args: argparse.Namespace) -> int:
     Args:
         args: model (Path or None: the first of `images` where that is an .onnx, else the default model), images
             (list[Path]), faces ("auto" or "whole"), yunet (Path or None), json (bool), provider (str), threads (int or
-            None), out (Path or None: print); for `out`, format (str), shard (int) and jobs (int or None).
+            None), out (Path or None: print); for `out`, format (str), shard (int) and jobs (int), each None by default.
 
     Raises:
-        InputError: a path is missing, a folder holds no pictures, the only picture cannot be read, or the
-            model cannot be used.
+        InputError: options do not go together, a path is missing, a folder holds no pictures, the only picture cannot
+            be read, or the model cannot be used.
     """
-    left_out = Tally()
     model, images = _model_and_images(args)
     search = finder(args.yunet)
     if args.faces == "auto" and isinstance(search, HaarFinder):
         say(f"note: {finder_words(search)}")
     if args.out is not None:
         return _batch(args, find_model(model), images)
+    if unused := [f"--{name}" for name in ("format", "shard", "jobs") if getattr(args, name) is not None]:
+        raise InputError(f"{', '.join(unused)} is for tables, but --out does not say where these go; give that, too")
+    left_out = Tally()
     files = picture_files(images, left_out)
-    if left_out.found:
-        warn(sentence(left_out.sorted()))
+    _say_left_out(left_out)
     engine = Engine.load(find_model(model), provider=args.provider, threads=args.threads)
     predictions = predict_files(engine, files, search, args.faces, keep_errors=len(files) > 1)
     refused = _print_json(predictions) if args.json else _print_table(predictions, files)
     if refused:
         say(f"error: {refused} of {len(files)} pictures could not be read")
-    return REFUSED if refused else 0
+    return BAD_INPUT if refused else 0
 
 
 def _model_and_images(args: argparse.Namespace) -> tuple[Path, list[Path]]:
@@ -66,23 +68,29 @@ def _model_and_images(args: argparse.Namespace) -> tuple[Path, list[Path]]:
     return args.model or Path(DEFAULT), args.images
 
 
+def _say_left_out(left_out: Tally) -> None:
+    if left_out.found:
+        warn(sentence(left_out.sorted()))
+
+
 def _batch(args: argparse.Namespace, model: Path, images: Sequence[Path]) -> int:
     """Write shards into `args.out` in place of printing."""
-    from inference.batch.job import BatchOptions, run_job
+    from inference.batch.job import BatchOptions, listed_files, run_job
     from inference.batch.worker import WorkerSettings
 
     if args.json:
         raise InputError("--json prints, and --out writes into files; give one of them (--format jsonl writes JSON)")
+    left_out = Tally()
+    files = listed_files(images, left_out)
+    _say_left_out(left_out)
     # Of several workers each has a thread: together they take all processors.
     settings = WorkerSettings(model, args.provider, args.threads or 1, args.yunet, args.faces)
-    left_out = Tally()
-    unread = run_job(images, BatchOptions(args.out, args.format, args.shard, args.jobs, settings), left_out)
-    if left_out.found:
-        warn(sentence(left_out.sorted()))
+    format_, shard = args.format or FORMATS[0], PICTURES_A_SHARD if args.shard is None else args.shard
+    unread = run_job(files, BatchOptions(args.out, format_, shard, args.jobs, settings))
     hand_over(args.out)
     if unread:
         say(f"error: {unread} pictures could not be read; the column error says why")
-    return REFUSED if unread else 0
+    return BAD_INPUT if unread else 0
 
 
 def _print_json(predictions: Iterator[PicturePrediction]) -> int:

@@ -20,8 +20,8 @@ from data.errors import InputError
 from data.faceset import LABELS, FaceSet
 from data.leftout import Tally
 from demo.examples import draw_examples
-from inference.batch import table
-from inference.batch.job import BatchOptions, run_job
+from inference.batch import FORMATS
+from inference.batch.job import BatchOptions, listed_files, run_job
 from inference.batch.plan import PLAN_FILE
 from inference.batch.table import COLUMNS
 from inference.batch.worker import WorkerSettings
@@ -97,7 +97,7 @@ def whole(album: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactor
     """The shards of a job that nothing has interrupted."""
     out = tmp_path_factory.mktemp("whole")
     left_out = Tally()
-    assert run_job([album], options(out, tiny_model), left_out) == 1
+    assert run_job(listed_files([album], left_out), options(out, tiny_model)) == 1
     assert sum(left.count for left in left_out.sorted()) == 1
     return out
 
@@ -126,7 +126,7 @@ def test_every_face_and_every_picture_without_one_has_a_row(whole: Path, album: 
 
 
 def test_all_formats_say_the_same(whole: Path, album: Path, tiny_model: Path, tmp_path: Path) -> None:
-    run_job([album], options(tmp_path / "csv", tiny_model, format="csv"), Tally())
+    run_job(listed_files([album], Tally()), options(tmp_path / "csv", tiny_model, format="csv"))
     lines = [
         row
         for shard in sorted((tmp_path / "csv").glob("part-*.csv"))
@@ -136,7 +136,7 @@ def test_all_formats_say_the_same(whole: Path, album: Path, tiny_model: Path, tm
     assert [{name: "" if value is None else str(value) for name, value in row.items()} for row in told] == lines
     pandas = pytest.importorskip("pandas")
     pytest.importorskip("pyarrow", reason="Parquet needs pyarrow (ferox[parquet])")
-    run_job([album], options(tmp_path / "parquet", tiny_model, format="parquet"), Tally())
+    run_job(listed_files([album], Tally()), options(tmp_path / "parquet", tiny_model, format="parquet"))
     frame = pandas.concat([pandas.read_parquet(path) for path in sorted((tmp_path / "parquet").glob("part-*.parquet"))])
     assert list(frame.columns) == list(COLUMNS)
     assert frame["picture"].tolist() == [row["picture"] for row in told]
@@ -217,7 +217,7 @@ def test_a_picture_that_kills_its_worker_costs_itself_alone(
 def test_a_list_names_pictures_from_its_own_folder(album: Path, tiny_model: Path, tmp_path: Path) -> None:
     listing = tmp_path / "pictures.txt"
     listing.write_text(f"{album / 'crop-001.png'}\n\nmissing.png\n")
-    assert run_job([listing], options(tmp_path / "out", tiny_model), Tally()) == 1
+    assert run_job(listed_files([listing], Tally()), options(tmp_path / "out", tiny_model)) == 1
     first, second = records(tmp_path / "out")
     assert (first["file"], first["face"]) == (str(album / "crop-001.png"), 0)
     assert (second["file"], second["error"][:27]) == (str(tmp_path / "missing.png"), "missing.png does not exist:")
@@ -227,21 +227,21 @@ def test_another_job_is_refused_and_the_same_one_does_nothing_twice(
     whole: Path, album: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
     before = {path: path.stat().st_mtime_ns for path in whole.iterdir()}
-    assert run_job([album], options(whole, tiny_model), Tally()) == 0
+    assert run_job(listed_files([album], Tally()), options(whole, tiny_model)) == 0
     with pytest.raises(InputError, match="a job with other shard "):
-        run_job([album], options(whole, tiny_model, shard=7), Tally())
+        run_job(listed_files([album], Tally()), options(whole, tiny_model, shard=7))
     with pytest.raises(InputError, match="a job with other pictures, sources "):
-        run_job([album / "crop-001.png"], options(whole, tiny_model), Tally())
+        run_job(listed_files([album / "crop-001.png"], Tally()), options(whole, tiny_model))
     assert {path: path.stat().st_mtime_ns for path in whole.iterdir()} == before
     (tmp_path / PLAN_FILE).write_text('{"job": 2}')
     with pytest.raises(InputError, match="choose another --out"):
-        run_job([album], options(tmp_path, tiny_model), Tally())
+        run_job(listed_files([album], Tally()), options(tmp_path, tiny_model))
 
 
 @pytest.mark.parametrize("wrong", [{"shard": 0}, {"jobs": 0}])
 def test_numbers_below_1_are_refused(wrong: dict[str, int], album: Path, tiny_model: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected 1 or more"):
-        run_job([album], options(tmp_path, tiny_model, **wrong), Tally())
+        run_job(listed_files([album], Tally()), options(tmp_path, tiny_model, **wrong))
 
 
 def test_without_pyarrow_it_says_what_to_do(
@@ -249,7 +249,7 @@ def test_without_pyarrow_it_says_what_to_do(
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(InputError, match=r"pyarrow, which is not installed; .*parquet.*--format csv"):
-        run_job([album], options(tmp_path / "out", tiny_model, format="parquet"), Tally())
+        run_job(listed_files([album], Tally()), options(tmp_path / "out", tiny_model, format="parquet"))
     assert not (tmp_path / "out").exists()
 
 
@@ -258,4 +258,4 @@ def test_the_columns_are_documented() -> None:
     for name, kind in COLUMNS.items():
         if name not in LABELS:
             assert f"| `{name}` | {kind} |" in text
-    assert table.FORMATS[0] == "parquet"
+    assert FORMATS[0] == "parquet"

@@ -41,6 +41,8 @@ STATUSES = [
     ("predict {photo} --out {out}/table --format csv", 0),
     ("predict {photo} {broken} --out {out}/tables --format jsonl --jobs 1", 2),
     ("predict {photo} --out {out}/table --json", 2),
+    ("predict {photo} --jobs 2", 2),
+    ("models --hub-folder {out}/hub cnn_4 --json", 2),
     ("faces", 0),
     ("faces --yunet missing.onnx", 2),
     ("models --no-speed", 0),
@@ -153,7 +155,7 @@ def test_predict_takes_a_name_a_file_or_nothing(given: dict[str, str | Path]) ->
 
 
 def test_models_are_listed_with_what_is_known_of_them(
-    given: dict[str, str | Path], artifacts: dict[str, Path], tmp_path: Path
+    artifacts: dict[str, Path], compared: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "models").mkdir()
     shutil.copy(artifacts["mlp_2.torch.published-random"], tmp_path / "models")
@@ -167,7 +169,10 @@ def test_models_are_listed_with_what_is_known_of_them(
         assert 0 < entry["milliseconds"] < 1e5
         assert 0 < entry["accuracy"] < 1
         assert entry["bytes"] == Path(entry["file"]).stat().st_size
+    # A comparison lies among the evaluations, and is none.
+    shutil.copytree(compared, tmp_path / "reports" / compared.name)
     shown = ferox("models", "--no-speed", folder=tmp_path, **{HOME_VARIABLE: str(tmp_path)})
+    assert "note:" not in shown.stderr
     assert len(shown.stdout.splitlines()) == 1 + len(listed)
 
 

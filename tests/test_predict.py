@@ -48,7 +48,17 @@ def photo(*faces: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def arguments(model: Path, *images: Path, **others: object) -> argparse.Namespace:
-    defaults = {"faces": "auto", "yunet": None, "json": False, "provider": "auto", "threads": 1, "out": None}
+    defaults = {
+        "faces": "auto",
+        "yunet": None,
+        "json": False,
+        "provider": "auto",
+        "threads": 1,
+        "out": None,
+        "format": None,
+        "shard": None,
+        "jobs": None,
+    }
     return argparse.Namespace(model=model, images=list(images), **{**defaults, **others})
 
 

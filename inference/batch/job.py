@@ -9,9 +9,10 @@ from data.errors import InputError, printable
 from data.leftout import Tally
 from data.locks import locked
 from data.terminal import progress_bar, say
+from inference.batch import Format
 from inference.batch.plan import VERSION, BatchPlan, fingerprint, keep_plan, library_versions
 from inference.batch.pool import Answer, Pool
-from inference.batch.table import Format, Row, check_format, write_rows
+from inference.batch.table import Row, check_format, write_rows
 from inference.batch.worker import Task, WorkerSettings
 from inference.engine import Engine
 from inference.machine import available_cpus
@@ -56,18 +57,17 @@ class _Shards:
                 del self.waiting[shard]
 
 
-def run_job(paths: Sequence[Path], options: BatchOptions, left_out: Tally) -> int:
+def run_job(files: Sequence[Path], options: BatchOptions) -> int:
     """Read pictures and write what a model sees in them as shards of `options.out`; return how many were not read.
 
     Shards that are there already stay, and are not counted. Whatever ends this process, the next one goes on.
 
     Raises:
-        InputError: there are no pictures, the model or the finder cannot be used, or the folder holds another job.
+        InputError: a number is below 1, the model or the finder cannot be used, or the folder holds another job.
     """
     if options.shard < 1 or (options.jobs is not None and options.jobs < 1):
         raise InputError(f"--shard is {options.shard} and --jobs is {options.jobs}, expected 1 or more; give more")
     check_format(options.format)
-    files = listed_files(paths, left_out)
     plan = _plan(files, options)
     open_shards = keep_plan(options.out, plan)
     with locked(options.out / LOCK_FILE, flags=os.O_RDWR | os.O_CREAT) as handle:

@@ -8,10 +8,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import ClassVar
 
+import cv2
+import numpy as np
+import onnxruntime
+import PIL
+
 from data.documents import Count, Number, read_document, strict
 from data.errors import InputError
 from data.files import remove_temporaries, write_json
-from inference.batch.table import Format
+from inference.batch import Format
 from inference.photos.faces import Policy
 
 VERSION = 1
@@ -80,11 +85,9 @@ def fingerprint(files: Sequence[Path]) -> str:
 
 
 def library_versions() -> dict[str, str]:
-    """Return the versions of what decides about answers; a build of onnxruntime goes by its own name."""
-    names = ("numpy", "opencv-python-headless", "pillow", "ferox")
-    import onnxruntime
-
-    return {name: version(name) for name in names} | {"onnxruntime": onnxruntime.__version__}
+    """Return the versions of what decides about answers."""
+    modules = {"numpy": np, "opencv": cv2, "pillow": PIL, "onnxruntime": onnxruntime}
+    return {"ferox": version("ferox")} | {name: module.__version__ for name, module in modules.items()}
 
 
 def keep_plan(folder: Path, plan: BatchPlan) -> list[int]:

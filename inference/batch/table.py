@@ -5,16 +5,15 @@ import io
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from data.commands import how_to_install
 from data.errors import InputError, as_text
 from data.faceset import LABELS
 from data.files import write_bytes
+from inference.batch import Format
 from inference.photos.reading import PicturePrediction
 
-Format = Literal["parquet", "csv", "jsonl"]
-FORMATS: tuple[Format, ...] = ("parquet", "csv", "jsonl")
 # Names and types of the columns, as docs/reports.md describes them; all but `picture` and `file` may be null.
 COLUMNS = {
     "picture": "int64",
