@@ -376,3 +376,19 @@ def test_what_is_only_suspected_is_no_face_until_it_is_seen_again() -> None:
     assert len(seen) == 1
     factor = faces.LOOKED_FOR / HaarFinder.fine.face
     assert near(seen[0], round(400 * factor), round(300 * factor), round(30 * factor))
+
+
+def test_a_face_of_the_small_copy_is_none_unless_both_second_looks_see_it() -> None:
+    picture, found = np.zeros((3000, 4000), np.uint8), FaceBox(200, 200, 64, 64)
+
+    def faces_seen_in(sizes: tuple[int, ...]) -> list[FaceBox]:
+        def detect(copy: NDArray[np.uint8], *_: int) -> list[FaceBox]:
+            third = copy.shape[0] // 3
+            if copy.shape == (480, 640):
+                return [found]
+            return [FaceBox(third, third, third, third)] if copy.shape[0] in sizes else []
+
+        return search(picture, HaarFinder.fine, detect, lambda *_: [])
+
+    assert [faces_seen_in(sizes) for sizes in ((), (160,), (180,))] == [[], [], []]
+    assert faces_seen_in((160, 180)) == [FaceBox(1250, 1250, 400, 400)]

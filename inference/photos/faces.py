@@ -83,10 +83,12 @@ class FineSearch:
     Attributes:
         face: pixels that such a face has in the finer copy.
         surroundings: pixels that a candidate's surroundings, three times its size, are brought to for the second look.
+        coarse: the same for the faces of the smaller copy; a face is what is seen in every one of these sizes.
     """
 
     face: int
     surroundings: int
+    coarse: tuple[int, ...] = ()
 
 
 class HaarFinder:
@@ -95,7 +97,9 @@ class HaarFinder:
     # FER2013 was cut out with OpenCV's cascades: in 489 of 600 of its faces this one fires once, on a
     # box of 0.96 (quartiles 0.88 and 1.02) of the crop's side, in its middle to within 1 %.
     margin = 0.02
-    fine = FineSearch(face=22, surroundings=160)
+    # In the smaller copies of pictures of 4000 x 3000 with drawn backgrounds, 282 of 284 true boxes and 14 of 27 false
+    # ones were seen in both sizes.
+    fine = FineSearch(face=22, surroundings=160, coarse=(160, 180))
 
     def __init__(self) -> None:
         # One detector for each thread: a shared CascadeClassifier gives wrong boxes.
@@ -312,6 +316,7 @@ def search(pixels: Pixels, fine: FineSearch, detect: Detect, suspect: Detect) ->
     coarse = _reduced(copy, factor / finer if is_large else factor)
     boxes = [_scaled_box(box, factor) for box in detect(coarse, SMALLEST_FACE, max(coarse.shape[:2]))]
     if is_large:
+        boxes = [box for box in distinct(boxes) if all(_confirmed(pixels, box, side, detect) for side in fine.coarse)]
         # Somewhat larger ones, too, which the coarse copy shows at the limit of what is found.
         candidates = suspect(copy, fine.face, round(1.25 * SMALLEST_FACE * factor / finer))
         suspected = distinct([_scaled_box(box, finer) for box in candidates])
