@@ -226,16 +226,21 @@ def _axis(length: Any) -> int | None:
 def _session(content: bytes, name: str, provider: str, threads: int) -> Any:
     wanted = _provider(provider)
     try:
-        return _opened(content, name, wanted, threads)
+        return open_session(content, name, wanted, threads)
     except InputError:
         if provider != "auto" or wanted == CPU:
             raise
-        session = _opened(content, name, CPU, threads)
+        session = open_session(content, name, CPU, threads)
         _warn_of_processor(wanted, _unloaded(wanted))
         return session
 
 
-def _opened(content: bytes, name: str, wanted: str, threads: int) -> Any:
+def open_session(content: bytes, name: str, wanted: str, threads: int) -> Any:
+    """Return onnxruntime's session of a model's bytes with the provider `wanted`, as onnxruntime calls it, and no other.
+
+    Raises:
+        InputError: onnxruntime cannot load them, or not with that provider.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
