@@ -236,7 +236,7 @@ def _session(content: bytes, name: str, provider: str, threads: int) -> Any:
 
 
 def open_session(content: bytes, name: str, wanted: str, threads: int) -> Any:
-    """Return onnxruntime's session of a model's bytes with the provider `wanted`, as onnxruntime calls it, and no other.
+    """Return onnxruntime's session of a model's bytes with the provider `wanted`, called as it does, and no other.
 
     Raises:
         InputError: onnxruntime cannot load them, or not with that provider.

@@ -1,8 +1,8 @@
 """What a model looked at in the faces of pictures: `ferox explain IMAGE|FOLDER...`.
 
-Of each picture there is a document, `inference.saliency.document.PictureExplanation`, and of each face of it a PNG. With
-`--json`, stdout is one strict JSON list of the documents, in the order given, and files are written only where `--out`
-says so.
+Of each picture there is a document, `inference.saliency.document.PictureExplanation`, and of each face of it a PNG.
+With `--json`, stdout is one strict JSON list of the documents, in the order given, and files are written only where
+`--out` says so.
 """
 
 import argparse

@@ -6,6 +6,7 @@ It needs no package `onnx`, as `inference.wire`, and takes files that `inference
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ VALUE_NAME = 1
 NODE_INPUT, NODE_OUTPUT, NODE_OPERATOR = 1, 2, 4
 DIMENSION, DATA_TYPE, TENSOR_NAME, RAW_DATA = 1, 2, 8, 9
 # By number of `TensorProto.DataType`.
-FLOATS = {1: np.dtype("<f4"), 10: np.dtype("<f2")}
+FLOATS: dict[int, np.dtype[Any]] = {1: np.dtype("<f4"), 10: np.dtype("<f2")}
 BYTES = 2
 
 

@@ -1,1 +1,1 @@
-"""Where in a face a model finds what it answers: maps of its answers, pictures of them, and how far they may be believed."""
+"""What a model looked at in a face: maps of its answers, pictures of them, and whether they mean something."""

@@ -57,7 +57,7 @@ class ActivationMaps:
         batch = self.engine.manifest.batch or BATCH
         parts = [self._features(crops[start : start + batch]) for start in range(0, len(crops), batch)]
         features = np.concatenate(parts).astype(np.float64)
-        return np.einsum("ac,ncyx->nayx", self.weight, features).astype(np.float32)
+        return np.asarray(np.einsum("ac,ncyx->nayx", self.weight, features), np.float32)
 
     def _features(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         pixels = filled(np.ascontiguousarray(crops), self.engine.manifest.batch)

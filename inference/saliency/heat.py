@@ -11,9 +11,9 @@ from PIL import Image, ImageDraw, ImageFont
 from inference.saliency.explaining import FaceExplanation, HeatMap, Method
 from inference.text import percent
 
-# Paul Tol's "bright" scheme, which the colour-blind can tell apart: https://personal.sron.nl/~pault/
-FOR, AGAINST = (238, 102, 119), (68, 119, 170)
-STRONGEST = 0.8  # How much of the face the strongest heat hides.
+# Paul Tol's "vibrant" scheme, which the colour-blind can tell apart: https://personal.sron.nl/~pault/
+FOR, AGAINST = (204, 51, 17), (0, 119, 187)
+STRONGEST = 0.75  # How much of the face the strongest heat hides.
 SIDE = 240  # Pixels of a face in a picture.
 MARGIN, CAPTION = 16, 56
 INK, FAINT, PAPER = (31, 36, 48), (107, 114, 128), (255, 255, 255)
@@ -38,8 +38,8 @@ def overlay(crop: Pixels, values: NDArray[np.float32], side: int = SIDE) -> Pixe
     grey = _grown(crop, side)[:, :, None].astype(np.float32)
     scaled = cv2.resize(values, (side, side), interpolation=cv2.INTER_LINEAR) / (abs(peak(values)) or 1.0)
     heat = STRONGEST * np.abs(scaled)[:, :, None]
-    colour = np.where(scaled[:, :, None] > 0, np.float32(FOR), np.float32(AGAINST))
-    return np.rint((1 - heat) * grey + heat * colour).astype(np.uint8)
+    colour = np.where(scaled[:, :, None] > 0, np.array(FOR, np.float32), np.array(AGAINST, np.float32))
+    return np.asarray(np.rint((1 - heat) * grey + heat * colour), np.uint8)
 
 
 def strength(method: Method, found: HeatMap) -> str:

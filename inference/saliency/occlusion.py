@@ -46,7 +46,7 @@ def enlarged(cells: NDArray[np.float32]) -> NDArray[np.float32]:
 def covered(crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return a face uint8[48, 48] under each mask, uint8[64, 48, 48]."""
     grey = np.float32(crop.mean())
-    return np.rint(grey + masks() * (crop.astype(np.float32) - grey)).astype(np.uint8)
+    return np.asarray(np.rint(grey + masks() * (crop.astype(np.float32) - grey)), np.uint8)
 
 
 def effects(engine: Engine, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -59,4 +59,4 @@ def effects(engine: Engine, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
     signs = np.where(design(), 1.0, -1.0).reshape(MASKS, -1)
     answers = np.stack([engine.predict(covered(crop)).astype(np.float64) for crop in crops])
     cells = np.einsum("nma,mc->nac", answers, signs) / (MASKS / 2)
-    return cells.reshape(len(crops), -1, GRID, GRID).astype(np.float32)
+    return np.asarray(cells.reshape(len(crops), -1, GRID, GRID), np.float32)
