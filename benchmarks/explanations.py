@@ -9,7 +9,8 @@ on its side of 0. Beside the methods of `ferox explain` there are controls and o
 - `centre`: the same for all faces, the nearer to the middle the more;
 - `another face's`: occlusion's map of the next face that got the same answer;
 - `patches`: one patch of 12 pixels covered at a time, in steps of 6 (Zeiler and Fergus 2014, 49 runs of the model);
-- `rise`: 64 drawn masks, half of 7 x 7 cells each, shifted at random (Petsiuk et al. 2018).
+- `rise`: 64 drawn masks, half of 7 x 7 cells each, shifted at random (Petsiuk et al. 2018), with the mean answer taken
+  off and each pixel divided by how much of it the masks show, which helps it.
 
 Times are medians over faces one by one, so many threads as `--threads` says.
 """
@@ -158,13 +159,16 @@ def _swapped(maps: Maps, answers: NDArray[np.int64]) -> Maps:
 
 
 def _rise(sample: Sample) -> Maps:
-    """Return the mean mask, weighted by the answer's probability under it."""
+    """Return how much more of each pixel is shown where the answer is more probable than on average."""
     random, cell = np.random.default_rng(SEED), -(-SIDE // GRID)
     drawn = (random.random((MASKS, GRID, GRID)) < 0.5).astype(np.float32)
     grown = [cv2.resize(cells, [(GRID + 1) * cell] * 2, interpolation=cv2.INTER_LINEAR) for cells in drawn]
     corners = random.integers(0, cell, (MASKS, 2))
     masks = np.stack([mask[y : y + SIDE, x : x + SIDE] for mask, (y, x) in zip(grown, corners, strict=True)])
-    return np.stack([np.tensordot(kept, masks, 1) for kept in _under(sample, masks)]).astype(np.float32)
+    apart = masks - masks.mean(axis=0)
+    shown = (apart**2).sum(axis=0)
+    found = [np.tensordot(kept - kept.mean(), apart, 1) / shown for kept in _under(sample, masks)]
+    return np.asarray(np.stack(found), np.float32)
 
 
 def _patches(sample: Sample) -> Maps:

@@ -65,6 +65,7 @@ def _add_finding(parser: argparse.ArgumentParser) -> None:
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     _add_faces(parser)
     parser.add_argument("--tta", choices=TTA, default="none", help="test-time augmentation (default: none)")
+    parser.add_argument("--explain", action="store_true", help="show what the model looks at in each class, too")
     _add_engine(parser)
 
 

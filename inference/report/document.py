@@ -85,7 +85,8 @@ class Report:
         manifest, augmentation = self.manifest, self.evaluated_on.augmentation
         precision = "" if manifest.precision == "fp32" else f" {manifest.precision}"
         batch = "" if manifest.batch is None else f" batch {manifest.batch}"
-        return manifest.model + precision + batch + ("" if augmentation == "none" else f" + {augmentation}")
+        features = " features" if manifest.features else ""
+        return manifest.model + precision + batch + features + ("" if augmentation == "none" else f" + {augmentation}")
 
     @property
     def recipe(self) -> str:

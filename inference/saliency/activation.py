@@ -2,8 +2,9 @@
 
 Where a network ends in a global average pool and one dense layer, a logit is the mean over all places of what the
 layer's weights make of the features there, plus the bias: nothing is approximated. The features are a value in the
-middle of the graph. The file is loaded once more with that value as one more output, which leaves the file, and what
-is computed, as they are; the weights are read off its bytes.
+middle of the graph. Where the file does not give them by itself (`ferox export --features`), it is loaded once more
+with that value as one more output, which leaves the file, and what is computed, as they are. The weights are read off
+its bytes.
 """
 
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from data.errors import InputError
 from inference.engine import BATCH, REMEDY, Engine, filled, open_session, read_artifact, verify_digest
 from inference.graph import Node, nodes, weights, with_output
+from inference.manifest import FEATURES
 
 # Of the largest logit or 1: how far a map's mean may be from its logit, both summed in float32 in another order.
 TOLERANCE = 1e-3
@@ -92,6 +94,8 @@ def activation_maps(engine: Engine) -> ActivationMaps:
     weight, bias = (held[part].astype(np.float64) for part in (ending.weight, ending.bias))
     if weight.shape[0] != len(engine.manifest.labels) or weight.ndim != 2 or bias.shape != weight.shape[:1]:
         raise InputError(f"{name} ends in a dense layer of other answers than its own; {REMEDY}")
+    if engine.manifest.features:
+        return ActivationMaps(engine, engine.session, FEATURES, weight, bias)
     session = open_session(with_output(content, ending.features), name, engine.providers[0], engine.threads)
     return ActivationMaps(engine, session, ending.features, weight, bias)
 

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from data.documents import Share, strict
 from data.faceset import LABELS
@@ -15,13 +16,17 @@ VERSION = 1
 DIGITS = 5  # Behind the point: far below what one mask more or less would change.
 
 
+# 48 rows of 48 values.
+MapValues = tuple[tuple[float, ...], ...]
+
+
 @dataclass(frozen=True)
 class MapRecord:
     """A map: the answer it is of, the probability that the model gives it, and 48 rows of 48 values."""
 
     label: str
     probability: Share
-    values: tuple[tuple[float, ...], ...]
+    values: MapValues
 
 
 @dataclass(frozen=True)
@@ -83,14 +88,12 @@ def picture_explanation(
     )
 
 
+def map_values(values: NDArray[np.float32]) -> MapValues:
+    """Return a map, float32[48, 48], as rows of a document."""
+    return tuple(map(tuple, np.round(values.astype(np.float64), DIGITS).tolist()))
+
+
 def _face(explanation: FaceExplanation) -> ExplainedFace:
     face = explanation.face
-    maps = (
-        MapRecord(
-            found.label,
-            found.probability,
-            tuple(map(tuple, np.round(found.values.astype(np.float64), DIGITS).tolist())),
-        )
-        for found in explanation.maps
-    )
+    maps = (MapRecord(found.label, found.probability, map_values(found.values)) for found in explanation.maps)
     return ExplainedFace(face.box, face.label, dict(zip(LABELS, face.probabilities.tolist(), strict=True)), tuple(maps))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from inference.saliency.explaining import FaceExplanation, HeatMap, Method
+from inference.saliency.explaining import FaceExplanation, Method
 from inference.text import percent
 
 # Paul Tol's "vibrant" scheme, which the colour-blind can tell apart: https://personal.sron.nl/~pault/
@@ -42,9 +42,9 @@ def overlay(crop: Pixels, values: NDArray[np.float32], side: int = SIDE) -> Pixe
     return np.asarray(np.rint((1 - heat) * grey + heat * colour), np.uint8)
 
 
-def strength(method: Method, found: HeatMap) -> str:
+def strength(method: Method, values: NDArray[np.float32]) -> str:
     """Return a map's largest value in words: `up to +12.3 points` of probability, or of the logit."""
-    largest = peak(found.values)
+    largest = peak(values)
     return f"up to {100 * largest:+.1f} points" if method == "occlusion" else f"up to {largest:+.2f} of the logit"
 
 
@@ -58,7 +58,7 @@ def side_by_side(explanation: FaceExplanation, title: str) -> Pixels:
             (
                 overlay(face.crop, found.values),
                 f"{found.label} {percent(found.probability, 1)}",
-                strength(method, found),
+                strength(method, found.values),
             )
             for found in explanation.maps
         ),

@@ -5,8 +5,9 @@ covered by the face's own mean grey. A cell's value is the mean probability of a
 shown, less that over the 32 times that it was covered. Which cells are covered is a fractional factorial design made
 from a Hadamard matrix (Plackett and Burman 1946, "The design of optimum multifactorial experiments",
 https://doi.org/10.1093/biomet/33.4.305): any two cells are covered together, apart and not at all equally often, so
-that what one does is not counted for another. It is RISE (Petsiuk et al. 2018, https://arxiv.org/abs/1806.07421) with
-masks that are balanced in place of drawn; what that and the settings bring was measured, see docs/explain.md.
+that what one does by itself is not counted for another. What two do only together is, as in every design of so few
+runs, counted for some third one. It is RISE (Petsiuk et al. 2018, https://arxiv.org/abs/1806.07421) with masks that are
+balanced in place of drawn; what that and the settings bring was measured, see docs/explain.md.
 """
 
 from functools import cache
