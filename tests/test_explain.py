@@ -20,7 +20,7 @@ from PIL import Image
 import ferox
 from data.documents import parse_document
 from data.errors import InputError
-from data.faceset import LABELS, SIDE
+from data.faceset import LABELS, SIDE, FaceSet
 from demo.examples import draw_examples
 from export.contract import network_bytes, seal, wrap
 from export.quantize import half
@@ -28,6 +28,9 @@ from inference.catalogue import find_model
 from inference.engine import Engine
 from inference.graph import nodes, weights, with_output
 from inference.manifest import FEATURES, Manifest, parse_manifest
+from inference.measure.evaluation import assign
+from inference.report.class_maps import FACES_A_CLASS, ClassMapsRecord, class_maps
+from inference.report.writer import write_report
 from inference.saliency import activation, faithfulness
 from inference.saliency.activation import activation_maps
 from inference.saliency.document import PictureExplanation
@@ -315,6 +318,30 @@ def test_the_curves_of_a_right_map_are_better_than_those_of_a_wrong_one(pooled: 
     # All covered and all shown are the ends of every curve.
     assert 0 <= good.deletion[0] <= 1
     assert faithfulness.random_maps(3, GRID, 0).shape == (3, SIDE, SIDE)
+
+
+def test_a_report_can_show_what_a_model_looks_at_in_each_class(
+    portraits: FaceSet, artifacts: dict[str, Path], tmp_path: Path
+) -> None:
+    engine = Engine.load(artifacts["cnn_1.torch.published-official"], provider="cpu", threads=1)
+    evaluation = assign(engine, portraits).evaluate(lambda _: None)
+    found = class_maps(evaluation)
+    labels = evaluation.answers.records["label"]
+    for each in found.classes:
+        assert each.right == (evaluation.correct & (labels == LABELS.index(each.label))).sum()
+        assert each.faces == min(each.right, FACES_A_CLASS) > 0
+        assert each.values.shape == each.crop.shape == (SIDE, SIDE)
+    assert np.array_equal(found.classes[0].values, class_maps(evaluation).classes[0].values)
+    folder = write_report(evaluation, tmp_path, found)
+    record = parse_document(ClassMapsRecord, (folder / "maps.json").read_text(), "maps.json", "")
+    assert [each.label for each in record.classes] == [each.label for each in found.classes]
+    shown = (folder / "report.html").read_text()
+    assert "What it looks at in each class" in shown
+    assert f"{found.classes[0].faces} of {found.classes[0].right} right ones" in " ".join(shown.split())
+    # What another evaluation has not asked for is not left behind.
+    write_report(evaluation, tmp_path)
+    assert not (folder / "maps.json").exists()
+    assert "What it looks at in each class" not in (folder / "report.html").read_text()
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:

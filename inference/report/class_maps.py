@@ -59,7 +59,8 @@ class ClassMapRecord:
 class ClassMapsRecord:
     """The content of `maps.json`: the report's `name`, how the maps were made, and those of the classes that have one.
 
-    In each class up to `faces_a_class` of the faces that were answered right were drawn with `seed`.
+    `docs/schemas/class-maps-record.json` describes it. In each class up to `faces_a_class` of the faces that were
+    answered right were drawn with `seed`.
     """
 
     __pydantic_config__: ClassVar = strict(maps=VERSION)

@@ -1,4 +1,7 @@
-"""What a model looked at in a picture, as a document for programs: `docs/schemas/explanation.json` describes it."""
+"""What a model looked at in a picture, as a document for programs.
+
+`docs/schemas/picture-explanation.json` describes it as a JSON Schema.
+"""
 
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
