@@ -7,13 +7,14 @@ With `--json`, stdout is one strict JSON list of the documents, in the order giv
 
 import argparse
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
 
 from data.commands import BAD_INPUT
-from data.errors import as_text
+from data.errors import as_text, printable
 from data.files import whole_file, write_text
 from data.leftout import Tally, sentence
 from data.places import explanations_folder
@@ -52,7 +53,7 @@ def main(args: argparse.Namespace) -> int:
     model = find_model(args.model or Path(DEFAULT))
     asked = explainer(Engine.load(model, provider=args.provider, threads=args.threads), args.method)
     out = args.out if args.json else args.out or explanations_folder()
-    listed, refused = _JsonList(), 0
+    listed, stems, refused = _JsonList(), Counter[str](), 0
     for picture in predict_files(asked.engine, files, search, args.faces, keep_errors=len(files) > 1):
         faces = asked.explain(picture.faces)
         document = picture_explanation(asked, picture, faces)
@@ -60,7 +61,11 @@ def main(args: argparse.Namespace) -> int:
             say(f"{picture.name}: {picture.error or NO_FACE}")
         refused += picture.error is not None
         if out is not None:
-            written = _written(out / as_text(model.stem), asked, document, faces)
+            stem = printable(as_text(Path(picture.name).stem))[:LONGEST_NAME]
+            stems[stem] += 1
+            # Photos of other folders, or of another kind, can have the same name.
+            place = out / printable(as_text(model.stem)) / (stem if stems[stem] == 1 else f"{stem}~{stems[stem]}")
+            written = _written(place, asked, document, faces)
             for path in () if args.json else written:
                 hand_over(path)
         if args.json:
@@ -87,17 +92,19 @@ class _JsonList:
 
 
 def _written(
-    folder: Path, asked: Explainer, document: PictureExplanation, faces: Sequence[FaceExplanation]
+    place: Path, asked: Explainer, document: PictureExplanation, faces: Sequence[FaceExplanation]
 ) -> list[Path]:
-    """Write a picture's document and a PNG of each of its faces; return their paths, the document's last."""
-    stem = f"{as_text(Path(document.file).stem)[:LONGEST_NAME]}.{asked.method}"
+    """Write a picture's document and a PNG of each of its faces; return their paths, the document's last.
+
+    `place` is what their names begin with.
+    """
+    title = f"{printable(asked.engine.path.stem)}, {asked.method}: red speaks for the answer, blue against it"
     pictures = []
     for number, face in enumerate(faces, 1):
-        pictures.append(folder / f"{stem}.face-{number}.png")
-        title = f"{asked.engine.path.stem}, {asked.method}: red speaks for the answer, blue against it"
+        pictures.append(place.with_name(f"{place.name}.{asked.method}.face-{number}.png"))
         with whole_file(pictures[-1]) as file:
             Image.fromarray(side_by_side(face, title)).save(file, "PNG", optimize=True)
-    path = folder / f"{stem}.json"
+    path = place.with_name(f"{place.name}.{asked.method}.json")
     write_text(path, _as_line(document) + "\n")
     return [*pictures, path]
 

@@ -1,6 +1,8 @@
 """What models looked at: maps point to what answers depend on, and add up; curves; the command; Python."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,8 +25,12 @@ from data.documents import parse_document
 from data.errors import InputError
 from data.faceset import LABELS, SIDE, FaceSet
 from demo.examples import draw_examples
+from export import conversion
 from export.contract import network_bytes, seal, wrap
+from export.job import ExportJob, Form
+from export.publish import publish
 from export.quantize import half
+from inference.__main__ import METHODS as OFFERED
 from inference.catalogue import find_model
 from inference.engine import Engine
 from inference.graph import nodes, weights, with_output
@@ -37,6 +44,7 @@ from inference.saliency.document import PictureExplanation
 from inference.saliency.explaining import METHODS, explainer
 from inference.saliency.heat import AGAINST, FOR, overlay, peak
 from inference.saliency.occlusion import GRID, MASKS, covered, design, effects, enlarged
+from training.run import read_record, write_record
 
 ROOT = Path(__file__).parents[1]
 PLACES, STRIDE, CHANNELS = 4, 12, 3
@@ -207,6 +215,40 @@ def test_the_int8_model_that_comes_along_can_give_its_features(tmp_path: Path, n
     giving = Engine.load(path, provider="cpu", threads=1)
     assert [value.shape for value in giving.session.get_outputs()][2] == ["batch", 256, 6, 6]
     assert np.array_equal(giving.run(noise)[0], engine.run(noise)[0])
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_an_export_with_features_is_proven_named_and_described_as_what_it_is(
+    linear_run: Path, noise: Faces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    record = read_record(linear_run)
+    write_record(linear_run, replace(record, settings=replace(record.settings, model="vgg_32")))
+    network = pooled_network()
+
+    def converted(job: ExportJob, work: Path) -> None:
+        place = tmp_path / "plain.onnx"
+        place.write_bytes(wrap(network).SerializeToString())
+        session = onnxruntime.InferenceSession(place, providers=["CPUExecutionProvider"])
+        np.save(work / "reference.npy", session.run(["logits"], {"pixels": np.load(work / "pixels.npy")})[0])
+        onnx.save(network, work / "network.onnx")
+
+    monkeypatch.setattr(conversion, "run_framework", converted)
+    # What tells the drawn faces apart is not asked of a network that knows light and dark alone.
+    monkeypatch.setattr("export.parity.LEAST_CLASSES", 1)
+    path = publish(linear_run, None, tmp_path / "models", precision, form=Form(features=True))
+    assert path.stem.endswith(".features" if precision == "fp32" else f".{precision}.features")
+    engine = Engine.load(path, provider="cpu", threads=1)
+    assert engine.manifest.features
+    assert "| features | the output `features` is" in path.with_suffix(".md").read_text()
+    assert engine.session.get_modelmeta().custom_metadata_map["description"].endswith("; gives its features, too")
+    maps = activation_maps(engine)
+    assert maps.features == FEATURES
+    assert maps.contributions(noise).mean(axis=(2, 3)) + maps.bias == pytest.approx(engine.run(noise)[0], abs=1e-4)
+
+
+def test_features_are_refused_of_a_model_that_has_none(linear_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"--features is for networks that end in a global average pool \(resnet_18, "):
+        publish(linear_run, None, tmp_path, form=Form(features=True))
 
 
 def test_a_network_without_a_pool_has_no_features(
@@ -380,6 +422,24 @@ def test_the_command_writes_a_picture_a_face_and_a_document_a_photo(photos: Path
             assert picture.size[0] > 3 * 240
     assert json.loads(by_photo["broken"].read_text())["error"]
     assert not json.loads(by_photo["nobody"].read_text())["faces"]
+
+
+def test_photos_of_one_name_do_not_take_each_other_s_place(photos: Path, tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9\x1b[31m.png")
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(photos / "crop.png", tmp_path / folder / name)
+    done = run(str(tmp_path / "one"), str(tmp_path / "two"), "--model", "cnn_1.torch", "--out", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    assert "\x1b" not in done.stdout + done.stderr
+    documents = sorted((tmp_path / "out").glob("*/*.json"))
+    assert [path.name for path in documents] == ["caf??[31m.occlusion.json", "caf??[31m~2.occlusion.json"]
+    assert len({json.loads(path.read_text())["file"] for path in documents}) == 2
+    assert len(list((tmp_path / "out").glob("*/*.png"))) == 2
+
+
+def test_the_command_offers_the_methods_that_there_are() -> None:
+    assert OFFERED == METHODS
 
 
 def test_json_alone_writes_nothing_and_is_a_list(photos: Path) -> None:

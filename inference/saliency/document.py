@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.documents import Share, strict
+from data.errors import as_text
 from data.faceset import LABELS
 from inference.photos.faces import FaceBox
 from inference.photos.reading import PicturePrediction
@@ -80,8 +81,8 @@ def picture_explanation(
     """Return what was found of a picture as a document."""
     return PictureExplanation(
         explanation=VERSION,
-        file=picture.name,
-        model=asked.engine.path.name,
+        file=as_text(picture.name),
+        model=as_text(asked.engine.path.name),
         digest=asked.engine.manifest.digest,
         method=asked.method,
         unit=UNITS[asked.method],
