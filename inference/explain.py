@@ -53,19 +53,16 @@ def main(args: argparse.Namespace) -> int:
     model = find_model(args.model or Path(DEFAULT))
     asked = explainer(Engine.load(model, provider=args.provider, threads=args.threads), args.method)
     out = args.out if args.json else args.out or explanations_folder()
-    listed, stems, refused = _JsonList(), Counter[str](), 0
+    folder = None if out is None else _Folder(out / printable(as_text(model.stem)))
+    listed, refused = _JsonList(), 0
     for picture in predict_files(asked.engine, files, search, args.faces, keep_errors=len(files) > 1):
         faces = asked.explain(picture.faces)
         document = picture_explanation(asked, picture, faces)
         if picture.error is not None or not faces:
             say(f"{picture.name}: {picture.error or NO_FACE}")
         refused += picture.error is not None
-        if out is not None:
-            stem = printable(as_text(Path(picture.name).stem))[:LONGEST_NAME]
-            stems[stem] += 1
-            # Photos of other folders, or of another kind, can have the same name.
-            place = out / printable(as_text(model.stem)) / (stem if stems[stem] == 1 else f"{stem}~{stems[stem]}")
-            written = _written(place, asked, document, faces)
+        if folder is not None:
+            written = _written(folder.place(picture.name), asked, document, faces)
             for path in () if args.json else written:
                 hand_over(path)
         if args.json:
@@ -75,6 +72,19 @@ def main(args: argparse.Namespace) -> int:
     if refused:
         say(f"error: {refused} of {len(files)} pictures could not be read")
     return BAD_INPUT if refused else 0
+
+
+class _Folder:
+    """Where the files of one model go."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._stems = path, Counter[str]()
+
+    def place(self, photo: str) -> Path:
+        """Return what the names of a photo's files begin with; those of other folders can be called the same."""
+        stem = printable(as_text(Path(photo).stem))[:LONGEST_NAME]
+        self._stems[stem] += 1
+        return self._path / (stem if self._stems[stem] == 1 else f"{stem}~{self._stems[stem]}")
 
 
 class _JsonList:
