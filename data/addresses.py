@@ -2,6 +2,9 @@
 
 import ipaddress
 
+LOCAL = "local"
+CLUSTER_HELP = "the HOST:PORT of a Ray cluster, or `local` for one on this machine alone"
+
 
 def is_address(name: str) -> bool:
     """Whether a host's name is an IP address, of IPv6 without its brackets."""

@@ -15,6 +15,8 @@ SWITCHES = {
     "GRADIO_ANALYTICS_ENABLED": "False",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_OFFLINE": "1",
+    # Ray asks its users on a terminal, and takes no answer for a yes; what is started by it inherits this.
+    "RAY_USAGE_STATS_ENABLED": "0",
     # What many more honour, by https://consoledonottrack.com
     "DO_NOT_TRACK": "1",
 }

@@ -19,13 +19,16 @@ NEW_SECONDS = 60  # A folder this new may belong to a process that is about to l
 
 
 @contextmanager
-def scratch_folder(prefix: str) -> Iterator[Path]:
+def scratch_folder(prefix: str, root: Path | None = None) -> Iterator[Path]:
     """Yield a new, private folder whose name begins with `prefix`, and remove it afterwards.
+
+    It lies in `root`, by default where the system keeps temporary files.
 
     First, those of the same prefix are removed whose process is gone.
     """
-    remove_stale(Path(tempfile.gettempdir()), prefix)
-    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    root = root or Path(tempfile.gettempdir())
+    remove_stale(root, prefix)
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=root))
     with locked(folder):
         try:
             yield folder

@@ -15,7 +15,7 @@ from data.errors import InputError
 from data.faceset import FaceSet
 from training.grid import FAILURE_FILE, Trial, TrialState, grid, summary, table
 from training.options import check_framework
-from training.sweep import LOG_FILE, _conclude
+from training.trial import LOG_FILE, conclude
 
 pytest.importorskip("torch", reason="PyTorch is not installed (ferox[torch])")
 
@@ -167,9 +167,9 @@ def test_a_training_failed_for_what_it_said_in_this_attempt_or_what_ended_it(
 ) -> None:
     before = b"error: of the attempt before\n"
     (tmp_path / LOG_FILE).write_bytes(before + log)
-    _conclude(status, 0, tmp_path, len(before))
+    conclude(status, 0, tmp_path, len(before))
     assert (tmp_path / FAILURE_FILE).read_text() == reason
-    _conclude(status, signal.SIGINT, tmp_path, len(before))
+    conclude(status, signal.SIGINT, tmp_path, len(before))
     assert not (tmp_path / FAILURE_FILE).exists()
 
 

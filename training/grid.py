@@ -14,6 +14,7 @@ from typing import Any
 from data.documents import STRICT
 from data.errors import InputError, printable
 from data.files import write_text
+from data.leases import held_folders
 from data.terminal import say
 from inference.text import PLAIN_DASH, percent
 from training.history import read_history
@@ -27,7 +28,7 @@ GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
     "frameworks": {"all": FRAMEWORKS},
     "optimizers": {"all": CHOICES["optimizer"]},
 }
-FAILURE_FILE = "failed"
+PLAN_FILE, FAILURE_FILE = "sweep.json", "failed"
 
 
 @dataclass(frozen=True)
@@ -72,12 +73,16 @@ class FoldSummary:
 
 @dataclass(frozen=True)
 class SweepPlan:
-    """What a sweep trains: its trials, and the options that are handed to each."""
+    """What a sweep trains: its trials, and the options that are handed to each.
+
+    `leased` tells a sweep that is shared by machines (`--ray`): its trials are trained in their leases' folders.
+    """
 
     __pydantic_config__ = STRICT
 
     options: tuple[str, ...]
     jobs: tuple[Trial, ...]
+    leased: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,14 +120,23 @@ def _expanded(option: str, names: Sequence[str]) -> list[str]:
     return list(expanded)
 
 
+def trial_folder(place: Path) -> Path:
+    """Return where a trial's files are: its newest lease's folder that holds any, its own folder without leases."""
+    for folder in (leases := held_folders(place)):
+        if (folder / FAILURE_FILE).exists() or find_run(folder) is not None:
+            return folder
+    return leases[0] if leases else place
+
+
 def find_run(folder: Path) -> Path | None:
     """Return the trial's run folder, the newest of several, if it has been committed to."""
     records = sorted(folder.glob(f"*/*/*/{RECORD_FILE}"), key=lambda file: file.stat().st_mtime)
     return records[-1].parent if records else None
 
 
-def read_state(folder: Path) -> TrialState:
+def read_state(place: Path) -> TrialState:
     """Return what a trial has reached, from its folder."""
+    folder = trial_folder(place)
     failed = folder / FAILURE_FILE
     note = failed.read_text(errors="replace").strip() if failed.exists() else ""
     run = find_run(folder)

@@ -5,6 +5,7 @@ import importlib.util
 from dataclasses import fields, replace
 from pathlib import Path
 
+from data.addresses import CLUSTER_HELP
 from data.classes import CLASSES_HELP
 from data.commands import how_to_install
 from data.errors import InputError
@@ -91,6 +92,15 @@ def add_sweep_arguments(parser: argparse.ArgumentParser) -> None:
     add("--optimizers", nargs="+", default=["adam"], help=f"{', '.join(CHOICES['optimizer'])} or `all` (default: adam)")
     add("--folds", type=int, help="cross-validate: train every combination this many times")
     add("--out", type=Path, default=artifacts() / "sweep", help="the sweep's folder (default: %(default)s)")
+    add("--ray", metavar="ADDRESS", help=f"share it among machines that all see --out: {CLUSTER_HELP}")
+    add("--ray-cpus", type=int, metavar="N", help="processors that each training takes (default: --threads, else 1)")
+    add("--ray-gpus", type=float, metavar="SHARE", help="GPUs that each takes, 0.25 for a quarter (default: 0)")
+    add(
+        "--ray-lease",
+        type=float,
+        metavar="SECONDS",
+        help="a machine is taken for lost after so long without a sign (default: 60)",
+    )
 
 
 def add_result_arguments(parser: argparse.ArgumentParser) -> None:

@@ -14,19 +14,20 @@ import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from data.commands import said_in
 from data.documents import read_document
 from data.errors import InputError
 from data.files import write_json, write_text
 from data.load import load
 from data.locks import take
 from data.splits import split
-from data.terminal import draw, hand_over, say
+from data.terminal import hand_over, say
+from inference.cluster import joined
+from training.cluster import ClusterSettings, Sharing
 from training.grid import (
     FAILURE_FILE,
+    PLAN_FILE,
     SweepPlan,
     Trial,
-    TrialState,
     find_run,
     grid,
     read_state,
@@ -35,9 +36,10 @@ from training.grid import (
     write_tables,
 )
 from training.options import check_framework, parse, settings_from
-from training.run import LOCK_FILE, read_record
+from training.run import LOCK_FILE
+from training.screen import Screen
+from training.trial import LOG_FILE, conclude, training_command
 
-PLAN_FILE, LOG_FILE = "sweep.json", "training.log"
 POLL_SECONDS = 1.0
 
 
@@ -50,12 +52,16 @@ def run(args: argparse.Namespace, common: list[str], given: list[str]) -> int:
         given: all words after `sweep`, for the sentence that says how to go on.
     """
     trials = grid(args.models, args.frameworks, args.optimizers, args.folds)
-    _check(trials, args.folds, common)
-    _keep_plan(args.out, trials, common)
-    stopped = _Stop()
-    for trial in trials:
-        if read_state(args.out / trial.name).status != "finished" and not stopped.number:
-            _train(trial, args, common, trials, stopped)
+    threads = _check(trials, args.folds, common)
+    asked = _cluster_settings(args, common, threads)
+    _keep_plan(args.out, SweepPlan(tuple(common), tuple(trials), asked is not None))
+    if asked is None:
+        stopped = Stop()
+        for trial in trials:
+            if read_state(args.out / trial.name).status != "finished" and not stopped.number:
+                _train(trial, args, common, trials, stopped)
+    else:
+        stopped = _train_on_cluster(trials, args, common if threads else [*common, "--threads", str(asked.cpus)], asked)
     states = {trial: read_state(args.out / trial.name) for trial in trials}
     print(table(states), file=sys.stderr)
     if stopped.number:
@@ -67,7 +73,7 @@ def run(args: argparse.Namespace, common: list[str], given: list[str]) -> int:
     return 2 if any(state.status != "finished" for state in states.values()) else 0
 
 
-class _Stop:
+class Stop:
     """Remembers SIGINT or SIGTERM, and hands it to the training at work."""
 
     def __init__(self) -> None:
@@ -82,8 +88,8 @@ class _Stop:
             self.child.send_signal(number)
 
 
-def _check(trials: list[Trial], folds: int | None, common: list[str]) -> None:
-    """Refuse what a training would refuse, before the first one begins."""
+def _check(trials: list[Trial], folds: int | None, common: list[str]) -> int | None:
+    """Refuse what a training would refuse, before the first one begins; return how many threads each is given."""
     taken = ("--resume", "--finish", "--time-limit", "--ask-ahead", "--framework", "--model", "--optimizer", "--fold")
     if odd := [option for option in common if option.split("=")[0] in taken]:
         raise InputError(
@@ -96,20 +102,52 @@ def _check(trials: list[Trial], folds: int | None, common: list[str]) -> None:
     faces = load(options[0].data, options[0].classes, skip_bad_rows=options[0].skip_bad_rows)
     for plan in plans:
         split(faces, plan)
+    threads: int | None = options[0].threads
+    return threads
 
 
-def _keep_plan(out: Path, trials: list[Trial], common: list[str]) -> None:
-    plan = SweepPlan(tuple(common), tuple(trials))
+def _cluster_settings(args: argparse.Namespace, common: list[str], threads: int | None) -> ClusterSettings | None:
+    """Return what is asked of Ray, or None without `--ray`."""
+    given = {name: getattr(args, f"ray_{name}") for name in ("cpus", "gpus", "lease")}
+    given = {name: value for name, value in given.items() if value is not None}
+    if args.ray is None:
+        if given:
+            name, value = min(given.items())
+            raise InputError(f"--ray-{name} is {value:g}, but --ray does not say where; give that, too")
+        return None
+    settings = ClusterSettings(**{"address": args.ray, "cpus": threads or 1, **given})
+    if settings.gpus == 0 and parse(["--model", "mlp_1", *common]).device == "cuda":
+        raise InputError("--device is cuda, and Ray gives each training no GPU; say how much of one by --ray-gpus")
+    return settings
+
+
+def _keep_plan(out: Path, plan: SweepPlan) -> None:
     file = out / PLAN_FILE
     if not file.exists():
         write_json(file, asdict(plan))
-    elif read_document(SweepPlan, file, "restore it or choose another --out") != plan:
+        return
+    other = read_document(SweepPlan, file, "restore it or choose another --out")
+    if replace(other, leased=plan.leased) != plan:
         raise InputError(
             f"{out} holds another sweep (see {file.name}); choose another --out, or repeat its own command"
         )
+    if other.leased and not plan.leased:
+        raise InputError(f"{out} was begun with --ray; go on with --ray ADDRESS, or --ray local on this machine alone")
+    if plan.leased and not other.leased:
+        raise InputError(f"{out} was begun without --ray; go on without it, or choose another --out")
 
 
-def _train(trial: Trial, args: argparse.Namespace, common: list[str], trials: list[Trial], stopped: _Stop) -> None:
+def _train_on_cluster(
+    trials: list[Trial], args: argparse.Namespace, common: list[str], settings: ClusterSettings
+) -> "Stop":
+    with joined(settings.address) as ray:
+        stopped = Stop()
+        words = {trial: (*trial.options(args.folds), *common) for trial in trials}
+        Sharing(ray, args.out.resolve(), words, settings).run(lambda: stopped.number > 0)
+    return stopped
+
+
+def _train(trial: Trial, args: argparse.Namespace, common: list[str], trials: list[Trial], stopped: Stop) -> None:
     """Train one trial.
 
     It holds its folder's lock for as long as the training lives, which inherits it: a sweep that was killed leaves its
@@ -124,7 +162,8 @@ def _train(trial: Trial, args: argparse.Namespace, common: list[str], trials: li
                 time.sleep(POLL_SECONDS)
         if not stopped.number and read_state(folder).status != "finished":
             try:
-                options = _options(trial, folder, args.folds, common)
+                words = [*trial.options(args.folds), *common]
+                command = training_command(find_run(folder), words, folder)
             except InputError as error:
                 # Its own document is damaged; the others need not wait for someone to look at it.
                 write_text(folder / FAILURE_FILE, str(error))
@@ -133,7 +172,7 @@ def _train(trial: Trial, args: argparse.Namespace, common: list[str], trials: li
             with (folder / LOG_FILE).open("a") as log:
                 before = log.tell()
                 stopped.child = subprocess.Popen(
-                    [sys.executable, "-m", "training", *options],
+                    command,
                     stdout=log,
                     stderr=log,
                     text=True,
@@ -144,54 +183,16 @@ def _train(trial: Trial, args: argparse.Namespace, common: list[str], trials: li
                 if stopped.number:
                     stopped.child.send_signal(stopped.number)
                 _watch(stopped.child, trial, args.out, trials)
-            _conclude(stopped.child.returncode, stopped.number, folder, before)
+            conclude(stopped.child.returncode, stopped.number, folder, before)
     state = read_state(folder)
     say(f"{trial.name}: {state.status} {state.note or share(state.accuracy)}")
 
 
-def _options(trial: Trial, folder: Path, folds: int | None, common: list[str]) -> list[str]:
-    run = find_run(folder)
-    if run is not None and read_record(run).progress is not None:
-        return ["--resume", str(run)]
-    return [*trial.options(folds), *common, "--out", str(folder)]
-
-
 def _watch(child: "subprocess.Popen[str]", trial: Trial, out: Path, trials: list[Trial]) -> None:
-    screen = _Screen()
+    screen = Screen()
     while child.poll() is None:
-        screen.show({trial: read_state(out / trial.name) for trial in trials}, trial)
+        screen.show({trial: read_state(out / trial.name) for trial in trials}, [trial])
         try:
             child.wait(POLL_SECONDS)
         except subprocess.TimeoutExpired:
             continue
-
-
-def _conclude(status: int | None, stopped: int, folder: Path, before: int) -> None:
-    """Keep why a training failed, by its exit status and what its log has from the byte `before` on."""
-    if status and not stopped:
-        write_text(folder / FAILURE_FILE, _reason(status, (folder / LOG_FILE).read_bytes()[before:]))
-    else:
-        (folder / FAILURE_FILE).unlink(missing_ok=True)
-
-
-def _reason(status: int, log: bytes) -> str:
-    if status < 0:
-        return f"ended by {signal.Signals(-status).name}{', perhaps for want of memory' if status == -9 else ''}"
-    return said_in(log.decode(errors="replace"))[:300] or f"exit status {status}, without a word"
-
-
-class _Screen:
-    """The table of all trials, redrawn in place on a terminal; nothing elsewhere."""
-
-    def __init__(self) -> None:
-        self.lines = 0
-
-    def show(self, states: dict[Trial, TrialState], running: Trial) -> None:
-        if not sys.stderr.isatty():
-            return
-        text = table(
-            {trial: replace(state, status="running") if trial == running else state for trial, state in states.items()}
-        )
-        above = f"\x1b[{self.lines}F\x1b[J" if self.lines else ""
-        draw(above + text)
-        self.lines = text.count("\n") + 1

@@ -1,0 +1,131 @@
+"""Ray, which shares work out to machines: how a command joins a cluster, or starts one on its own machine, and leaves.
+
+The only place that starts or joins one. Ray's port runs whatever code it is sent: what is started here listens on the
+loopback alone and asks for a token that nobody else has.
+"""
+
+import importlib.util
+import logging
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from data.addresses import LOCAL
+from data.commands import how_to_install, said_in
+from data.errors import InputError
+from data.scratch import scratch_folder
+from inference.machine import available_cpus
+
+REMEDY = "give the address that `ray start --head` has printed, or `--ray local`"
+LONGEST_REASON = 300
+SCRATCH_PREFIX = "ferox-ray-"
+CONNECT_SECONDS, JOIN_SECONDS = 5.0, 30.0
+# A socket's path has at most 107 bytes, and Ray appends about 85 to its folder.
+LONGEST_ROOT = 20
+# Rows of answers and results of trainings are small; Ray would take a third of the memory. It refuses less than 75 MiB.
+OBJECT_STORE_BYTES = 100 * 2**20
+# By Ray's own names (ray 2.60, ray/_private/ray_constants.py). The first makes 127.0.0.1 the address of the machine,
+# which no argument of `ray.init` does: with any other, its servers listen on all of the machine's addresses.
+LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
+TOKEN = "RAY_AUTH_TOKEN"
+# Ray itself tries a wrong address for two minutes and more, deaf to signals.
+_PROBE = """
+import sys, ray
+try:
+    ray.init(address=sys.argv[1], log_to_driver=False, logging_level="error")
+except Exception as error:
+    sys.exit(f"error: {error}")
+"""
+
+
+@contextmanager
+def joined(address: str) -> Iterator[Any]:
+    """Join the Ray cluster at `address` for a block, or start one for `local`; yield the module `ray`.
+
+    SIGTERM ends the block as Ctrl-C does, with the signal's own exit status. What was started here is gone afterwards.
+
+    Raises:
+        InputError: Ray is not installed, or there is no cluster that can be joined at the address.
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise InputError(f"--ray is {address}, but Ray is not installed; {how_to_install('ray')}")
+    before = signal.signal(signal.SIGTERM, _end)
+    try:
+        with _started() if address == LOCAL else _reached(address) as options:
+            yield from _inside(options)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _inside(options: dict[str, Any]) -> Iterator[Any]:
+    import ray
+
+    try:
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
+        # Ray has put its own in this place, after which the exit status would be 15.
+        signal.signal(signal.SIGTERM, _end)
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    sys.exit(128 + number)
+
+
+@contextmanager
+def _started() -> Iterator[dict[str, Any]]:
+    """Yield what `ray.init` is told to start one here; the processes leave their folder when they are shut down."""
+    os.environ.update(LOOPBACK)
+    os.environ[TOKEN] = secrets.token_hex(32)  # Without one, Ray keeps a file below the home folder.
+    root = Path(tempfile.gettempdir())
+    with scratch_folder(SCRATCH_PREFIX, root if len(os.fsencode(root)) <= LONGEST_ROOT else Path("/tmp")) as folder:
+        yield {
+            "address": LOCAL,
+            "include_dashboard": False,
+            "num_cpus": available_cpus(),
+            "object_store_memory": OBJECT_STORE_BYTES,
+            "_temp_dir": str(folder),
+        }
+
+
+@contextmanager
+def _reached(address: str) -> Iterator[dict[str, Any]]:
+    """Yield what `ray.init` is told to join the cluster at `address`, after that has been tried in another process."""
+    host, port = _split(address)
+    try:
+        socket.create_connection((host, port), CONNECT_SECONDS).close()
+    except OSError as error:
+        reason = error.strerror or str(error) or "no answer"
+        raise InputError(f"--ray is {address}, where nothing answers ({reason}); {REMEDY}") from error
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", _PROBE, address],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=JOIN_SECONDS,
+        )
+    except subprocess.TimeoutExpired as error:
+        sentence = f"--ray is {address}, where something answers in {JOIN_SECONDS:g} s that is not Ray; {REMEDY}"
+        raise InputError(sentence) from error
+    if done.returncode:
+        reason = said_in(done.stderr)[:LONGEST_REASON] or f"exit status {done.returncode}"
+        raise InputError(f"--ray is {address}, which cannot be joined ({reason}); {REMEDY}")
+    yield {"address": address}
+
+
+def _split(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
+        raise InputError(f"--ray is {address!r:.80}, expected {LOCAL} or HOST:PORT; {REMEDY}")
+    return host.strip("[]"), int(port)
