@@ -5,6 +5,7 @@ import importlib
 from functools import partial
 from pathlib import Path
 
+from data.addresses import CLUSTER_HELP
 from data.classes import CLASSES_HELP
 from data.commands import Commands, run_command
 from data.places import explanations_folder, reports_folder
@@ -119,6 +120,7 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=FORMATS, help=f"of the shards (default: {FORMATS[0]})")
     parser.add_argument("--shard", type=int, metavar="N", help=f"pictures in a shard (default: {PICTURES_A_SHARD})")
     parser.add_argument("--jobs", type=int, metavar="N", help="processes, with --out (default: one a processor)")
+    parser.add_argument("--ray", metavar="ADDRESS", help=f"with --out: share the work out, {CLUSTER_HELP}")
     _add_engine(parser)
 
 

@@ -35,7 +35,8 @@ def main(args: argparse.Namespace) -> int:
     Args:
         args: model (Path or None: the first of `images` where that is an .onnx, else the default model), images
             (list[Path]), faces ("auto" or "whole"), yunet (Path or None), json (bool), provider (str), threads (int or
-            None), out (Path or None: print); for `out`, format (str), shard (int) and jobs (int), each None by default.
+            None), out (Path or None: print); for `out`, format (str), shard and jobs (int) and ray (str), each None by
+            default.
 
     Raises:
         InputError: options do not go together, a path is missing, a folder holds no pictures, the only picture cannot
@@ -47,7 +48,7 @@ def main(args: argparse.Namespace) -> int:
         say(f"note: {finder_words(search)}")
     if args.out is not None:
         return _batch(args, find_model(model), images)
-    if unused := [f"--{name}" for name in ("format", "shard", "jobs") if getattr(args, name) is not None]:
+    if unused := [f"--{name}" for name in ("format", "shard", "jobs", "ray") if getattr(args, name) is not None]:
         raise InputError(f"{', '.join(unused)} is for tables, but --out does not say where these go; give that, too")
     left_out = Tally()
     files = picture_files(images, left_out)
@@ -86,7 +87,7 @@ def _batch(args: argparse.Namespace, model: Path, images: Sequence[Path]) -> int
     # Of several workers each has a thread: together they take all processors.
     settings = WorkerSettings(model, args.provider, args.threads or 1, args.yunet, args.faces)
     format_, shard = args.format or FORMATS[0], PICTURES_A_SHARD if args.shard is None else args.shard
-    unread = run_job(files, BatchOptions(args.out, format_, shard, args.jobs, settings))
+    unread = run_job(files, BatchOptions(args.out, format_, shard, args.jobs, settings, args.ray))
     hand_over(args.out)
     if unread:
         say(f"error: {unread} pictures could not be read; the column error says why")

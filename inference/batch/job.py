@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from data.leftout import Tally
 from data.locks import locked
 from data.terminal import progress_bar, say
 from inference.batch import Format
+from inference.batch.cluster import ClusterPool, cluster_pool
 from inference.batch.plan import VERSION, BatchPlan, fingerprint, keep_plan, library_versions
 from inference.batch.pool import Answer, Pool
 from inference.batch.table import Row, check_format, write_rows
@@ -26,13 +28,17 @@ LOCK_FILE = ".lock"
 
 @dataclass(frozen=True)
 class BatchOptions:
-    """What a job takes beside the pictures and the model: where shards go, their kind and size, how many workers."""
+    """What a job takes beside the pictures and the model: where shards go, their kind and size, how many workers.
+
+    `ray` is the address of the cluster that these are on, None for this machine's own processes.
+    """
 
     out: Path
     format: Format
     shard: int
     jobs: int | None
     settings: WorkerSettings
+    ray: str | None = None
 
 
 @dataclass
@@ -81,12 +87,21 @@ def _run(files: Sequence[Path], plan: BatchPlan, open_shards: Sequence[int], opt
         say(f"{finished} of {plan.shards} shards are there already")
     numbers = [number for shard in open_shards for number in plan.numbers(shard)]
     shards = _Shards(options.out, plan)
-    jobs = min(options.jobs or available_cpus(), -(-len(numbers) // PICTURES_A_TASK))
-    with progress_bar("pictures", total=len(numbers), unit="picture") as bar, Pool(options.settings, jobs) as pool:
+    with progress_bar("pictures", total=len(numbers), unit="picture") as bar, _pool(options, files, numbers) as pool:
         for answers in pool.run(_tasks(files, numbers)):
             shards.add(answers)
             bar.update(len(answers))
     return shards.unread
+
+
+def _pool(
+    options: BatchOptions, files: Sequence[Path], numbers: Sequence[int]
+) -> AbstractContextManager[Pool | ClusterPool]:
+    tasks = -(-len(numbers) // PICTURES_A_TASK)
+    if options.ray is None or not tasks:
+        return Pool(options.settings, min(options.jobs or available_cpus(), tasks))
+    sample = [files[numbers[place]] for place in (0, len(numbers) // 2, -1)]
+    return cluster_pool(options.ray, options.settings, options.jobs, tasks, sample)
 
 
 def listed_files(paths: Sequence[Path], left_out: Tally) -> list[Path]:

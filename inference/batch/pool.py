@@ -58,7 +58,8 @@ class Pool:
             InputError: workers cannot even start.
         """
         coming = iter(tasks)
-        self._workers = [self._started() for _ in range(self._jobs)]
+        if not self._workers:
+            self._workers = [self._started() for _ in range(self._jobs)]
         while True:
             for worker in self._workers:
                 self._give(worker, coming)
