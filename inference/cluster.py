@@ -19,13 +19,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from data.addresses import LOCAL
+from data.addresses import LOCAL, is_loopback
 from data.commands import how_to_install, said_in
 from data.errors import InputError
 from data.scratch import scratch_folder
 from inference.machine import available_cpus
 
 REMEDY = "give the address that `ray start --head` has printed, or `--ray local`"
+TOKEN_REMEDY = "where it asks for a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN"
 LONGEST_REASON = 300
 SCRATCH_PREFIX = "ferox-ray-"
 CONNECT_SECONDS, JOIN_SECONDS = 5.0, 30.0
@@ -33,10 +34,9 @@ CONNECT_SECONDS, JOIN_SECONDS = 5.0, 30.0
 LONGEST_ROOT = 20
 # Rows of answers and results of trainings are small; Ray would take a third of the memory. It refuses less than 75 MiB.
 OBJECT_STORE_BYTES = 100 * 2**20
-# By Ray's own names (ray 2.60, ray/_private/ray_constants.py). The first makes 127.0.0.1 the address of the machine,
-# which no argument of `ray.init` does: with any other, its servers listen on all of the machine's addresses.
-LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
-TOKEN = "RAY_AUTH_TOKEN"
+# By Ray's own name (ray 2.60, ray/_private/ray_constants.py): it makes 127.0.0.1 the address of the machine, which no
+# argument of `ray.init` does. With any other, Ray's servers listen on all of the machine's addresses.
+LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 # Ray itself tries a wrong address for two minutes and more, deaf to signals.
 _PROBE = """
 import sys, ray
@@ -85,8 +85,8 @@ def _end(number: int, _: FrameType | None) -> None:
 @contextmanager
 def _started() -> Iterator[dict[str, Any]]:
     """Yield what `ray.init` is told to start one here; the processes leave their folder when they are shut down."""
-    os.environ.update(LOOPBACK)
-    os.environ[TOKEN] = secrets.token_hex(32)  # Without one, Ray keeps a file below the home folder.
+    # Without a token, Ray makes one and keeps it below the home folder.
+    os.environ.update({**LOOPBACK, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)})
     root = Path(tempfile.gettempdir())
     with scratch_folder(SCRATCH_PREFIX, root if len(os.fsencode(root)) <= LONGEST_ROOT else Path("/tmp")) as folder:
         yield {
@@ -107,6 +107,8 @@ def _reached(address: str) -> Iterator[dict[str, Any]]:
     except OSError as error:
         reason = error.strerror or str(error) or "no answer"
         raise InputError(f"--ray is {address}, where nothing answers ({reason}); {REMEDY}") from error
+    if is_loopback(host):
+        os.environ.update(LOOPBACK)
     try:
         done = subprocess.run(
             [sys.executable, "-c", _PROBE, address],
@@ -120,7 +122,7 @@ def _reached(address: str) -> Iterator[dict[str, Any]]:
         raise InputError(sentence) from error
     if done.returncode:
         reason = said_in(done.stderr)[:LONGEST_REASON] or f"exit status {done.returncode}"
-        raise InputError(f"--ray is {address}, which cannot be joined ({reason}); {REMEDY}")
+        raise InputError(f"--ray is {address}, which cannot be joined ({reason}); {REMEDY}; {TOKEN_REMEDY}")
     yield {"address": address}
 
 
