@@ -8,6 +8,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from data.commands import run_command
 from data.scratch import scratch_folder
@@ -30,13 +31,13 @@ def main() -> int:
 def _serve(count: int, cpus: int) -> None:
     from ray.cluster_utils import Cluster
 
-    node = {
+    node: dict[str, Any] = {
         "num_cpus": cpus,
         "node_ip_address": "127.0.0.1",
         "include_dashboard": False,
         "object_store_memory": OBJECT_STORE_BYTES,
     }
-    cluster = Cluster(initialize_head=True, head_node_args=node)
+    cluster: Any = Cluster(initialize_head=True, head_node_args=node)
     others = [cluster.add_node(**node) for _ in range(count - 1)]
     print(cluster.address, flush=True)
     for line in sys.stdin:

@@ -70,6 +70,8 @@ def _inside(options: dict[str, Any]) -> Iterator[Any]:
     import ray
 
     try:
+        # What Ray says of lost processes goes to stdout otherwise, which is for programs; Ray's debugger does the same.
+        ray._private.worker._worker_logs_enabled = False
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
         # Ray has put its own in this place, after which the exit status would be 15.
         signal.signal(signal.SIGTERM, _end)
@@ -128,6 +130,6 @@ def _reached(address: str) -> Iterator[dict[str, Any]]:
 
 def _split(address: str) -> tuple[str, int]:
     host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
+    if not host or "/" in host or not port.isdecimal() or not 0 < int(port) < 2**16:
         raise InputError(f"--ray is {address!r:.80}, expected {LOCAL} or HOST:PORT; {REMEDY}")
     return host.strip("[]"), int(port)

@@ -17,6 +17,7 @@ import pytest
 
 from data.draw import draw, write_csv
 from data.reporting import SWITCHES
+from demo.examples import draw_examples
 from training.recipe import FRAMEWORKS
 
 STRACE = shutil.which("strace")
@@ -128,6 +129,21 @@ def test_commands_speak_to_nobody_and_write_where_they_say(tiny_model: Path, tmp
         assert found.status == 0, found.output
         assert found.hosts == set(), name
         assert found.outside(out, *caches(home)) == set(), name
+
+
+@needs_strace
+def test_ray_on_this_machine_speaks_to_it_alone_and_writes_where_it_says(tiny_model: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed (ferox[ray])")
+    draw_examples(tmp_path / "photos")
+    home, out = tmp_path / "home", tmp_path / "out"
+    words = ["--model", tiny_model, "--out", out, "--format", "csv", "--ray", "local"]
+    found = run(home, "-m", "ferox", "predict", tmp_path / "photos", *words)
+    assert found.status == 0, found.output
+    assert found.hosts <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+    ray = {path for path in found.written if path.parts[:2] == ("/", "tmp") and path.parts[2].startswith("ferox-ray-")}
+    assert ray
+    assert not any(path.exists() for path in ray)
+    assert found.outside(out, *caches(home)) - ray == set()
 
 
 @needs_strace

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -144,7 +144,7 @@ class Sharing:
 
     ray: Any
     out: Path
-    words: Mapping[Trial, tuple[str, ...]]
+    words: Mapping[Trial, Sequence[str]]
     settings: ClusterSettings
     _open: dict[Trial, _Trial] = field(default_factory=dict)
     _running: dict[Any, Trial] = field(default_factory=dict)
@@ -194,7 +194,7 @@ class Sharing:
                 place,
                 newest(place) + 1,
                 self.settings.lease,
-                self.words[trial],
+                tuple(self.words[trial]),
                 Path.cwd(),
                 _plan_digest(self.out),
                 version("ferox"),

@@ -54,14 +54,18 @@ def run(args: argparse.Namespace, common: list[str], given: list[str]) -> int:
     trials = grid(args.models, args.frameworks, args.optimizers, args.folds)
     threads = _check(trials, args.folds, common)
     asked = _cluster_settings(args, common, threads)
-    _keep_plan(args.out, SweepPlan(tuple(common), tuple(trials), asked is not None))
+    plan = SweepPlan(tuple(common), tuple(trials), asked is not None)
     if asked is None:
+        _keep_plan(args.out, plan)
         stopped = Stop()
         for trial in trials:
             if read_state(args.out / trial.name).status != "finished" and not stopped.number:
                 _train(trial, args, common, trials, stopped)
     else:
-        stopped = _train_on_cluster(trials, args, common if threads else [*common, "--threads", str(asked.cpus)], asked)
+        words = {trial: trial.options(args.folds) + common for trial in trials}
+        if not threads:
+            words = {trial: [*options, "--threads", str(asked.cpus)] for trial, options in words.items()}
+        stopped = _train_on_cluster(args.out, plan, words, asked)
     states = {trial: read_state(args.out / trial.name) for trial in trials}
     print(table(states), file=sys.stderr)
     if stopped.number:
@@ -137,13 +141,12 @@ def _keep_plan(out: Path, plan: SweepPlan) -> None:
         raise InputError(f"{out} was begun without --ray; go on without it, or choose another --out")
 
 
-def _train_on_cluster(
-    trials: list[Trial], args: argparse.Namespace, common: list[str], settings: ClusterSettings
-) -> "Stop":
+def _train_on_cluster(out: Path, plan: SweepPlan, words: dict[Trial, list[str]], settings: ClusterSettings) -> "Stop":
     with joined(settings.address) as ray:
+        # Not before: where there is no cluster, nothing has begun.
+        _keep_plan(out, plan)
         stopped = Stop()
-        words = {trial: (*trial.options(args.folds), *common) for trial in trials}
-        Sharing(ray, args.out.resolve(), words, settings).run(lambda: stopped.number > 0)
+        Sharing(ray, out.resolve(), words, settings).run(lambda: stopped.number > 0)
     return stopped
 
 
