@@ -12,7 +12,7 @@ from typing import Any
 
 from data.commands import run_command
 from data.scratch import scratch_folder
-from inference.cluster import LOOPBACK, OBJECT_STORE_BYTES, SCRATCH_PREFIX
+from inference.cluster import LOOPBACK, OBJECT_STORE_BYTES, SCRATCH_PREFIX, keep_quiet
 
 
 def main() -> int:
@@ -31,6 +31,7 @@ def main() -> int:
 def _serve(count: int, cpus: int) -> None:
     from ray.cluster_utils import Cluster
 
+    keep_quiet()
     node: dict[str, Any] = {
         "num_cpus": cpus,
         "node_ip_address": "127.0.0.1",

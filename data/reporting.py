@@ -17,6 +17,8 @@ SWITCHES = {
     "HF_HUB_OFFLINE": "1",
     # Ray asks its users on a terminal, and takes no answer for a yes; what is started by it inherits this.
     "RAY_USAGE_STATS_ENABLED": "0",
+    # And reports that it does not report, unless its nodes were started by `ray.init`: to nobody, then.
+    "RAY_USAGE_STATS_REPORT_URL": "http://127.0.0.1:9/",
     # What many more honour, by https://consoledonottrack.com
     "DO_NOT_TRACK": "1",
 }

@@ -70,14 +70,27 @@ def _inside(options: dict[str, Any]) -> Iterator[Any]:
     import ray
 
     try:
-        # What Ray says of lost processes goes to stdout otherwise, which is for programs; Ray's debugger does the same.
-        ray._private.worker._worker_logs_enabled = False
+        keep_quiet()
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
         # Ray has put its own in this place, after which the exit status would be 15.
         signal.signal(signal.SIGTERM, _end)
         yield ray
     finally:
         ray.shutdown()
+
+
+def keep_quiet() -> None:
+    """Have Ray's nodes that this process starts report to nobody, and Ray say nothing on stdout, before it is started.
+
+    Without its dashboard, Ray 2.60 starts the dashboard's process all the same, for nothing but its usage reports. Where
+    these are switched off, it still asks the addresses at which clouds tell a machine what it is, and reports so much.
+    """
+    from ray._private import services, worker
+
+    assert callable(services.start_api_server)
+    services.start_api_server = lambda *_, **__: (None, None)
+    # What it says of lost processes: stdout is for programs. Ray's own debugger switches it off so.
+    worker._worker_logs_enabled = False
 
 
 def _end(number: int, _: FrameType | None) -> None:

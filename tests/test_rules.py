@@ -51,6 +51,7 @@ def plant(file: Path, line: str) -> None:
         ("training/loop.py", "import torch", "Training and export know a framework in its own room alone"),
         ("export/canonical.py", "import tensorflow", "Training and export know a framework in its own room alone"),
         ("training/torch/train.py", "import paddle", "Training and export know a framework in its own room alone"),
+        ("training/cluster.py", "import ray", "Ray is started and joined in one place, and imported nowhere else"),
         ("training/torch/model.py", "import training.paddle.model", "No framework's room imports another's"),
         ("export/from_paddle.py", "import export.from_torch", "No framework's converter imports another's"),
     ],
