@@ -82,8 +82,8 @@ def _inside(options: dict[str, Any]) -> Iterator[Any]:
 def keep_quiet() -> None:
     """Have Ray's nodes that this process starts report to nobody, and Ray say nothing on stdout, before it is started.
 
-    Without its dashboard, Ray 2.60 starts the dashboard's process all the same, for nothing but its usage reports. Where
-    these are switched off, it still asks the addresses at which clouds tell a machine what it is, and reports so much.
+    Without its dashboard, Ray 2.60 starts the dashboard's process all the same, for nothing but its usage reports.
+    Where these are switched off, it still asks the addresses at which clouds tell a machine what it is.
     """
     from ray._private import services, worker
 

@@ -1,4 +1,4 @@
-"""Many pictures on one machine: processes that share them, and shards of answers that are whole or absent."""
+"""Many pictures: processes, on one machine or several, that share them, and shards that are whole or absent."""
 
 from typing import Literal
 
