@@ -23,6 +23,7 @@ from data.addresses import LOCAL, is_loopback
 from data.commands import how_to_install, said_in
 from data.errors import InputError
 from data.scratch import scratch_folder
+from data.terminal import warn
 from inference.machine import available_cpus
 
 REMEDY = "give the address that `ray start --head` has printed, or `--ray local`"
@@ -77,6 +78,44 @@ def _inside(options: dict[str, Any]) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def check_room(ray: Any, address: str, cpus: int, gpus: float, options: str) -> None:
+    """Look for a machine that has room for a task with so many processors and GPUs.
+
+    Where none has, another one may still join a cluster, which a warning says, but none joins this machine.
+
+    Args:
+        ray: the module; a cluster has been joined.
+        address: the cluster's, or `local`.
+        cpus: of one task.
+        gpus: of one task.
+        options: what the amounts were given by.
+
+    Raises:
+        InputError: this machine is all there is, and too small.
+    """
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if any(machine.get("CPU", 0) >= cpus and machine.get("GPU", 0) >= gpus for machine in machines):
+        return
+    processors, devices = (max((machine.get(name, 0) for machine in machines), default=0) for name in ("CPU", "GPU"))
+    sentence = (
+        f"each asks for {cpus} processors and {gpus:g} GPUs, and no machine of Ray's has both: the largest have "
+        f"{processors:g} and {devices:g}; lower {options}"
+    )
+    if address == LOCAL:
+        raise InputError(sentence)
+    warn(f"{sentence}, or add a machine: it is waited for")
+
+
+def refusal(error: Any) -> InputError:
+    """Return what a Ray task's failure (`RayTaskError`) comes to: what it said itself, or what it ended with."""
+    if isinstance(error.cause, InputError):
+        return error.cause
+    return InputError(
+        f"a machine of Ray's could not do its part ({error.cause!r:.{LONGEST_REASON}}), expected ferox to work there; "
+        "install the same versions with the same extras on all"
+    )
 
 
 def keep_quiet() -> None:

@@ -9,8 +9,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,8 +22,9 @@ from data.errors import InputError
 from data.faceset import FaceSet
 from demo.examples import draw_examples
 from inference.batch.conditions import Conditions, check
-from inference.cluster import SCRATCH_PREFIX, joined
-from training.cluster import ClusterSettings, Order, train
+from inference.cluster import SCRATCH_PREFIX, check_room, joined
+from training.cluster import ClusterSettings, Order, Sharing, train
+from training.grid import Trial
 
 pytest.importorskip("ray", reason="Ray is not installed (ferox[ray])")
 pytest.importorskip("torch", reason="PyTorch is not installed (ferox[torch])")
@@ -325,6 +327,77 @@ def test_a_sweep_refuses_what_does_not_go_together(options: list[str], words: st
     _, stderr = done.communicate()
     assert done.returncode == 2
     assert words in stderr
+
+
+class Machines:
+    """In the place of the module `ray`: machines with so many processors and GPUs, whose tasks end as they are told."""
+
+    import ray.exceptions as exceptions
+
+    def __init__(self, *machines: tuple[float, float], ends: Sequence[Any] = ()) -> None:
+        self.machines = machines
+        self.ends = list(ends)
+
+    def nodes(self) -> list[dict[str, Any]]:
+        return [{"Alive": True, "Resources": {"CPU": cpus, "GPU": gpus}} for cpus, gpus in self.machines]
+
+    def remote(self, **_: Any) -> Callable[[Any], Any]:
+        return lambda function: self
+
+    def options(self, name: str) -> Any:
+        return SimpleNamespace(remote=lambda order: name)
+
+    def wait(self, references: list[Any], **_: Any) -> tuple[list[Any], list[Any]]:
+        return references, []
+
+    def get(self, reference: Any) -> Any:
+        end = self.ends.pop(0)
+        if isinstance(end, Exception):
+            raise end
+        return end
+
+    def cancel(self, reference: Any) -> None:
+        raise AssertionError("nothing is left to cancel")
+
+
+def test_room_that_no_machine_has_is_a_sentence_or_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
+    ray = Machines((4, 0), (2, 1))
+    check_room(ray, "local", 4, 0, "--threads")
+    check_room(ray, "local", 2, 0.5, "--threads")
+    assert capsys.readouterr().err == ""
+    with pytest.raises(InputError, match=r"each asks for 4 processors and 1 GPUs, .* the largest have 4 and 1; lower"):
+        check_room(ray, "local", 4, 1, "--threads")
+    check_room(ray, "10.0.0.1:6379", 4, 1, "--threads")
+    assert "warning: each asks for 4 processors" in capsys.readouterr().err
+
+
+def test_a_trial_that_is_lost_again_and_again_is_given_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import ray.exceptions
+
+    ends = [ray.exceptions.WorkerCrashedError(), ("lost", "the disk is full"), ("taken", ""), ("stopped", "")]
+    cluster = Machines((1, 0), ends=ends)
+    words = {Trial("torch", "mlp_1", "adam", None): ("--epochs", "1")}
+    Sharing(cluster, tmp_path, words, ClusterSettings(address="local")).run(lambda: False)
+    said = capsys.readouterr().err.splitlines()
+    assert said == [
+        "torch-mlp_1-adam: lost after epoch 0 (WorkerCrashedError); it goes on where there is room",
+        "torch-mlp_1-adam: lost after epoch 0 (the disk is full); it goes on where there is room",
+        "error: torch-mlp_1-adam: stopped after epoch 0, 3 times over; it is given up until the next time",
+    ]
+
+
+def test_what_a_machine_could_not_do_is_a_sentence(tmp_path: Path) -> None:
+    import ray.exceptions
+
+    for cause, words in (
+        (InputError("host does not see the sweep"), "^host does not see the sweep$"),
+        (ModuleNotFoundError("No module named 'training'"), "could not do its part .*No module named 'training'.*same"),
+    ):
+        error: Any = ray.exceptions.RayTaskError("train", "", cause)  # type: ignore[no-untyped-call]
+        cluster = Machines((1, 0), ends=[error])
+        sharing = Sharing(cluster, tmp_path, {Trial("torch", "mlp_1", "adam", None): ()}, ClusterSettings(address="x"))
+        with pytest.raises(InputError, match=words):
+            sharing.run(lambda: False)
 
 
 def test_a_machine_that_does_not_see_the_folder_or_has_another_version_is_named(tmp_path: Path) -> None:

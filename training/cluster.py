@@ -17,14 +17,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from data.addresses import LOCAL
 from data.commands import said_in
 from data.errors import InputError
 from data.leases import Watch, newest
 from data.terminal import say
+from inference.cluster import check_room, refusal
 from training.grid import PLAN_FILE, Trial, TrialState, read_state, share
 from training.screen import Screen
-from training.trial import without_ray
+from training.trial import LONGEST_REASON, without_ray
 
 LOOK_SECONDS = 1.0
 # Longer than a training's holder gives it to write its state.
@@ -75,8 +75,8 @@ class Order:
     version: str
 
 
-def train(order: Order) -> str:
-    """Train as a task of Ray, in processes of its own; return the outcome, see `training.leased`.
+def train(order: Order) -> tuple[str, str]:
+    """Train as a task of Ray, in processes of its own; return the outcome, see `training.leased`, and why it was lost.
 
     Raises:
         InputError: this machine sees another folder, or has another ferox.
@@ -99,8 +99,8 @@ def train(order: Order) -> str:
             time.sleep(LOOK_SECONDS / 2)
     outcome, said = holder.communicate()
     if holder.returncode:
-        raise InputError(said_in(said) or f"it ended with status {holder.returncode}")
-    return outcome.strip()
+        return "lost", said_in(said)[:LONGEST_REASON] or f"its holder ended with status {holder.returncode}"
+    return outcome.strip(), ""
 
 
 def _check_machine(order: Order) -> None:
@@ -155,31 +155,19 @@ class Sharing:
         Raises:
             InputError: no machine has room for a training, or one does not see the sweep's folder.
         """
-        self._check_room()
-        task = self.ray.remote(num_cpus=self.settings.cpus, num_gpus=self.settings.gpus, max_retries=0)(train)
+        asked = self.settings
+        check_room(self.ray, asked.address, asked.cpus, asked.gpus, "--threads, --ray-cpus or --ray-gpus")
+        task = self.ray.remote(num_cpus=asked.cpus, num_gpus=asked.gpus, max_retries=0)(train)
         self._open = {trial: _Trial(Watch(self.out / trial.name, self.settings.lease)) for trial in self.words}
         screen = Screen()
         try:
             while self._open and not is_stopped():
                 self._give(task)
                 self._take()
-                screen.show(*self._standing())
+                if sys.stderr.isatty():
+                    screen.show(*self._standing())
         finally:
             self._stop()
-
-    def _check_room(self) -> None:
-        wanted = {"CPU": self.settings.cpus, "GPU": self.settings.gpus}
-        machines = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
-        if any(all(machine.get(name, 0) >= amount for name, amount in wanted.items()) for machine in machines):
-            return
-        most = {name: max((machine.get(name, 0) for machine in machines), default=0) for name in wanted}
-        sentence = (
-            f"a training asks for {wanted['CPU']} processors and {wanted['GPU']:g} GPUs, and no machine of Ray's has "
-            f"both: the largest have {most['CPU']:g} and {most['GPU']:g}; lower --threads, --ray-cpus or --ray-gpus"
-        )
-        if self.settings.address == LOCAL:
-            raise InputError(sentence)
-        say(f"warning: {sentence}, or add one: it is waited for")
 
     def _give(self, task: Any) -> None:
         given = set(self._running.values())
@@ -216,30 +204,29 @@ class Sharing:
         done, _ = self.ray.wait(list(self._running), num_returns=len(self._running), timeout=LOOK_SECONDS)
         for reference in done:
             trial = self._running.pop(reference)
-            self._conclude(trial, self._outcome(reference, trial))
+            self._conclude(trial, *self._outcome(reference))
 
-    def _outcome(self, reference: Any, trial: Trial) -> str:
+    def _outcome(self, reference: Any) -> tuple[str, str]:
         try:
-            outcome: str = self.ray.get(reference)
+            outcome: tuple[str, str] = self.ray.get(reference)
         except self.ray.exceptions.RayTaskError as error:
-            if isinstance(error.cause, InputError):
-                raise InputError(f"{trial.name}: {error.cause}") from error
-            raise
-        except self.ray.exceptions.RayError:
-            return "lost"
+            raise refusal(error) from error
+        except self.ray.exceptions.RayError as error:
+            return "lost", type(error).__name__
         return outcome
 
-    def _conclude(self, trial: Trial, outcome: str) -> None:
+    def _conclude(self, trial: Trial, outcome: str, reason: str) -> None:
         if outcome == "ended":
             self._close(trial)
-        elif outcome in ("lost", "stopped"):
+        elif outcome != "taken":
             state, reached = self._open[trial], read_state(self.out / trial.name)
             state.losses = 1 if reached.epoch != state.epoch else state.losses + 1
             state.epoch, state.is_awaited = reached.epoch, False
+            said = f"{trial.name}: {outcome} after epoch {reached.epoch or 0}{f' ({reason})' if reason else ''}"
             if state.losses < MOST_LOSSES:
-                say(f"{trial.name}: lost after epoch {reached.epoch or 0}; it goes on where there is room")
+                say(f"{said}; it goes on where there is room")
             else:
-                say(f"error: {trial.name}: lost {state.losses} times after epoch {reached.epoch or 0}; it is given up")
+                say(f"error: {said}, {state.losses} times over; it is given up until the next time")
                 del self._open[trial]
 
     def _close(self, trial: Trial) -> None:

@@ -19,7 +19,7 @@ from data.terminal import warn
 from inference.batch.conditions import Conditions, check, conditions
 from inference.batch.pool import Answer, Pool
 from inference.batch.worker import Task, WorkerSettings
-from inference.cluster import joined
+from inference.cluster import check_room, joined, refusal
 
 # While the answers to one travel, the other is at work; what is on its way stays bounded.
 TASKS_AT_ONCE = 2
@@ -111,9 +111,7 @@ class ClusterPool:
         try:
             answers = self._ray.get(reference)
         except errors.RayTaskError as error:
-            if isinstance(error.cause, InputError):
-                raise InputError(str(error.cause)) from error
-            raise
+            raise refusal(error) from error
         except errors.RayError as error:
             self._lost(actor, error)
             return
@@ -125,19 +123,21 @@ class ClusterPool:
             yield answers
 
     def _lost(self, actor: _Actor, error: Exception) -> None:
-        self._losses += 1
+        # Where an actor does not even begin, ferox may be missing, or memory.
+        self._losses += 1 if actor.checking is None else 8
         if self._losses > MOST_LOSSES:
             raise InputError(
-                f"Ray has lost {self._losses} workers one after another, expected them to work; see its logs ({error})"
+                f"Ray loses one worker after another ({type(error).__name__}), expected them to work; see its logs, "
+                "and install the same versions with the same extras on all machines"
             ) from error
         self._ray.kill(actor.handle)
         self._again += actor.given.values()
         self._actors[self._actors.index(actor)] = self._started()
 
     def _started(self) -> _Actor:
-        gpus = 1 if self._settings.provider == "cuda" else 0
-        kind = self._ray.remote(num_cpus=self._settings.threads, num_gpus=gpus, max_restarts=0)(Reader)
-        handle = kind.remote(self._settings, Path.cwd())
+        settings = self._settings
+        kind = self._ray.remote(num_cpus=settings.threads, num_gpus=_gpus(settings), max_restarts=0)(Reader)
+        handle = kind.remote(settings, Path.cwd())
         return _Actor(handle, checking=handle.check.remote(self._expected, self._sample))
 
 
@@ -155,6 +155,11 @@ def cluster_pool(
         sample: some of the pictures.
     """
     with joined(address) as ray:
+        check_room(ray, address, settings.threads, _gpus(settings), "--threads")
         processors = ray.cluster_resources().get("CPU", 0)
         most = max(1, int(processors // settings.threads))
         yield ClusterPool(ray, settings, min(jobs or most, tasks), sample)
+
+
+def _gpus(settings: WorkerSettings) -> int:
+    return 1 if settings.provider == "cuda" else 0
