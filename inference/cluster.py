@@ -59,22 +59,44 @@ def joined(address: str) -> Iterator[Any]:
     """
     if importlib.util.find_spec("ray") is None:
         raise InputError(f"--ray is {address}, but Ray is not installed; {how_to_install('ray')}")
-    before = signal.signal(signal.SIGTERM, _end)
+    end = _End()
     try:
         with _started() if address == LOCAL else _reached(address) as options:
-            yield from _inside(options)
+            yield from _inside(options, end)
+    except SystemExit:
+        # Ray puts 1 in the place of the status, where the signal came while it was waited for.
+        if end.number:
+            sys.exit(128 + end.number)
+        raise
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, end.before)
 
 
-def _inside(options: dict[str, Any]) -> Iterator[Any]:
+class _End:
+    """Ends the process at SIGTERM, by an exception, and remembers that."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.before = signal.getsignal(signal.SIGTERM)
+        self.take()
+
+    def take(self) -> None:
+        """Be the signal's handler."""
+        signal.signal(signal.SIGTERM, self._end)
+
+    def _end(self, number: int, _: FrameType | None) -> None:
+        self.number = number
+        sys.exit(128 + number)
+
+
+def _inside(options: dict[str, Any], end: _End) -> Iterator[Any]:
     import ray
 
     try:
         keep_quiet()
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
-        # Ray has put its own in this place, after which the exit status would be 15.
-        signal.signal(signal.SIGTERM, _end)
+        # Ray has put its own in this place.
+        end.take()
         yield ray
     finally:
         ray.shutdown()
@@ -130,10 +152,6 @@ def keep_quiet() -> None:
     services.start_api_server = lambda *_, **__: (None, None)
     # What it says of lost processes: stdout is for programs. Ray's own debugger switches it off so.
     worker._worker_logs_enabled = False
-
-
-def _end(number: int, _: FrameType | None) -> None:
-    sys.exit(128 + number)
 
 
 @contextmanager

@@ -154,6 +154,21 @@ def test_shards_are_the_same_byte_by_byte_whoever_is_killed(
     assert shards(out) == whole
 
 
+@pytest.mark.slow
+def test_a_job_on_this_machine_that_is_ended_leaves_nothing_at_work(
+    album: Path, tiny_model: Path, nodes: Nodes, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    process = predict(album, out, tiny_model, "--ray", "local", PYTHONPATH=nodes.variables["PYTHONPATH"])
+    until(lambda: shards(out) or process.poll() is not None)
+    family = descendants(process.pid)
+    process.send_signal(signal.SIGTERM)
+    stdout, stderr = process.communicate(timeout=120)
+    assert (process.returncode, stdout) == (128 + signal.SIGTERM, ""), stderr
+    assert len(family) > 5
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in family), 30)
+
+
 # --- sweeps
 
 
@@ -227,9 +242,9 @@ def test_a_sweep_that_is_interrupted_writes_its_states_and_leaves_nothing_at_wor
     until(lambda: begun(out, 1) or process.poll() is not None)
     family = descendants(process.pid)
     assert listening(family) <= {"127.0.0.1", "::1"}
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=120)
-    assert process.returncode == 128 + signal.SIGTERM, stderr
+    assert process.returncode == 128 + signal.SIGINT, stderr
     assert "the same command goes on: ferox sweep" in stderr
     until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in family), 30)
     assert not list(home.rglob(".ray*"))

@@ -7,6 +7,7 @@ loses is an actor or a whole machine: no picture is to blame, and the tasks are 
 
 import os
 import socket
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -35,6 +36,8 @@ class Reader:
         # Relative paths start from where the job was started. Where that is not shared, `check` finds nothing there.
         if folder.is_dir():
             os.chdir(folder)
+        # A spawned process imports the main module again: here Ray's, which is large, and nothing that it needs.
+        vars(sys.modules["__main__"]).pop("__file__", None)
         self._settings = settings
         self._pool = Pool(settings, 1)
 
