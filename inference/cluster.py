@@ -146,9 +146,11 @@ def keep_quiet() -> None:
     Without its dashboard, Ray 2.60 starts the dashboard's process all the same, for nothing but its usage reports.
     Where these are switched off, it still asks the addresses at which clouds tell a machine what it is.
     """
+    import ray
     from ray._private import services, worker
 
-    assert callable(services.start_api_server)
+    if not callable(getattr(services, "start_api_server", None)):
+        raise InputError(f"Ray {ray.__version__} starts its nodes in another way than 2.60, expected that; install it")
     services.start_api_server = lambda *_, **__: (None, None)
     # What it says of lost processes: stdout is for programs. Ray's own debugger switches it off so.
     worker._worker_logs_enabled = False
@@ -190,7 +192,7 @@ def _reached(address: str) -> Iterator[dict[str, Any]]:
             timeout=JOIN_SECONDS,
         )
     except subprocess.TimeoutExpired as error:
-        sentence = f"--ray is {address}, where something answers in {JOIN_SECONDS:g} s that is not Ray; {REMEDY}"
+        sentence = f"--ray is {address}, where something answers, but no Ray within {JOIN_SECONDS:g} s; {REMEDY}"
         raise InputError(sentence) from error
     if done.returncode:
         reason = said_in(done.stderr)[:LONGEST_REASON] or f"exit status {done.returncode}"

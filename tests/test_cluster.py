@@ -292,7 +292,7 @@ def test_a_server_that_is_no_ray_is_a_sentence(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("inference.cluster.JOIN_SECONDS", 2.0)
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
-        with pytest.raises(InputError, match="answers in 2 s that is not Ray"), joined(address):
+        with pytest.raises(InputError, match="something answers, but no Ray within 2 s"), joined(address):
             pass
 
 
