@@ -111,8 +111,8 @@ class Watch:
 
 
 def _now() -> float:
-    # Unlike the monotonic clock, this one goes on while a machine sleeps.
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+    # Unlike the monotonic clock, this one goes on while a machine sleeps; Linux has it.
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def _write(path: Path, text: str) -> None:

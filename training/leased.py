@@ -123,8 +123,13 @@ class Holder:
                 self.child.terminate()
 
 
-def _dying_with(parent: int) -> Callable[[], None]:
-    """Return what a child does before it starts, so that it does not outlive this process, however that ends."""
+def _dying_with(parent: int) -> Callable[[], None] | None:
+    """Return what a child does before it starts, so that it does not outlive this process, however that ends.
+
+    None where that is not Linux: what is left then writes into a folder at which nobody looks any more.
+    """
+    if sys.platform != "linux":
+        return None
     libc = ctypes.CDLL(None)
 
     def bind() -> None:
