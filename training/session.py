@@ -79,7 +79,7 @@ def train(args: argparse.Namespace) -> int:
     """
     settings = settings_from(args)
     teacher_files = [find_model(named) for named in args.teachers or ()]
-    framework = _framework(settings.framework)
+    framework = load_framework(settings.framework)
     spec = model_spec(settings.model)
     machine = _machine(framework, settings)
     faces = load(args.data, args.classes, skip_bad_rows=args.skip_bad_rows)
@@ -151,7 +151,7 @@ def _go_on(folder: Path, args: argparse.Namespace) -> int:
     if args.finish:
         # Nothing is trained, and a processor that lacks bf16 can evaluate.
         settings = replace(settings, precision="fp32")
-    framework = _framework(settings.framework)
+    framework = load_framework(settings.framework)
     if not args.ask_ahead:
         record = with_move(record, source_commit(), framework.versions(), _machine(framework, settings))
         # Before the next epoch ends: a kill in it must not undo this.
@@ -226,7 +226,8 @@ def _machine(framework: Framework, settings: Settings) -> Machine:
     return Machine(framework.device_name(settings), settings.thread_count)
 
 
-def _framework(name: str) -> Framework:
+def load_framework(name: str) -> Framework:
+    """Import what trains in a framework; an `InputError` where it is not installed."""
     # Only the framework asked for is imported: two of them in one process can crash it.
     check_framework(name)
     module: Any = importlib.import_module(f"training.{name}.train")

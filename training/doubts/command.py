@@ -1,0 +1,66 @@
+"""Looks for labels that are probably wrong: `ferox doubts --data fer2013.csv`.
+
+A small model is trained k times, each time without one fold of the training part, and asked about that fold. What
+cleanlab makes of the answers is written as a page to look at and as a table that trainings take (`--drop`,
+`--relabel`). Validation and test parts are neither asked about nor trained on.
+"""
+
+import argparse
+from dataclasses import replace
+
+from data.files import write_text
+from data.folds import training_folds
+from data.load import load
+from data.splits import SplitPlan, split
+from data.terminal import hand_over, say
+from training.doubts.answers import Stopped, held_out_answers
+from training.doubts.issues import doubts_table, find_doubts
+from training.doubts.page import Method, render_page
+from training.options import split_plan
+from training.recipe import Settings, recipe
+from training.session import load_framework
+
+TABLE_FILE, PAGE_FILE = "doubts.csv", "doubts.html"
+
+
+def main(args: argparse.Namespace) -> int:
+    """Find doubtful labels as `args` say (see `training.options.add_doubts_arguments`); return the exit status.
+
+    Raises:
+        InputError: data or settings cannot be used, or `args.out` holds folds of others.
+    """
+    settings = settings_of(args)
+    framework = load_framework(settings.framework)
+    faces = load(args.data, args.classes, skip_bad_rows=args.skip_bad_rows)
+    division = split(faces, split_plan(args))
+    folds = training_folds(faces, division, args.fold_count, settings.seed)
+    say(f"{faces.source}: {len(division.train):,} faces of the training part in {len(folds)} folds")
+    try:
+        answers = held_out_answers(faces, folds, settings, framework, args.out)
+    except Stopped as stopped:
+        return stopped.status
+    found = find_doubts(faces, division.train, answers[division.train])
+    doubts = [doubt for _, doubt in found]
+    write_text(args.out / TABLE_FILE, doubts_table(doubts))
+    method = Method(
+        source=faces.source,
+        protocol=division.plan.protocol,
+        faces=len(division.train),
+        fingerprint=division.fingerprint,
+        settings=settings,
+        folds=len(folds),
+        agreement=float((answers[division.train].argmax(axis=1) == faces.labels[division.train]).mean()),
+    )
+    shown = [(faces.pixels[face], doubt) for face, doubt in found[: args.shown]]
+    write_text(args.out / PAGE_FILE, render_page(method, doubts, shown))
+    say(f"{len(doubts):,} of {method.faces:,} labels are doubtful; look at {args.out / PAGE_FILE}")
+    hand_over(args.out / TABLE_FILE)
+    hand_over(args.out / PAGE_FILE)
+    return 0
+
+
+def settings_of(args: argparse.Namespace) -> Settings:
+    """Return what each fold is trained with: the published recipe over few epochs, with a rate that falls to zero."""
+    settings = recipe("published", args.framework, args.model)
+    given = {name: getattr(args, name) for name in ("precision", "device", "threads") if getattr(args, name)}
+    return replace(settings, epochs=args.epochs, schedule="cosine", seed=args.seed, split=SplitPlan(), **given)
