@@ -142,6 +142,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--model", choices=tuple(MODELS), metavar="MODEL", help=", ".join(MODELS))
     add("--recipe", choices=RECIPES, default="published", help="settings to start from (default: published)")
     _add_data(parser)
+    add("--drop", type=Path, metavar="FILE", help="leave out training faces that this table names (see ferox doubts)")
+    add("--relabel", type=Path, metavar="FILE", help="train with this table's likely labels instead of the given ones")
     add("--out", type=Path, default=runs_folder(), help="where run folders go (default: %(default)s)")
     add(
         "--resume",

@@ -85,7 +85,8 @@ class Report:
         manifest, augmentation = self.manifest, self.evaluated_on.augmentation
         precision = "" if manifest.precision == "fp32" else f" {manifest.precision}"
         batch = "" if manifest.batch is None else f" batch {manifest.batch}"
-        return manifest.model + precision + batch + ("" if augmentation == "none" else f" + {augmentation}")
+        corrected = " corrected" if manifest.data.corrections else ""
+        return manifest.model + corrected + precision + batch + ("" if augmentation == "none" else f" + {augmentation}")
 
     @property
     def recipe(self) -> str:
@@ -97,7 +98,8 @@ class Report:
         """What reports must share to stand in one table.
 
         Models stand in one table only if they were trained under the same protocol on the same data, and evaluated on
-        the same part of the same faces: other figures say nothing about each other.
+        the same part of the same faces: other figures say nothing about each other. What was corrected in a training
+        part changes nothing of that: the faces that they are measured on are the same, with the same labels.
         """
         return self.manifest.data.fingerprint, self.evaluated_on.fingerprint, self.evaluated_on.part
 

@@ -78,6 +78,7 @@ def _facts(report: Report) -> list[tuple[str, str]]:
         ("digest", manifest.digest),
         ("made with", ", ".join(f"{name} {version}" for name, version in manifest.versions.items())),
         ("trained on", f"{data.source}, {data.protocol} protocol ({counts}), split {data.fingerprint[:16]}"),
+        *([("corrected", data.corrections.words)] if data.corrections else []),
         (
             "selected on",
             f"{selection.part} part: epoch {selection.epoch}, accuracy {percent(selection.accuracy, 2)}, "

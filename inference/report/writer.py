@@ -99,6 +99,11 @@ def notes(manifest: Manifest, on: EvaluatedOn, figures: Summary) -> list[str]:
             f"It, or a model that it began with or was taught by, also learned from other data ({', '.join(others)}): "
             "whether any of these faces are among that is unknown."
         )
+    if manifest.data.corrections:
+        sentences.append(
+            f"Of its training faces some were corrected first ({manifest.data.corrections.words}); those it is measured "
+            "on have the labels that the data give them."
+        )
     if on.trained_on:
         sentences.append(
             f"It was trained on {on.trained_on:,} of these {on.count:,} faces: the figures say what it "
