@@ -8,7 +8,7 @@ import csv
 import hashlib
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from data.errors import InputError, printable
 from data.faceset import LABELS, FaceSet
 from data.files import write_text
-from data.splits import Indices, Split
+from data.splits import Split
 
 DROP_FILE, RELABEL_FILE = "dropped.csv", "relabelled.csv"
 # A hundred bytes a face: far more faces than any training part has.
@@ -141,16 +141,16 @@ def _read(path: Path, wanted: str) -> dict[LabelledPicture, str]:
         found = rows.fieldnames or []
         if missing := [name for name in dict.fromkeys(("sha256", "given", wanted)) if found.count(name) != 1]:
             raise InputError(
-                f"{path.name}, line 1: the column {missing[0]!r} stands there {found.count(missing[0])} times, expected "
-                "it once; give a table that ferox doubts wrote, or one with such a header"
+                f"{path.name}, line 1: the column {missing[0]!r} stands there {found.count(missing[0])} times, "
+                "expected it once; give a table that ferox doubts wrote, or one with such a header"
             )
         said: dict[LabelledPicture, str] = {}
         for row in rows:
             face, label = _row(row, wanted, f"{path.name}, line {rows.line_num}")
             if said.setdefault(face, label) != label:
                 raise InputError(
-                    f"{path.name}, line {rows.line_num}: the {face.given} face {face.sha256[:12]} is to be {label}, and "
-                    f"{said[face]} in a line before; keep one of them"
+                    f"{path.name}, line {rows.line_num}: the {face.given} face {face.sha256[:12]} is to be {label}, "
+                    f"and {said[face]} in a line before; keep one of them"
                 )
     except csv.Error as error:
         raise InputError(
@@ -190,7 +190,7 @@ def _text(path: Path) -> str:
         raise InputError(f"{path.name} is not a text table; expected one that ferox doubts wrote") from error
 
 
-def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([header, *rows])
     return text.getvalue()

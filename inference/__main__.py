@@ -105,6 +105,13 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
         help="find faces, or take the whole picture as one",
     )
     parser.add_argument("--yunet", type=Path, help="a YuNet .onnx to find faces with (default: FEROX_YUNET, else Haar)")
+    parser.add_argument(
+        "--min-confidence",
+        type=float,
+        default=0.0,
+        metavar="P",
+        help="say unsure where the most probable label has less than this probability (default: 0, always answer)",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON list instead of a table")
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="write shards of a table there instead; goes on if stopped"

@@ -10,12 +10,13 @@ from markupsafe import Markup
 from data.errors import InputError
 from demo.examples import EXAMPLES, draw_examples
 from demo.intake.uploads import Upload, read_upload, upload
-from demo.page import ENGINE_QUEUE, Page, browser_language, model_choice
+from demo.page import ENGINE_QUEUE, Page, browser_language, least_confidence, model_choice
 from demo.state.shelf import title
 from demo.view.annotate import numbered
 from demo.view.cards import Reading, cards
 from demo.view.html import notice, placeholder
 from demo.view.words import Language, say
+from inference.confidence import ALWAYS, check_min_confidence
 from inference.engine import Engine
 from inference.photos.faces import Finder, Policy
 from inference.photos.pictures import Picture
@@ -39,6 +40,7 @@ def build(page: Page, _: gr.Tab) -> None:
             # may update this component's settings: Gradio would build it anew for that visitor, without this.
             picture.preprocess = upload  # type: ignore[method-assign, assignment]
             model = model_choice(page, "photo-model", several=True)
+            least = least_confidence(page, "photo-least")
             drawn = [str(path) for path in draw_examples(page.scratch / EXAMPLES)]
             # Clicking one makes Gradio take it for an upload of this component, which is removed with the others.
             picture.keep_in_cache.update(drawn)
@@ -64,14 +66,20 @@ def build(page: Page, _: gr.Tab) -> None:
 
     policy = gr.State("auto")  # Of the picture that is there: another model looks at it as the one before did.
 
-    def automatic(sent: Upload | None, name: str | None, request: gr.Request) -> tuple[Any, str, Any, Policy]:
-        return *answered(page, sent, name, "auto", request), "auto"
+    def automatic(
+        sent: Upload | None, name: str | None, sure: float, request: gr.Request
+    ) -> tuple[Any, str, Any, Policy]:
+        return *answered(page, sent, name, "auto", request, sure), "auto"
 
-    def as_one_face(sent: Upload | None, name: str | None, request: gr.Request) -> tuple[Any, str, Any, Policy]:
-        return *answered(page, sent, name, "whole", request), "whole"
+    def as_one_face(
+        sent: Upload | None, name: str | None, sure: float, request: gr.Request
+    ) -> tuple[Any, str, Any, Policy]:
+        return *answered(page, sent, name, "whole", request, sure), "whole"
 
-    def as_before(sent: Upload | None, name: str | None, how: Policy, request: gr.Request) -> tuple[Any, str, Any]:
-        return answered(page, sent, name, how, request)
+    def as_before(
+        sent: Upload | None, name: str | None, sure: float, how: Policy, request: gr.Request
+    ) -> tuple[Any, str, Any]:
+        return answered(page, sent, name, how, request, sure)
 
     def example(index: int) -> str:
         return drawn[index]
@@ -79,15 +87,20 @@ def build(page: Page, _: gr.Tab) -> None:
     outputs = [seen, answer, whole]
     examples.click(example, examples, picture, queue=False, show_progress="hidden", api_visibility="private")
     shared: dict[str, Any] = {"api_visibility": "private", "concurrency_id": ENGINE_QUEUE, "show_progress": "minimal"}
-    picture.change(automatic, [picture, model], [*outputs, policy], trigger_mode="always_last", **shared)
-    model.change(as_before, [picture, model, policy], outputs, trigger_mode="always_last", **shared)
-    whole.click(as_one_face, [picture, model], [*outputs, policy], **shared)
+    asked = [picture, model, least]
+    picture.change(automatic, asked, [*outputs, policy], trigger_mode="always_last", **shared)
+    for choice in (model, least):
+        choice.change(as_before, [*asked, policy], outputs, trigger_mode="always_last", **shared)
+    whole.click(as_one_face, asked, [*outputs, policy], **shared)
 
 
 def answered(
-    page: Page, sent: Upload | None, name: str | None, policy: Policy, request: gr.Request
+    page: Page, sent: Upload | None, name: str | None, policy: Policy, request: gr.Request, least: float = ALWAYS
 ) -> tuple[dict[str, Any], str, dict[str, Any]]:
-    """Return what the tab shows for a picture: the picture with boxes, the cards, and whether to offer all of it."""
+    """Return what the tab shows for a picture: the picture with boxes, the cards, and whether to offer all of it.
+
+    Below the confidence `least` a card says that its model is unsure.
+    """
     lang = browser_language(request)
     if sent is None:
         return gr.update(visible=False), notice(say(lang, "photo_empty"), "empty"), gr.update(visible=False)
@@ -95,7 +108,7 @@ def answered(
         picture = read_upload(sent)
         engines, refused = page.shelf.engines(name)
         began = time.perf_counter()
-        readings = read_faces(engines, picture, page.finder, policy)
+        readings = read_faces(engines, picture, page.finder, policy, check_min_confidence(least))
     except InputError as error:
         sentence = notice(say(lang, "not_taken", reason=error), "error")
         return gr.update(visible=False), sentence, gr.update(visible=False)
@@ -106,13 +119,15 @@ def answered(
     return gr.update(value=shown, visible=True), body, gr.update(visible=not boxes)
 
 
-def read_faces(engines: Sequence[Engine], picture: Picture, finder: Finder, policy: Policy) -> list[Reading]:
+def read_faces(
+    engines: Sequence[Engine], picture: Picture, finder: Finder, policy: Policy, least: float = ALWAYS
+) -> list[Reading]:
     """Return what each model sees in a picture, whose faces are searched for once."""
     faces = find_faces(picture, finder, policy)
     return [
         Reading(engine.path.stem, title(engine.path.stem), prediction)
         for engine in engines
-        for prediction in predict_faces(engine, [faces])
+        for prediction in predict_faces(engine, [faces], least)
     ]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.documents import Count, Share
+from inference.confidence import is_sure
 
 CALIBRATION_BINS = 15
 ROC_POINTS = 200
@@ -102,7 +103,7 @@ def coverage(
     """What is left and how good it is where a model answers only from a confidence up; float[N], bool[N]."""
     steps = []
     for threshold in thresholds:
-        answered = confidences >= threshold
+        answered = is_sure(confidences, threshold)
         accuracy = float(right[answered].mean()) if answered.any() else None
         steps.append(Coverage(float(threshold), float(answered.mean()), accuracy))
     return tuple(steps)

@@ -86,7 +86,7 @@ def report_of(evaluation: Evaluation) -> Report:
 
 def notes(manifest: Manifest, on: EvaluatedOn, figures: Summary) -> list[str]:
     """What a reader must know before believing the figures, one sentence each."""
-    sentences = []
+    sentences = _corrected(manifest)
     if not on.same_faces:
         sentences.append(
             "This is not the data it was trained on: its fingerprint is another, and whether the model has "
@@ -98,11 +98,6 @@ def notes(manifest: Manifest, on: EvaluatedOn, figures: Summary) -> list[str]:
         sentences.append(
             f"It, or a model that it began with or was taught by, also learned from other data ({', '.join(others)}): "
             "whether any of these faces are among that is unknown."
-        )
-    if manifest.data.corrections:
-        sentences.append(
-            f"Of its training faces some were corrected first ({manifest.data.corrections.words}); those it is measured "
-            "on have the labels that the data give them."
         )
     if on.trained_on:
         sentences.append(
@@ -136,6 +131,15 @@ def notes(manifest: Manifest, on: EvaluatedOn, figures: Summary) -> list[str]:
     if unsaid := [row.label for row in classes if row.support and row.precision is None]:
         sentences.append(f"It never answered {', nor '.join(unsaid)}: that precision and F1 are undefined, not 0.")
     return sentences
+
+
+def _corrected(manifest: Manifest) -> list[str]:
+    if (corrections := manifest.data.corrections) is None:
+        return []
+    return [
+        f"Of its training faces some were corrected first ({corrections.words}); those that it is measured on have the "
+        "labels that the data give them."
+    ]
 
 
 def predictions_table(answers: Answers) -> str:
