@@ -20,7 +20,7 @@ from inference.catalogue import known_models
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = (
-    *("evaluate", "compare", "results", "predict", "faces", "models", "demo", "serve", "train", "sweep", "export"),
+    *("evaluate", "compare", "results", "predict", "faces", "models", "demo", "serve", "train", "sweep", "doubts", "export"),
     *("export-repository", "keep-result", "data", "completion"),
 )
 # Each command with what it cannot use, what may not be, or what it does at once; `{...}` are the fixture's files.
@@ -42,6 +42,9 @@ STATUSES = [
     ("predict {photo} {broken} --out {out}/tables --format jsonl --jobs 1", 2),
     ("predict {photo} --out {out}/table --json", 2),
     ("predict {photo} --jobs 2", 2),
+    ("predict {photo} --min-confidence 0.9", 0),
+    ("predict {photo} --min-confidence 60", 2),
+    ("predict {photo} --min-confidence nan", 2),
     ("models --hub-folder {out}/hub cnn_4 --json", 2),
     ("faces", 0),
     ("faces --yunet missing.onnx", 2),
@@ -60,6 +63,11 @@ STATUSES = [
     ("train --model mlp_9", 2),
     ("train --resume missing", 2),
     ("sweep --models mlp_9", 2),
+    ("doubts --data missing.csv", 2),
+    ("doubts --data {table} --folds 1", 2),
+    ("doubts --data {table} --shown -1", 2),
+    ("train --model mlp_4 --drop missing.csv", 2),
+    ("train --model mlp_4 --relabel {photo}", 2),
     ("export missing", 2),
     ("keep-result missing missing", 2),
     ("demo --port 0", 2),

@@ -73,16 +73,24 @@ def macro_roc(curves: Sequence[RocCurve]) -> RocCurve:
 
 def calibration_bins(confidences: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[CalibrationBin, ...]:
     """Sort faces into 15 bins of equal width by confidence (float[N], 0 to 1); `right` is bool[N]."""
-    edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
-    places = np.clip(np.searchsorted(edges, confidences, side="left") - 1, 0, CALIBRATION_BINS - 1)
+    places = calibration_places(confidences)
     bins = []
-    for index, (lower, upper) in enumerate(pairwise(edges)):
+    for index, (lower, upper) in enumerate(pairwise(_edges())):
         inside = places == index
         faces = int(inside.sum())
         confidence = float(confidences[inside].mean()) if faces else None
         accuracy = float(right[inside].mean()) if faces else None
         bins.append(CalibrationBin(float(lower), float(upper), faces, confidence, accuracy))
     return tuple(bins)
+
+
+def calibration_places(confidences: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the number of each confidence's bin, int64[N] from 0."""
+    return np.clip(np.searchsorted(_edges(), confidences, side="left") - 1, 0, CALIBRATION_BINS - 1)
+
+
+def _edges() -> NDArray[np.float64]:
+    return np.linspace(0, 1, CALIBRATION_BINS + 1)
 
 
 def expected_calibration_error(bins: Sequence[CalibrationBin]) -> float:

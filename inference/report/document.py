@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 from data.documents import Count, Number, Share, read_document, strict
 from data.errors import InputError, printable
 from inference.manifest import DataRecord, Manifest
+from inference.measure.abstention import Abstention
+from inference.measure.calibration import Calibration
 from inference.measure.evaluation import Speed, scope
 from inference.measure.metrics import Summary
 
@@ -61,7 +63,11 @@ class EvaluatedOn(DataRecord):
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """An evaluation: of what, what the artifact says of itself, its figures, and sentences that qualify them."""
+    """An evaluation: of what, what the artifact says of itself, its figures, and sentences that qualify them.
+
+    `calibration` is before and after the artifact's temperature, `abstention` what a least confidence buys on the
+    validation part; reports of older versions have neither.
+    """
 
     __pydantic_config__: ClassVar = strict(report=VERSION)
 
@@ -74,6 +80,8 @@ class Report:
     figures: Summary
     engine: Speed
     notes: tuple[str, ...]
+    calibration: Calibration | None = None
+    abstention: Abstention | None = None
 
     def __post_init__(self) -> None:
         if self.report != VERSION:

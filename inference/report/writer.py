@@ -27,7 +27,7 @@ from inference.report.document import (
     Report,
 )
 from inference.report.page import Mistake, render_page
-from inference.report.plots import draw_confusion, draw_reliability, draw_roc
+from inference.report.plots import draw_abstention, draw_confusion, draw_reliability, draw_roc
 from inference.text import percent
 
 PREDICTIONS_FILE, PAGE_FILE = "predictions.csv", "report.html"
@@ -49,9 +49,16 @@ class Draft:
         title = f"{self.report.label}, {self.report.evaluated_on.scope}"
         draw_confusion(figures.confusion, folder / "confusion.png", f"Confusion: {title}")
         draw_roc(figures, folder / "roc.png", f"ROC, one against the rest: {title}")
-        draw_reliability(figures, folder / "reliability.png", f"Reliability: {title}")
+        before = self.report.calibration.before if self.report.calibration else None
+        draw_reliability(figures, folder / "reliability.png", f"Reliability: {title}", before)
+        names = ["confusion", "roc", "reliability"]
+        (folder / "abstention.png").unlink(missing_ok=True)
+        if self.report.abstention is not None:
+            words = f"Least confidence: {self.report.label}, validation part"
+            draw_abstention(self.report.abstention, folder / "abstention.png", words)
+            names.append("abstention")
         write_text(folder / PREDICTIONS_FILE, predictions_table(self.answers))
-        pictures = {name: (folder / f"{name}.png").read_bytes() for name in ("confusion", "roc", "reliability")}
+        pictures = {name: (folder / f"{name}.png").read_bytes() for name in names}
         write_text(folder / PAGE_FILE, render_page(self.report, pictures, worst_of(self.answers)))
         write_json(folder / REPORT_FILE, self.report.to_dict())
         return folder
@@ -81,6 +88,8 @@ def report_of(evaluation: Evaluation) -> Report:
         figures=figures,
         engine=evaluation.speed,
         notes=tuple(notes(manifest, on, figures)),
+        calibration=evaluation.calibration,
+        abstention=evaluation.abstention,
     )
 
 

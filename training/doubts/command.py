@@ -8,13 +8,14 @@ cleanlab makes of the answers is written as a page to look at and as a table tha
 import argparse
 from dataclasses import replace
 
+from data.errors import InputError
 from data.files import write_text
 from data.folds import training_folds
 from data.load import load
 from data.splits import SplitPlan, split
 from data.terminal import hand_over, say
 from training.doubts.answers import Stopped, held_out_answers
-from training.doubts.issues import doubts_table, find_doubts
+from training.doubts.issues import doubts_table, find_doubts, label_issues
 from training.doubts.page import Method, render_page
 from training.options import split_plan
 from training.recipe import Settings, recipe
@@ -29,7 +30,11 @@ def main(args: argparse.Namespace) -> int:
     Raises:
         InputError: data or settings cannot be used, or `args.out` holds folds of others.
     """
+    if args.shown < 0:
+        raise InputError(f"--shown is {args.shown}, expected 0 faces or more on the page")
     settings = settings_of(args)
+    # Before hours of training, not after.
+    label_issues()
     framework = load_framework(settings.framework)
     faces = load(args.data, args.classes, skip_bad_rows=args.skip_bad_rows)
     division = split(faces, split_plan(args))

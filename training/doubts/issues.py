@@ -6,7 +6,9 @@ https://arxiv.org/abs/1911.00068, as cleanlab has it.
 
 import csv
 import io
+import warnings
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,12 +77,21 @@ def find_doubts(faces: FaceSet, indices: Indices, probabilities: NDArray[np.floa
 
 def _ranked(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return the places of doubtful labels, those that the models give least to first."""
+    find_label_issues = label_issues()
+    with warnings.catch_warnings():
+        # A class that the data do not have has nothing to be flagged.
+        warnings.filterwarnings("ignore", "May not flag all label issues", UserWarning)
+        ranked = find_label_issues(labels, probabilities, return_indices_ranked_by="self_confidence", n_jobs=1)
+    return np.asarray(ranked, np.int64)
+
+
+def label_issues() -> Any:
+    """Import cleanlab's `find_label_issues`; an `InputError` where it is not installed."""
     try:
         from cleanlab.filter import find_label_issues
     except ImportError as error:
         raise InputError(MISSING_CLEANLAB.format(how_to_install("doubts"))) from error
-    ranked = find_label_issues(labels, probabilities, return_indices_ranked_by="self_confidence", n_jobs=1)
-    return np.asarray(ranked, np.int64)
+    return find_label_issues
 
 
 def doubts_table(doubts: list[Doubt]) -> str:
