@@ -20,8 +20,8 @@ from inference.catalogue import known_models
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = (
-    *("evaluate", "compare", "results", "predict", "faces", "models", "demo", "serve", "train", "sweep", "doubts", "export"),
-    *("export-repository", "keep-result", "data", "completion"),
+    *("evaluate", "compare", "results", "predict", "faces", "models", "demo", "serve", "train", "sweep", "export"),
+    *("doubts", "export-repository", "keep-result", "data", "completion"),
 )
 # Each command with what it cannot use, what may not be, or what it does at once; `{...}` are the fixture's files.
 STATUSES = [
