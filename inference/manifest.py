@@ -244,13 +244,14 @@ class Manifest:
         An open batch is not stated, nor corrections where there are none: engines that know nothing of them refuse
         fields that they do not know.
         """
-        content = asdict(self, dict_factory=_stated)
+        content = asdict(self, dict_factory=stated)
         if self.batch is None:
             del content["batch"]
         return json.dumps(content, allow_nan=False)
 
 
-def _stated(fields: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+def stated(fields: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Leave out corrections where there were none: a `dict_factory` of `dataclasses.asdict`."""
     return {name: value for name, value in fields if (name, value) != ("corrections", None)}
 
 

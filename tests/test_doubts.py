@@ -142,15 +142,15 @@ def test_doubts_are_ranked_by_what_models_give_to_the_label(mislabelled: Mislabe
     shares = np.full((len(train), len(LABELS)), 0.02)
     shares[np.arange(len(train)), truth] = 0.88
     wrong = np.flatnonzero([digest in mislabelled.swapped for digest in np.array(digests(faces))[train]])
-    for place, sure in zip(wrong, np.linspace(0.9, 0.95, len(wrong)), strict=True):
+    for place, sure in zip(wrong.tolist(), np.linspace(0.9, 0.95, len(wrong)).tolist(), strict=True):
         shares[place] = (1 - sure) / 6
         shares[place, (truth[place] + 1) % 7] = sure
     doubts = find_doubts(faces, train, shares)
     assert {doubt.sha256 for _, doubt in doubts} == mislabelled.swapped
     assert [doubt.score for _, doubt in doubts] == sorted(doubt.score for _, doubt in doubts)
-    for place, doubt in doubts:
-        assert doubt.given == LABELS[faces.labels[place]]
-        assert doubt.likely == LABELS[(faces.labels[place] + 1) % 7]
+    for face, doubt in doubts:
+        assert doubt.given == LABELS[faces.labels[face]]
+        assert doubt.likely == LABELS[(faces.labels[face] + 1) % 7]
 
 
 def test_copies_with_one_label_are_one_doubt() -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from data.documents import Count, Share
 from inference.confidence import is_sure
+from inference.manifest import stated
 
 CALIBRATION_BINS = 15
 ROC_POINTS = 200
@@ -133,7 +134,7 @@ def risk_coverage(confidences: NDArray[np.float64], right: NDArray[np.bool_]) ->
 
 def without_points(fields: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     """Leave out the points of curves, which are most of a document: a `dict_factory` of `dataclasses.asdict`."""
-    return {name: value for name, value in fields if name != "points"}
+    return {name: value for name, value in stated(fields).items() if name != "points"}
 
 
 def _points(false_rate: NDArray[np.float64], true_rate: NDArray[np.float64]) -> tuple[tuple[float, float], ...]:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from data.documents import Count, Number, Share, read_document, strict
 from data.errors import InputError, printable
-from inference.manifest import DataRecord, Manifest
+from inference.manifest import DataRecord, Manifest, stated
 from inference.measure.abstention import Abstention
 from inference.measure.calibration import Calibration
 from inference.measure.evaluation import Speed, scope
@@ -133,7 +133,7 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain values that strict JSON can hold."""
-        return asdict(self)
+        return asdict(self, dict_factory=stated)
 
 
 def read_report(folder: Path) -> Report:

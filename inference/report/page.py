@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.html import fill
-from inference.manifest import Parity
+from inference.manifest import Parity, stated
 from inference.report.document import Report
 from inference.text import percent, threads
 
@@ -49,7 +49,7 @@ def render_page(report: Report, pictures: Mapping[str, bytes], mistakes: Sequenc
             for name, value in report.manifest.recipe.items()
             if name != "split"
         ],
-        manifest=json.dumps(asdict(report.manifest), indent=2, ensure_ascii=False),
+        manifest=json.dumps(asdict(report.manifest, dict_factory=stated), indent=2, ensure_ascii=False),
     )
 
 
