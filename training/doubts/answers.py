@@ -18,6 +18,7 @@ from data.splits import Split
 from data.terminal import say
 from inference.manifest import data_record
 from inference.report.training_result import Machine
+from inference.text import percent
 from training.epoch import class_weights
 from training.loop import Trainer, start_record
 from training.recipe import Settings
@@ -68,8 +69,10 @@ def held_out_answers(
         with exclusive(folder):
             logits = _fold_logits(folder, faces, fold, settings, framework)
         answers[fold.test] = softmax(logits.astype(np.float64), axis=1)
-        right = (answers[fold.test].argmax(axis=1) == faces.labels[fold.test]).mean()
-        say(f"fold {number} of {len(folds)}: {right:.2%} of {len(fold.test):,} faces get the label that they have")
+        right = float((answers[fold.test].argmax(axis=1) == faces.labels[fold.test]).mean())
+        say(
+            f"fold {number} of {len(folds)}: the label is the answer on {percent(right, 2)} of {len(fold.test):,} faces"
+        )
     return answers
 
 

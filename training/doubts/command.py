@@ -6,7 +6,12 @@ cleanlab makes of the answers is written as a page to look at and as a table tha
 """
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from data.errors import InputError
 from data.files import write_text
@@ -15,7 +20,7 @@ from data.load import load
 from data.splits import SplitPlan, split
 from data.terminal import hand_over, say
 from training.doubts.answers import Stopped, held_out_answers
-from training.doubts.issues import doubts_table, find_doubts, label_issues
+from training.doubts.issues import Doubt, doubts_table, find_doubts, label_issues
 from training.doubts.page import Method, render_page
 from training.options import split_plan
 from training.recipe import Settings, recipe
@@ -44,9 +49,7 @@ def main(args: argparse.Namespace) -> int:
         answers = held_out_answers(faces, folds, settings, framework, args.out)
     except Stopped as stopped:
         return stopped.status
-    found = find_doubts(faces, division.train, answers[division.train])
-    doubts = [doubt for _, doubt in found]
-    write_text(args.out / TABLE_FILE, doubts_table(doubts))
+    answers, labels = answers[division.train], faces.labels[division.train]
     method = Method(
         source=faces.source,
         protocol=division.plan.protocol,
@@ -54,18 +57,29 @@ def main(args: argparse.Namespace) -> int:
         fingerprint=division.fingerprint,
         settings=settings,
         folds=len(folds),
-        agreement=float((answers[division.train].argmax(axis=1) == faces.labels[division.train]).mean()),
+        agreement=float((answers.argmax(axis=1) == labels).mean()),
     )
+    found = find_doubts(faces, division.train, answers)
     shown = [(faces.pixels[face], doubt) for face, doubt in found[: args.shown]]
-    write_text(args.out / PAGE_FILE, render_page(method, doubts, shown))
-    say(f"{len(doubts):,} of {method.faces:,} labels are doubtful; look at {args.out / PAGE_FILE}")
-    hand_over(args.out / TABLE_FILE)
-    hand_over(args.out / PAGE_FILE)
+    _write(args.out, method, [doubt for _, doubt in found], shown)
     return 0
+
+
+def _write(
+    out: Path, method: Method, doubts: Sequence[Doubt], shown: Sequence[tuple[NDArray[np.uint8], Doubt]]
+) -> None:
+    write_text(out / TABLE_FILE, doubts_table(doubts))
+    write_text(out / PAGE_FILE, render_page(method, doubts, shown))
+    count = sum(doubt.copies for doubt in doubts)
+    say(f"{count:,} of {method.faces:,} labels are doubtful; look at {out / PAGE_FILE}")
+    hand_over(out / TABLE_FILE)
+    hand_over(out / PAGE_FILE)
 
 
 def settings_of(args: argparse.Namespace) -> Settings:
     """Return what each fold is trained with: the published recipe over few epochs, with a rate that falls to zero."""
     settings = recipe("published", args.framework, args.model)
-    given = {name: getattr(args, name) for name in ("precision", "device", "threads") if getattr(args, name)}
+    given = {
+        name: getattr(args, name) for name in ("precision", "device", "threads") if getattr(args, name) is not None
+    }
     return replace(settings, epochs=args.epochs, schedule="cosine", seed=args.seed, split=SplitPlan(), **given)

@@ -7,6 +7,7 @@ https://arxiv.org/abs/1911.00068, as cleanlab has it.
 import csv
 import io
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -94,7 +95,7 @@ def label_issues() -> Any:
     return find_label_issues
 
 
-def doubts_table(doubts: list[Doubt]) -> str:
+def doubts_table(doubts: Sequence[Doubt]) -> str:
     """One line a doubt, as CSV; `--drop` and `--relabel` of a training read it."""
     text = io.StringIO()
     table = csv.DictWriter(text, [field.name for field in fields(Doubt)], lineterminator="\n")
