@@ -27,6 +27,11 @@ def reports_folder() -> Path:
     return artifacts() / "reports"
 
 
+def explanations_folder() -> Path:
+    """Return where maps of what models looked at go unless they are told otherwise."""
+    return artifacts() / "explanations"
+
+
 def shipped_models() -> Path:
     """Return the folder of the models that come with ferox, and of their reports.
 

@@ -37,6 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="every run takes N faces, for runtimes that cannot have an open batch (default: any number)",
     )
+    parser.add_argument(
+        "--features",
+        action="store_true",
+        help="it also gives its last features, for class activation maps without ferox (default: it does not)",
+    )
     parser.add_argument("--out", type=Path, default=models_folder(), help="default: %(default)s")
     parser.add_argument("--tag", default="", help="what the artifact's name is to say besides, such as seed7")
     parser.add_argument("--spoiled", action="store_true", help="measure it on spoiled faces, too, for its model card")
@@ -49,16 +54,17 @@ def run(args: argparse.Namespace) -> int:
     """Export each run; return 0, 1 where a gate refused one, or 2 where a run or its data cannot be used."""
     try:
         from export.conversion import ExportError
-        from export.job import read_job, refuse_taken_names
+        from export.job import Form, read_job, refuse_taken_names
         from export.publish import publish
     except ModuleNotFoundError as missing:
         raise InputError(
             f"exporting needs {missing.name}, which is not installed; {how_to_install('export')}"
         ) from missing
+    form = Form(args.fixed_batch, args.features)
     failed, jobs = 0, []
     for run in args.runs:
         try:
-            jobs.append(read_job(run, args.precision, args.tag, args.fixed_batch))
+            jobs.append(read_job(run, args.precision, args.tag, form))
         except InputError as error:
             failed = _refused(run, str(error), BAD_INPUT)
     # All at once, so that the last of many is not refused after the others' work.
@@ -67,8 +73,8 @@ def run(args: argparse.Namespace) -> int:
         say(f"exporting {job.run}")
         try:
             names = {"tag": args.tag, "replace": args.replace}
-            forms = {"batch": job.batch, "spoiled": args.spoiled}
-            hand_over(publish(job.run, args.data, args.out, job.precision, **forms, **names))
+            out = publish(job.run, args.data, args.out, job.precision, form=form, spoiled=args.spoiled, **names)
+            hand_over(out)
         except ExportError as error:
             failed = max(failed, _refused(job.run, str(error), GATE_REFUSED))
         except InputError as error:

@@ -85,6 +85,8 @@ def _facts(manifest: Manifest, record: RunRecord) -> list[str]:
         rows["batch"] = (
             f"fixed at {manifest.batch}: a program fills up what its faces leave of one, and drops the answers"
         )
+    if manifest.features:
+        rows["features"] = "the output `features` is what the last layer averages over all places"
     rows["temperature"] = _temperature(manifest)
     rows["trained"] = f"{record.seconds:.0f} s on {record.machine.device}, commit `{record.commit or 'unknown'}`"
     return ["| | |", "|---|---|", *(f"| {name} | {text} |" for name, text in rows.items())]

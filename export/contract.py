@@ -3,7 +3,8 @@
 A converter hands over the network alone (float32[batch, 1, 48, 48] in [-1, 1] to logits). Normalisation and softmax are
 put around it here, once for every framework, so that nothing about them can differ between twins.
 
-The batch is open in all that is worked with here; `seal` fixes it where the manifest says so.
+The batch is open in all that is worked with here; `seal` fixes it where the manifest says so, and adds the output
+`features`.
 
 `probabilities` = softmax(`logits` / temperature); the temperature is an initialiser that every artifact has, and is
 written by `seal`, so that graph and manifest cannot disagree about it.
@@ -19,7 +20,9 @@ from data.errors import InputError
 from data.faceset import LABELS, SIDE
 from export.metadata import metadata
 from inference.engine import file_digest
-from inference.manifest import METADATA_KEY, NO_DIGEST, Manifest
+from inference.graph import nodes
+from inference.manifest import FEATURES, METADATA_KEY, NO_DIGEST, Manifest
+from inference.saliency.activation import network_ending
 
 # The newest that onnxruntime and onnxruntime-web 1.17 load.
 OPSET, IR_VERSION = 18, 8
@@ -76,9 +79,11 @@ def check_finite(model: onnx.ModelProto) -> None:
 
 
 def seal(model: onnx.ModelProto, manifest: Manifest) -> bytes:
-    """Return the artifact's bytes: the graph at the manifest's temperature and batch, what other tools read, the
-    manifest, and the digest over it all."""
+    """Return the artifact's bytes: the graph at the manifest's temperature and batch, with the features where it says
+    so, what other tools read, the manifest, and the digest over it all."""
     sealed = _at_temperature(model, manifest.temperature.value)
+    if manifest.features:
+        _give_features(sealed)
     if manifest.batch is not None:
         _fix_batch(sealed, manifest.batch)
     properties = {METADATA_KEY: replace(manifest, digest=NO_DIGEST).to_json()}
@@ -93,6 +98,22 @@ def network_bytes(content: bytes) -> bytes:
     way share them."""
     stripped: bytes = _at_temperature(onnx.load_from_string(content), 1.0).SerializeToString(deterministic=True)
     return stripped
+
+
+def _give_features(model: onnx.ModelProto) -> None:
+    """Add the output `features`, float32[batch, channels, rows, columns]: what the network averages over all places.
+
+    It is a copy in the end of the graph, so that nothing about the network is another.
+    """
+    ending = network_ending(nodes(model.SerializeToString(), "the graph"))
+    if ending is None:
+        raise InputError("the graph does not end in a global average pool and a dense layer; export without --features")
+    inferred = onnx.shape_inference.infer_shapes(model).graph
+    shapes = {value.name: value.type.tensor_type.shape.dim for value in inferred.value_info}
+    sides = [BATCH_AXIS, *(side.dim_value for side in shapes[ending.features][1:])]
+    graph = model.graph
+    graph.node.append(helper.make_node("Identity", [ending.features], [FEATURES], "contract_features"))
+    graph.output.append(helper.make_tensor_value_info(FEATURES, TensorProto.FLOAT, sides))
 
 
 def _fix_batch(model: onnx.ModelProto, batch: int) -> None:

@@ -13,31 +13,47 @@ from inference.manifest import LARGEST_BATCH
 from inference.report.training_result import Checkpoint
 from training.recipe import Settings, recipe
 from training.run import RunRecord, check_file, read_record
+from training.specs import MODELS, GlobalAveragePool, model_spec
+
+
+@dataclass(frozen=True)
+class Form:
+    """What an artifact takes and gives otherwise than most.
+
+    Attributes:
+        batch: the number of faces that every run of it takes, 1 to `LARGEST_BATCH`; None leaves it open.
+        features: whether it also gives its last features, of which class activation maps are made.
+    """
+
+    batch: int | None = None
+    features: bool = False
+
+
+OPEN = Form()
 
 
 @dataclass(frozen=True)
 class ExportJob:
-    """What is exported: a run's record, its best checkpoint, and the precision and batch that the artifact is to have.
-
-    `batch` is the number of faces that every run of it takes; None leaves it open.
-    """
+    """What is exported: a run's record, its best checkpoint, and the precision and form that the artifact gets."""
 
     run: Path
     record: RunRecord
     checkpoint: Checkpoint
     precision: str
-    batch: int | None
+    form: Form
     stem: str
 
 
-def read_job(run: Path, precision: str, tag: str = "", batch: int | None = None) -> ExportJob:
+def read_job(run: Path, precision: str, tag: str = "", form: Form = OPEN) -> ExportJob:
     """Read what a run has to export; an `InputError` where it has nothing yet, or may not be exported so."""
-    check_batch(batch)
+    check_batch(form.batch)
     record = read_record(run)
     settings = record.settings
+    if form.features:
+        _check_features(settings.model)
     if record.best is None:
         raise InputError(f"{run} has no checkpoint yet; go on with: ferox train --resume {run}")
-    return ExportJob(run, record, record.best, precision, batch, artifact_stem(settings, precision, tag, batch))
+    return ExportJob(run, record, record.best, precision, form, artifact_stem(settings, precision, tag, form))
 
 
 def check_batch(batch: int | None) -> None:
@@ -48,13 +64,21 @@ def check_batch(batch: int | None) -> None:
         )
 
 
-def held(run: Path, precision: str, tag: str, batch: int | None, work: Path) -> ExportJob:
+def _check_features(model: str) -> None:
+    if GlobalAveragePool() not in model_spec(model).layers:
+        able = ", ".join(name for name, spec in MODELS.items() if GlobalAveragePool() in spec.layers)
+        raise InputError(
+            f"--features is for networks that end in a global average pool ({able}), and {model} does not; leave it out"
+        )
+
+
+def held(run: Path, precision: str, tag: str, form: Form, work: Path) -> ExportJob:
     """Read a job and copy its checkpoint into `work`: while a run is trained, a better one can take its place."""
-    job = read_job(run, precision, tag, batch)
+    job = read_job(run, precision, tag, form)
     try:
         return _copied(job, work)
     except InputError:
-        newest = read_job(run, precision, tag, batch)
+        newest = read_job(run, precision, tag, form)
         if newest.checkpoint == job.checkpoint:
             raise
         return _copied(newest, work)
@@ -69,11 +93,12 @@ def _copied(job: ExportJob, work: Path) -> ExportJob:
     return job
 
 
-def artifact_stem(settings: Settings, precision: str, tag: str = "", batch: int | None = None) -> str:
-    """Return `<model>.<framework>.<recipe>[-<optimizer>]-<protocol>[-fold<n>][-<tag>][.<precision>][.batch<n>]`.
+def artifact_stem(settings: Settings, precision: str, tag: str = "", form: Form = OPEN) -> str:
+    """Return `<model>.<framework>.<recipe>[-<optimizer>]-<protocol>[-fold<n>][-<tag>]`, and then
+    `[.<precision>][.batch<n>][.features]`.
 
-    The optimiser is named where it is not the recipe's own, the precision where it is not float32, and the batch where
-    it is not open.
+    The optimiser is named where it is not the recipe's own, the precision where it is not float32, the batch where it
+    is not open, and the features where it gives them.
 
     Raises:
         InputError: the tag holds what would be taken for another part of the name, or belongs in no file's.
@@ -89,7 +114,8 @@ def artifact_stem(settings: Settings, precision: str, tag: str = "", batch: int 
         "" if fold is None else f"fold{fold}",
         tag,
     )
-    forms = ("" if precision == "fp32" else precision, "" if batch is None else f"batch{batch}")
+    batch, features = "" if form.batch is None else f"batch{form.batch}", "features" if form.features else ""
+    forms = ("" if precision == "fp32" else precision, batch, features)
     return ".".join([settings.model, settings.framework, "-".join(filter(None, words)), *filter(None, forms)])
 
 

@@ -16,7 +16,7 @@ def metadata(manifest: Manifest) -> dict[str, str]:
     return {
         "description": (
             f"Facial emotion of a grey 48x48 face: {manifest.model}, {manifest.precision}, trained in "
-            f"{manifest.framework} on {manifest.data.source}{_batch(manifest)}"
+            f"{manifest.framework} on {manifest.data.source}{_form(manifest)}"
         ),
         "author": "ferox",
         "date": manifest.created,
@@ -31,5 +31,6 @@ def metadata(manifest: Manifest) -> dict[str, str]:
     }
 
 
-def _batch(manifest: Manifest) -> str:
-    return "" if manifest.batch is None else f"; batch fixed at {manifest.batch}"
+def _form(manifest: Manifest) -> str:
+    batch = "" if manifest.batch is None else f"; batch fixed at {manifest.batch}"
+    return batch + ("; gives its features, too" if manifest.features else "")

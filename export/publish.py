@@ -14,7 +14,7 @@ from data.splits import Split
 from export.card import SpoiledFigures, model_card
 from export.contract import network_bytes, seal, wrap
 from export.conversion import ExportError, converted, stage
-from export.job import ExportJob, held, refuse_taken_names
+from export.job import OPEN, ExportJob, Form, held, refuse_taken_names
 from export.lowering import Judge, Lowered, lower
 from export.parity import answers_in_batches, judge
 from export.publication import CARD, FAILURE, MODEL, PARITY, exclusive, put
@@ -34,7 +34,7 @@ def publish(
     out: Path,
     precision: str = "fp32",
     *,
-    batch: int | None = None,
+    form: Form = OPEN,
     tag: str = "",
     replace: bool = False,
     spoiled: bool = False,
@@ -48,7 +48,7 @@ def publish(
         data: the run's own data, where it has moved.
         out: the folder of artifacts.
         precision: one of `inference.manifest.PRECISIONS`.
-        batch: the number of faces that every run of it is to take, 1 to `LARGEST_BATCH`; None leaves it open.
+        form: its batch, and whether it gives its features.
         tag: what the artifact's name is to say besides, see `artifact_stem`.
         spoiled: measure it on spoiled faces, too, for its card.
         replace: put it in the place of another checkpoint's artifact of the same name.
@@ -61,7 +61,7 @@ def publish(
         ExportError: a stage failed; `<stem>.failed.parity.json` names it, and no `.onnx` is published.
     """
     with scratch_folder("ferox-export-") as work:
-        job = held(run, precision, tag, batch, work)
+        job = held(run, precision, tag, form, work)
         if out.is_dir():
             with exclusive(out):
                 refuse_taken_names([job], out, replace=replace)
@@ -192,5 +192,6 @@ def _manifest(job: ExportJob, parity: Parity) -> Manifest:
         checkpoint_sha256=checkpoint.sha256,
         parity=parity,
         created=now(),
-        batch=job.batch,
+        batch=job.form.batch,
+        features=job.form.features,
     )

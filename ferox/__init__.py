@@ -21,13 +21,16 @@ if TYPE_CHECKING:
     from inference.catalogue import KnownModel
     from inference.photos.faces import FaceBox
     from inference.photos.reading import FacePrediction, PicturePrediction
+    from inference.saliency.explaining import FaceExplanation, HeatMap
 
 __all__ = [
     "LABELS",
     "Compared",
     "Evaluated",
     "FaceBox",
+    "FaceExplanation",
     "FacePrediction",
+    "HeatMap",
     "InputError",
     "KnownModel",
     "PicturePrediction",
@@ -43,7 +46,9 @@ _HOMES = {
     "Compared": "ferox.measuring",
     "Evaluated": "ferox.measuring",
     "FaceBox": "inference.photos.faces",
+    "FaceExplanation": "inference.saliency.explaining",
     "FacePrediction": "inference.photos.reading",
+    "HeatMap": "inference.saliency.explaining",
     "InputError": "data.errors",
     "KnownModel": "inference.catalogue",
     "PicturePrediction": "inference.photos.reading",

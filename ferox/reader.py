@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from inference.photos.faces import Finder, Policy
     from inference.photos.pictures import Picture
     from inference.photos.reading import FacePrediction, PicturePrediction
+    from inference.saliency.explaining import FaceExplanation
 
 Photo = str | Path | bytes | Image.Image | NDArray[np.uint8]
 
@@ -110,6 +111,28 @@ class Reader:
         return predict_files(
             self.engine, map(Path, paths), self.finder, faces, keep_errors=True, min_confidence=self.min_confidence
         )
+
+    def explain(
+        self, photo: Photo, *, faces: "Policy" = "auto", method: str | None = None
+    ) -> "tuple[FaceExplanation, ...]":
+        """Return what the model looked at in each face of a picture, the largest first; none where none is found.
+
+        Each has `face` as of `read`, and `maps`: one for its answer and one for its runner-up, with `label`,
+        `probability` and `values` (float32[48, 48]: above 0 a place speaks for that answer, below 0 against it). What
+        they say, and what not: docs/explain.md.
+
+        Args:
+            photo: as for `read`.
+            faces: as for `read`.
+            method: "occlusion", the default, asks any model about the face with parts of it covered; "cam" gives class
+                activation maps, of models that end in an average pool.
+
+        Raises:
+            InputError: the picture cannot be read, or the model has no maps of this kind.
+        """
+        from inference.saliency.explaining import explainer
+
+        return explainer(self.engine, method).explain(self.read(photo, faces=faces))
 
     def predict(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the probabilities, float32[N, 7], of grey face crops as they are, uint8[N, 48, 48].

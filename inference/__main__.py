@@ -7,12 +7,13 @@ from pathlib import Path
 
 from data.classes import CLASSES_HELP
 from data.commands import Commands, run_command
-from data.places import reports_folder
+from data.places import explanations_folder, reports_folder
 from inference.batch import FORMATS, PICTURES_A_SHARD
 from inference.photos.fetch import ADDRESS
 
 MODEL_HELP = "an exported .onnx, or a name that ferox models prints"
 TTA = ("none", "flip", "ten-crop")
+METHODS = ("occlusion", "cam")
 
 
 def main() -> int:
@@ -28,6 +29,7 @@ def add_commands(commands: Commands) -> None:
     """Add each command, with the function `main` that does it and returns the exit status."""
     for name, add, help_text in (
         ("predict", _add_predict, "the emotions of the faces in pictures"),
+        ("explain", _add_explain, "what a model looked at in the faces of pictures: heat over each, for two answers"),
         ("models", _add_models, "the models there are, what to call them, how good, large and fast they are"),
         ("evaluate", _add_evaluate, "accuracy, confusion, ROC and a report page for each model"),
         ("compare", _add_compare, "one page that settles which of the models to ship"),
@@ -50,9 +52,20 @@ def _add_engine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, help="processor threads (default: all that this process may use)")
 
 
+def _add_finding(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--faces",
+        choices=("auto", "whole"),
+        default="auto",
+        help="find faces, or take the whole picture as one",
+    )
+    parser.add_argument("--yunet", type=Path, help="a YuNet .onnx to find faces with (default: FEROX_YUNET, else Haar)")
+
+
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     _add_faces(parser)
     parser.add_argument("--tta", choices=TTA, default="none", help="test-time augmentation (default: none)")
+    parser.add_argument("--explain", action="store_true", help="show what the model looks at in each class, too")
     _add_engine(parser)
 
 
@@ -98,13 +111,7 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     pictures = "pictures, folders of them, or with --out lists of them (.txt); MODEL.onnx may stand before them"
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help=pictures)
     parser.add_argument("--model", type=Path, metavar="MODEL", help=f"{MODEL_HELP} (default: the best that ferox has)")
-    parser.add_argument(
-        "--faces",
-        choices=("auto", "whole"),
-        default="auto",
-        help="find faces, or take the whole picture as one",
-    )
-    parser.add_argument("--yunet", type=Path, help="a YuNet .onnx to find faces with (default: FEROX_YUNET, else Haar)")
+    _add_finding(parser)
     parser.add_argument(
         "--min-confidence",
         type=float,
@@ -119,6 +126,20 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=FORMATS, help=f"of the shards (default: {FORMATS[0]})")
     parser.add_argument("--shard", type=int, metavar="N", help=f"pictures in a shard (default: {PICTURES_A_SHARD})")
     parser.add_argument("--jobs", type=int, metavar="N", help="processes, with --out (default: one a processor)")
+    _add_engine(parser)
+
+
+def _add_explain(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="pictures, or folders of them")
+    parser.add_argument("--model", type=Path, metavar="MODEL", help=f"{MODEL_HELP} (default: the best that ferox has)")
+    parser.add_argument(
+        "--method",
+        choices=METHODS,
+        help="occlusion asks any model about covered faces (default); cam needs one that ends in an average pool",
+    )
+    _add_finding(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON list instead of writing files")
+    parser.add_argument("--out", type=Path, metavar="DIR", help=f"write files there (default: {explanations_folder()})")
     _add_engine(parser)
 
 

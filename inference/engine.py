@@ -25,7 +25,7 @@ from data.errors import InputError, printable
 from data.faceset import LABELS, SIDE
 from data.terminal import warn
 from inference.machine import available_cpus
-from inference.manifest import LARGEST_BATCH, METADATA_KEY, NO_DIGEST, Manifest, parse_manifest
+from inference.manifest import FEATURES, LARGEST_BATCH, METADATA_KEY, NO_DIGEST, Manifest, parse_manifest
 from inference.operators import check_operators
 
 try:
@@ -92,7 +92,7 @@ class Engine:
         manifest = parse_manifest(text, path.name)
         if manifest.digest != digest:
             raise InputError(f"{path.name}: its manifest and its digest disagree; {REMEDY}")
-        check_interface(session, manifest.batch, path.name)
+        check_interface(session, manifest, path.name)
         return cls(path, manifest, session, threads)
 
     def run(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -207,15 +207,22 @@ def filled(pixels: NDArray[np.uint8], batch: int | None) -> NDArray[np.uint8]:
     return pixels if batch is None else np.pad(pixels, ((0, batch - len(pixels)), (0, 0), (0, 0)))
 
 
-def check_interface(session: Any, batch: int | None, name: str) -> None:
-    """Raise an `InputError` unless a session's inputs and outputs are the contract's, for a `batch` or any (None)."""
+def check_interface(session: Any, manifest: Manifest, name: str) -> None:
+    """Raise an `InputError` unless a session's inputs and outputs are those of the contract and the manifest."""
+    batch = manifest.batch
     inputs = [(value.name, value.type, *map(_axis, value.shape)) for value in session.get_inputs()]
     if inputs != [("pixels", "tensor(uint8)", batch, SIDE, SIDE)]:
         raise InputError(f"{name} takes {inputs}, expected uint8 pixels [{batch or 'batch'}, {SIDE}, {SIDE}]; {REMEDY}")
     outputs = [(value.name, value.type, value.shape[1:]) for value in session.get_outputs()]
     expected = [(output, "tensor(float)", [len(LABELS)]) for output in ("logits", "probabilities")]
+    if manifest.features and outputs:
+        # Of any size, which no manifest states.
+        expected.append((FEATURES, "tensor(float)", [side for side in outputs[-1][2] if isinstance(side, int)]))
     if outputs != expected:
-        raise InputError(f"{name} gives {outputs}, expected float32 logits and probabilities [batch, 7]; {REMEDY}")
+        besides = f", and {FEATURES} [batch, channels, rows, columns]" if manifest.features else ""
+        raise InputError(
+            f"{name} gives {outputs}, expected float32 logits and probabilities [batch, 7]{besides}; {REMEDY}"
+        )
 
 
 def _axis(length: Any) -> int | None:
@@ -226,16 +233,21 @@ def _axis(length: Any) -> int | None:
 def _session(content: bytes, name: str, provider: str, threads: int) -> Any:
     wanted = _provider(provider)
     try:
-        return _opened(content, name, wanted, threads)
+        return open_session(content, name, wanted, threads)
     except InputError:
         if provider != "auto" or wanted == CPU:
             raise
-        session = _opened(content, name, CPU, threads)
+        session = open_session(content, name, CPU, threads)
         _warn_of_processor(wanted, _unloaded(wanted))
         return session
 
 
-def _opened(content: bytes, name: str, wanted: str, threads: int) -> Any:
+def open_session(content: bytes, name: str, wanted: str, threads: int) -> Any:
+    """Return onnxruntime's session of a model's bytes with the provider `wanted`, called as it does, and no other.
+
+    Raises:
+        InputError: onnxruntime cannot load them, or not with that provider.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3

@@ -9,6 +9,7 @@ from inference.catalogue import find_model
 from inference.comparison.summary import summary_table
 from inference.engine import Engine
 from inference.measure.evaluation import assign, refuse_same_names
+from inference.report.class_maps import class_maps
 from inference.report.document import read_report
 from inference.report.writer import write_report
 
@@ -19,7 +20,7 @@ def main(args: argparse.Namespace) -> int:
     Args:
         args: models (list[Path]), data (Path or None: drawn faces), part (str or None: test), protocol (str
             or None: the model's own), tta (str: the test-time augmentation), allow_seen (bool), skip_bad_rows (bool),
-            classes (str), out (Path), provider (str), threads (int or None).
+            classes (str), explain (bool), out (Path), provider (str), threads (int or None).
 
     Raises:
         InputError: the data or a model cannot be used, or a model may not be measured on these faces.
@@ -33,7 +34,8 @@ def main(args: argparse.Namespace) -> int:
         task = assign(
             engine, faces, args.part, protocol=args.protocol, allow_seen=args.allow_seen, augmentation=args.tta
         )
-        folder = write_report(task.evaluate(), args.out)
+        evaluation = task.evaluate()
+        folder = write_report(evaluation, args.out, class_maps(evaluation) if args.explain else None)
         hand_over(folder)
         reports.append(read_report(folder))
     print(summary_table(reports), file=sys.stderr)

@@ -20,6 +20,8 @@ CONTRACT = 2
 READABLE = (1, 2)
 METADATA_KEY = "ferox.manifest"
 NO_DIGEST = "0" * 64
+# The output that an artifact has where its manifest says so: what its last layer averages over all places.
+FEATURES = "features"
 # Bounds what one run holds in memory; throughput no longer grows beyond it.
 LARGEST_BATCH = 64
 FRAMEWORKS = ("torch", "tensorflow", "paddle")
@@ -198,7 +200,7 @@ class Manifest:
     the verdict over the float32 artifact that it was made from under `fp32`. `inherited` is what models that it began
     with or was taught by had learned from, where that is not `data`. `float_layers` are those that int8 leaves in
     float32, by the names of their nodes. `batch` is how many faces every run takes, neither more nor fewer; None is any
-    number.
+    number. `features`: whether it has the output `features`, too.
     """
 
     __pydantic_config__: ClassVar = strict(
@@ -227,6 +229,7 @@ class Manifest:
     temperature: Temperature = Temperature()
     float_layers: tuple[str, ...] = ()
     batch: Annotated[int, Ge(1), Le(LARGEST_BATCH)] | None = None
+    features: bool = False
 
     def __post_init__(self) -> None:
         for name, known in (("precision", PRECISIONS), ("framework", FRAMEWORKS)):
@@ -241,12 +244,14 @@ class Manifest:
     def to_json(self) -> str:
         """Return the manifest as strict, compact JSON; the digest keeps its place whatever its value.
 
-        An open batch is not stated, nor corrections where there are none: engines that know nothing of them refuse
-        fields that they do not know.
+        An open batch is not stated, nor having no features, nor corrections where there are none: engines that know
+        nothing else refuse fields that they do not know.
         """
         content = asdict(self, dict_factory=stated)
         if self.batch is None:
             del content["batch"]
+        if not self.features:
+            del content["features"]
         return json.dumps(content, allow_nan=False)
 
 

@@ -63,7 +63,7 @@ def contents(model: bytes, name: str) -> Contents:
     while pending:
         kind, message = pending.pop()
         texts = {OP_TYPE: "", DOMAIN: ""}
-        for number, value in _fields(message, name):
+        for number, value in fields(message, name):
             read += 1
             if read > MOST_FIELDS:
                 raise InputError(f"{name} has more than {MOST_FIELDS:,} parts, expected a model; export the run again")
@@ -87,7 +87,7 @@ def _says_external(number: int, value: int | memoryview) -> bool:
     return (number == DATA_LOCATION and is_number and value != 0) or (number == EXTERNAL_DATA and not is_number)
 
 
-def _fields(message: memoryview, name: str) -> Iterator[tuple[int, int | memoryview]]:
+def fields(message: memoryview, name: str) -> Iterator[tuple[int, int | memoryview]]:
     """Yield a message's fields: their number, and a varint as int or what has a length as bytes; others as 0."""
     at = 0
     while at < len(message):

@@ -20,8 +20,8 @@ from inference.catalogue import known_models
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = (
-    *("evaluate", "compare", "results", "predict", "faces", "models", "demo", "serve", "train", "sweep", "export"),
-    *("doubts", "export-repository", "keep-result", "data", "completion"),
+    *("evaluate", "compare", "results", "predict", "explain", "faces", "models", "demo", "serve", "train", "sweep"),
+    *("doubts", "export", "export-repository", "keep-result", "data", "completion"),
 )
 # Each command with what it cannot use, what may not be, or what it does at once; `{...}` are the fixture's files.
 STATUSES = [
@@ -45,6 +45,9 @@ STATUSES = [
     ("predict {photo} --min-confidence 0.9", 0),
     ("predict {photo} --min-confidence 60", 2),
     ("predict {photo} --min-confidence nan", 2),
+    ("explain {photo} --out {out}/maps", 0),
+    ("explain {photo} --model cnn_4 --method cam", 2),
+    ("explain missing.jpg", 2),
     ("models --hub-folder {out}/hub cnn_4 --json", 2),
     ("faces", 0),
     ("faces --yunet missing.onnx", 2),
@@ -53,6 +56,7 @@ STATUSES = [
     ("models --hub-folder {out}/hub missing", 2),
     ("models cnn_4", 2),
     ("export missing --fixed-batch 0", 2),
+    ("evaluate {model} --data {table} --out {out}/explained --explain", 0),
     ("evaluate missing", 2),
     ("evaluate {model} --data {table} --out {out}", 0),
     ("evaluate vgg_32 --data {table} --out {out} --part all", 0),

@@ -169,6 +169,28 @@ def test_all_models_stand_side_by_side_on_the_same_face(visit: Callable[..., Any
     assert shown == [OTHER, NAME]
 
 
+def test_what_the_model_looked_at_is_shown_when_it_is_asked_for(visit: Callable[..., Any], examples: Path) -> None:
+    page = visit()
+    give(page, examples / "group.jpg")
+    page.wait_for_selector("#photo-answer .fx-card >> nth=3")
+    assert not page.locator("#photo-looked input").is_checked()
+    assert page.locator(".fx-heats").count() == 0
+    page.check("#photo-looked input")
+    page.wait_for_selector("#photo-answer .fx-card >> nth=3 >> .fx-heats")
+    assert page.locator(".fx-heats[data-method=occlusion]").count() == 4
+    for card in page.locator("#photo-answer .fx-card").all():
+        named = [name.strip() for name in card.locator(".fx-name").all_inner_texts()[:2]]
+        assert card.locator(".fx-heats figcaption b").all_inner_texts() == named
+        assert all(width > 40 for width in card.locator(".fx-heats img").evaluate_all("all => all.map(i => i.width)"))
+    assert "Red places speak for an answer" in page.inner_text("#photo-answer")
+    # It stays on for the next model, of several, and goes again.
+    choose(page, "#photo-model", "All models")
+    page.wait_for_selector("#photo-answer .fx-card section >> nth=1 >> .fx-heats")
+    page.uncheck("#photo-looked input")
+    page.wait_for_function("() => !document.querySelector('.fx-heats')")
+    assert page.locator("#photo-answer .fx-card").count() == 4
+
+
 def test_answers_download_as_json_and_csv(visit: Callable[..., Any], examples: Path) -> None:
     page = visit()
     give(page, examples / "group.jpg")

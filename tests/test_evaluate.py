@@ -45,6 +45,7 @@ def arguments(models: list[Path], out: Path, **changes: Any) -> argparse.Namespa
         "protocol": None,
         "allow_seen": False,
         "tta": "none",
+        "explain": False,
     }
     values |= {"skip_bad_rows": False, "classes": "", "out": out, "provider": "cpu", "threads": 1}
     return argparse.Namespace(**(values | changes))

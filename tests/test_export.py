@@ -27,7 +27,7 @@ from export import publish as publishing
 from export.card import SpoiledFigures, model_card
 from export.contract import check_finite, network_bytes, seal, wrap
 from export.conversion import ExportError
-from export.job import ExportJob
+from export.job import ExportJob, Form
 from export.parity import answers_in_batches, judge, probes
 from export.publish import publish
 from export.quantize import half
@@ -110,7 +110,7 @@ def test_a_lower_precision_is_published_with_its_cost_or_not_at_all(
     full, converted = proven
     # The same checkpoint, converted once: every gate is still passed in full.
     monkeypatch.setattr(conversion, "run_framework", lambda job, work: hand_over(converted, work))
-    low = publish(trained, None, tmp_path, precision, batch=batch, spoiled=True)
+    low = publish(trained, None, tmp_path, precision, form=Form(batch), spoiled=True)
     assert low.stem == f"mlp_4.torch.published-official.{precision}" + (f".batch{batch}" if batch else "")
     assert low.stat().st_size < share * full.stat().st_size
     engines = [Engine.load(path, provider="cpu", threads=1) for path in (full, low)]

@@ -23,8 +23,8 @@ ROOT = Path(__file__).parents[1]
 HEAVY = ("torch", "tensorflow", "paddle", "gradio", "onnxruntime", "cv2", "pandas", "matplotlib", "sklearn")
 # All that people may rely on. A name that is taken away or added is a decision, to be made here and in CHANGELOG.md.
 PUBLIC = [
-    *("LABELS", "Compared", "Evaluated", "FaceBox", "FacePrediction", "InputError", "KnownModel", "PicturePrediction"),
-    *("Reader", "compare", "evaluate", "load", "models"),
+    *("LABELS", "Compared", "Evaluated", "FaceBox", "FaceExplanation", "FacePrediction", "HeatMap", "InputError"),
+    *("KnownModel", "PicturePrediction", "Reader", "compare", "evaluate", "load", "models"),
 ]
 
 

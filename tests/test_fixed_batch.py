@@ -17,6 +17,7 @@ from demo.state.shelf import Shelf, title
 from export.__main__ import main as export_command
 from export.contract import seal
 from export.conversion import ExportError
+from export.job import Form
 from export.publish import publish
 from inference.catalogue import DEFAULT
 from inference.compare import Options, compare, write_finished
@@ -84,11 +85,11 @@ def test_the_gate_asks_the_file_with_its_batch_fixed(
 
     monkeypatch.setattr(Engine, "run", watched)
     broken = False
-    publish(linear_run, None, tmp_path / "models", batch=BATCH)
+    publish(linear_run, None, tmp_path / "models", form=Form(BATCH))
     assert asked == {("draft.onnx", BATCH), ("finished.onnx", BATCH)}
     broken = True
     with pytest.raises(ExportError, match="parity: logits differ"):
-        publish(linear_run, None, tmp_path / "others", batch=BATCH)
+        publish(linear_run, None, tmp_path / "others", form=Form(BATCH))
 
 
 @pytest.mark.parametrize("batch", [0, -1, LARGEST_BATCH + 1])
@@ -105,7 +106,7 @@ def test_a_batch_that_no_engine_takes_is_refused_in_a_sentence(
     assert f"--fixed-batch is {batch}, expected 1 to {LARGEST_BATCH} faces; leave it out" in capsys.readouterr().err
     assert not (tmp_path / "models").exists()
     with pytest.raises(InputError, match="--fixed-batch is"):
-        publish(linear_run, None, tmp_path / "models", batch=batch)
+        publish(linear_run, None, tmp_path / "models", form=Form(batch))
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])

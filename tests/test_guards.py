@@ -27,10 +27,12 @@ from inference.comparison.document import Comparison
 from inference.engine import Engine
 from inference.manifest import CONTRACT, NO_DIGEST, DataRecord, Manifest, Parity, Selection, Temperature, data_record
 from inference.measure.evaluation import assign
+from inference.report.class_maps import ClassMapsRecord
 from inference.report.document import Report
 from inference.report.training_result import TrainingResult
 from inference.report.writer import report_of
 from inference.results import read
+from inference.saliency.document import PictureExplanation
 from training.run import RunRecord
 
 ROOT = Path(__file__).parents[1]
@@ -173,6 +175,8 @@ def test_predict_s_json_is_the_same_document(model: Path, tmp_path: Path, golden
         (Comparison, "A comparison's report.json"),
         (TrainingResult, "A file of docs/results: a training and a report of its model"),
         (RunRecord, "A training's run.json"),
+        (PictureExplanation, "What a model looked at in a picture, by ferox explain"),
+        (ClassMapsRecord, "What a model looks at in each class: a report's maps.json"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )

@@ -20,7 +20,7 @@ from export import conversion
 from export import job as jobs
 from export.__main__ import main as export_command
 from export.conversion import ExportError
-from export.job import ExportJob, artifact_stem, refuse_taken_names
+from export.job import ExportJob, Form, artifact_stem, refuse_taken_names
 from export.parity import BATCHES, answers_in_batches, probes
 from export.publish import publish
 from ferox.command import main as ferox_command
@@ -37,8 +37,11 @@ def test_names_tell_apart_what_sweeps_vary() -> None:
     fold = replace(base, split=SplitPlan("kfold", fold=3))
     assert artifact_stem(fold, "fp32", "seed7") == "cnn_1.torch.published-kfold-fold3-seed7"
     assert artifact_stem(recipe("best", "torch", "cnn_4"), "fp32") == "cnn_4.torch.best-official"
-    assert artifact_stem(base, "fp32", batch=1) == "cnn_1.torch.published-official.batch1"
-    assert artifact_stem(base, "int8", batch=16) == "cnn_1.torch.published-official.int8.batch16"
+    assert artifact_stem(base, "fp32", form=Form(1)) == "cnn_1.torch.published-official.batch1"
+    assert (
+        artifact_stem(base, "int8", form=Form(16, features=True))
+        == "cnn_1.torch.published-official.int8.batch16.features"
+    )
 
 
 @pytest.mark.parametrize("tag", ["a.b", "a/b", "..", "a b", "x" * 61])

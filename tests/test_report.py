@@ -131,8 +131,9 @@ def test_report_json_follows_its_description(tmp_path: Path) -> None:
     content = json.loads((folder / "report.json").read_text(), parse_constant=refuse)
     assert content["report"] == 1
     assert content["model"] == {"file": done.assignment.engine.path.name, "bytes": 1000}
-    # An open batch, which the artifact itself does not state.
-    assert content["manifest"] == json.loads(done.assignment.engine.manifest.to_json()) | {"batch": None}
+    # An open batch and no features, which the artifact itself does not state.
+    unstated = {"batch": None, "features": False}
+    assert content["manifest"] == json.loads(done.assignment.engine.manifest.to_json()) | unstated
     on = content["evaluated_on"]
     assert (on["protocol"], on["part"], on["count"], on["same_faces"]) == ("official", "test", 100, True)
     assert (on["trained_on"], on["selected_on"], on["copies"]) == (0, 0, 0)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -13,7 +14,7 @@ from demo.intake.uploads import Upload, read_upload, upload
 from demo.page import ENGINE_QUEUE, Page, browser_language, least_confidence, model_choice
 from demo.state.shelf import title
 from demo.view.annotate import numbered
-from demo.view.cards import Reading, cards
+from demo.view.cards import MOST_EXPLAINED, Reading, cards
 from demo.view.html import notice, placeholder
 from demo.view.words import Language, say
 from inference.confidence import ALWAYS, check_min_confidence
@@ -21,6 +22,7 @@ from inference.engine import Engine
 from inference.photos.faces import Finder, Policy
 from inference.photos.pictures import Picture
 from inference.photos.reading import find_faces, predict_faces
+from inference.saliency.explaining import explainer
 
 
 def build(page: Page, _: gr.Tab) -> None:
@@ -41,6 +43,7 @@ def build(page: Page, _: gr.Tab) -> None:
             picture.preprocess = upload  # type: ignore[method-assign, assignment]
             model = model_choice(page, "photo-model", several=True)
             least = least_confidence(page, "photo-least")
+            looked = gr.Checkbox(False, label=text("looked"), elem_id="photo-looked")
             drawn = [str(path) for path in draw_examples(page.scratch / EXAMPLES)]
             # Clicking one makes Gradio take it for an upload of this component, which is removed with the others.
             picture.keep_in_cache.update(drawn)
@@ -67,19 +70,19 @@ def build(page: Page, _: gr.Tab) -> None:
     policy = gr.State("auto")  # Of the picture that is there: another model looks at it as the one before did.
 
     def automatic(
-        sent: Upload | None, name: str | None, sure: float, request: gr.Request
-    ) -> tuple[Any, str, Any, Policy]:
-        return *answered(page, sent, name, "auto", request, sure), "auto"
+        sent: Upload | None, name: str | None, sure: float, looked: bool, request: gr.Request
+    ) -> tuple[Any, ...]:
+        return *answered(page, sent, name, "auto", request, looked=looked, least=sure), "auto"
 
     def as_one_face(
-        sent: Upload | None, name: str | None, sure: float, request: gr.Request
-    ) -> tuple[Any, str, Any, Policy]:
-        return *answered(page, sent, name, "whole", request, sure), "whole"
+        sent: Upload | None, name: str | None, sure: float, looked: bool, request: gr.Request
+    ) -> tuple[Any, ...]:
+        return *answered(page, sent, name, "whole", request, looked=looked, least=sure), "whole"
 
     def as_before(
-        sent: Upload | None, name: str | None, sure: float, how: Policy, request: gr.Request
-    ) -> tuple[Any, str, Any]:
-        return answered(page, sent, name, how, request, sure)
+        sent: Upload | None, name: str | None, sure: float, looked: bool, how: Policy, request: gr.Request
+    ) -> tuple[Any, ...]:
+        return answered(page, sent, name, how, request, looked=looked, least=sure)
 
     def example(index: int) -> str:
         return drawn[index]
@@ -87,19 +90,27 @@ def build(page: Page, _: gr.Tab) -> None:
     outputs = [seen, answer, whole]
     examples.click(example, examples, picture, queue=False, show_progress="hidden", api_visibility="private")
     shared: dict[str, Any] = {"api_visibility": "private", "concurrency_id": ENGINE_QUEUE, "show_progress": "minimal"}
-    asked = [picture, model, least]
-    picture.change(automatic, asked, [*outputs, policy], trigger_mode="always_last", **shared)
-    for choice in (model, least):
-        choice.change(as_before, [*asked, policy], outputs, trigger_mode="always_last", **shared)
-    whole.click(as_one_face, asked, [*outputs, policy], **shared)
+    given = [picture, model, least, looked]
+    picture.change(automatic, given, [*outputs, policy], trigger_mode="always_last", **shared)
+    for choice in (model, least, looked):
+        choice.change(as_before, [*given, policy], outputs, trigger_mode="always_last", **shared)
+    whole.click(as_one_face, given, [*outputs, policy], **shared)
 
 
 def answered(
-    page: Page, sent: Upload | None, name: str | None, policy: Policy, request: gr.Request, least: float = ALWAYS
+    page: Page,
+    sent: Upload | None,
+    name: str | None,
+    policy: Policy,
+    request: gr.Request,
+    *,
+    looked: bool = False,
+    least: float = ALWAYS,
 ) -> tuple[dict[str, Any], str, dict[str, Any]]:
     """Return what the tab shows for a picture: the picture with boxes, the cards, and whether to offer all of it.
 
-    Below the confidence `least` a card says that its model is unsure.
+    With `looked` the cards have heat over the first faces, too; below the confidence `least` they say that the model is
+    unsure.
     """
     lang = browser_language(request)
     if sent is None:
@@ -109,10 +120,12 @@ def answered(
         engines, refused = page.shelf.engines(name)
         began = time.perf_counter()
         readings = read_faces(engines, picture, page.finder, policy, check_min_confidence(least))
+        milliseconds = 1000 * (time.perf_counter() - began)
+        if looked:
+            readings = explained(engines, readings)
     except InputError as error:
         sentence = notice(say(lang, "not_taken", reason=error), "error")
         return gr.update(visible=False), sentence, gr.update(visible=False)
-    milliseconds = 1000 * (time.perf_counter() - began)
     boxes = [face.box for face in readings[0].prediction.faces]
     shown = numbered(picture.pixels, boxes if policy == "auto" else [])
     body = _left_out(refused, lang) + cards(readings, lang, milliseconds)
@@ -128,6 +141,14 @@ def read_faces(
         Reading(engine.path.stem, title(engine.path.stem), prediction)
         for engine in engines
         for prediction in predict_faces(engine, [faces], least)
+    ]
+
+
+def explained(engines: Sequence[Engine], readings: Sequence[Reading]) -> list[Reading]:
+    """Return readings with what each model looked at in the first `MOST_EXPLAINED` faces: others wait in line."""
+    return [
+        replace(reading, explanations=explainer(engine).explain(reading.prediction.faces[:MOST_EXPLAINED]))
+        for engine, reading in zip(engines, readings, strict=True)
     ]
 
 

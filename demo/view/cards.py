@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from markupsafe import Markup
 
@@ -9,15 +10,21 @@ from demo.view.downloads import csv_link, json_link
 from demo.view.html import part
 from demo.view.words import Language, say
 from inference.photos.reading import PicturePrediction
+from inference.saliency.explaining import FaceExplanation
+from inference.saliency.heat import overlay, peak
+
+MOST_EXPLAINED = 8  # Faces of a picture with heat: a large model takes a third of a second for each.
+HEAT_SIDE = 112  # Pixels.
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What one model, by its file's stem and its title, saw in a picture."""
+    """What one model, by its file's stem and its title, saw in a picture, and what it looked at in the first faces."""
 
     name: str
     title: str
     prediction: PicturePrediction
+    explanations: tuple[FaceExplanation, ...] = ()
 
 
 def cards(readings: Sequence[Reading], lang: Language, milliseconds: float) -> Markup:
@@ -33,5 +40,8 @@ def cards(readings: Sequence[Reading], lang: Language, milliseconds: float) -> M
         faces=prediction.faces,
         readings=readings,
         head=say(lang, key, count=count, milliseconds=f"{milliseconds:.0f}"),
+        overlay=partial(overlay, side=HEAT_SIDE),
+        peak=peak,
+        most=MOST_EXPLAINED,
         downloads=[json_link(predictions, lang), csv_link(predictions, lang)] if count else [],
     )

@@ -46,6 +46,15 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "faces_one": ("1 face · {milliseconds} ms", "1 张脸 · {milliseconds} 毫秒"),
     "faces_many": ("{count} faces · {milliseconds} ms", "{count} 张脸 · {milliseconds} 毫秒"),
     "crop": ("what the model saw", "模型看到的"),
+    "looked": ("Show what the model looked at", "显示模型看了哪里"),
+    "heat_meaning": (
+        "Red places speak for an answer, blue ones against it: parts of the face were covered, and the model was asked "
+        "again. Each map has full colour at its own strongest place; the first {most} faces have maps.",
+        "红色的地方支持该答案，蓝色的地方反对它：遮住脸的一部分后再次询问模型得出。"
+        "每张图以自身最强处为满色；只有前 {most} 张脸有图。",
+    ),
+    "heat_for": ("What the model looked at for {label}", "模型判断为{label}时看了哪里"),
+    "heat_strength": ("up to {points} points", "最多 {points} 个百分点"),
     "not_taken": ("This cannot be used: {reason}", "无法使用：{reason}"),
     "left_out": ("{title} is left out: {reason}", "已略过 {title}：{reason}"),
     "note": ("Note: {note}", "注意：{note}"),

@@ -132,6 +132,12 @@ def difference_interval(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> 
     return _interval(accuracies[:, 0] - accuracies[:, 1])
 
 
+def mean_interval(differences: NDArray[np.float64]) -> tuple[float, float]:
+    """The 95 % bootstrap interval of the mean of paired differences, float64[N], one a face."""
+    rng, faces = np.random.default_rng(SEED), len(differences)
+    return _interval(np.array([differences[rng.integers(0, faces, faces)].mean() for _ in range(REPLICATES)]))
+
+
 def _interval(differences: NDArray[np.float64]) -> tuple[float, float]:
     low, high = np.quantile(differences, (0.025, 0.975))
     return float(low), float(high)

@@ -93,8 +93,10 @@ class Report:
         manifest, augmentation = self.manifest, self.evaluated_on.augmentation
         precision = "" if manifest.precision == "fp32" else f" {manifest.precision}"
         batch = "" if manifest.batch is None else f" batch {manifest.batch}"
+        features = " features" if manifest.features else ""
         corrected = " corrected" if manifest.data.corrections else ""
-        return manifest.model + corrected + precision + batch + ("" if augmentation == "none" else f" + {augmentation}")
+        kind = manifest.model + corrected + precision + batch + features
+        return kind + ("" if augmentation == "none" else f" + {augmentation}")
 
     @property
     def recipe(self) -> str:

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from inference.html import fill
 from inference.manifest import Parity, stated
+from inference.report.class_maps import ClassMaps
 from inference.report.document import Report
+from inference.saliency.heat import overlay, strength
 from inference.text import percent, threads
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -27,13 +29,16 @@ class Mistake:
     confidence: float
 
 
-def render_page(report: Report, pictures: Mapping[str, bytes], mistakes: Sequence[Mistake]) -> str:
+def render_page(
+    report: Report, pictures: Mapping[str, bytes], mistakes: Sequence[Mistake], maps: ClassMaps | None = None
+) -> str:
     """Fill the page.
 
     Args:
         report: the evaluation.
         pictures: PNGs called `confusion`, `roc` and `reliability`, and `abstention` where the report has that.
         mistakes: those to show.
+        maps: what the model looks at in each class, where that was asked for.
     """
     return fill(
         [TEMPLATES],
@@ -41,6 +46,9 @@ def render_page(report: Report, pictures: Mapping[str, bytes], mistakes: Sequenc
         report=report,
         pictures=pictures,
         mistakes=mistakes,
+        maps=maps,
+        overlay=overlay,
+        strength=strength,
         chips=_chips(report),
         sentence=_sentence(report),
         facts=_facts(report),

@@ -18,6 +18,7 @@ from data.files import remove_temporaries, write_json, write_text
 from inference.manifest import Manifest, data_record
 from inference.measure.evaluation import Answers, Evaluation
 from inference.measure.metrics import Summary
+from inference.report.class_maps import ClassMaps, class_maps_record
 from inference.report.document import (
     REPORT_FILE,
     VERSION,
@@ -30,7 +31,7 @@ from inference.report.page import Mistake, render_page
 from inference.report.plots import draw_abstention, draw_confusion, draw_reliability, draw_roc
 from inference.text import percent
 
-PREDICTIONS_FILE, PAGE_FILE = "predictions.csv", "report.html"
+PREDICTIONS_FILE, PAGE_FILE, MAPS_FILE = "predictions.csv", "report.html", "maps.json"
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Draft:
 
     report: Report
     answers: Answers
+    maps: ClassMaps | None = None
 
     def write(self, out: Path) -> Path:
         """Write the report's folder into `out`, in place of an older one of the same name, and return it."""
@@ -59,19 +61,22 @@ class Draft:
             names.append("abstention")
         write_text(folder / PREDICTIONS_FILE, predictions_table(self.answers))
         pictures = {name: (folder / f"{name}.png").read_bytes() for name in names}
-        write_text(folder / PAGE_FILE, render_page(self.report, pictures, worst_of(self.answers)))
+        (folder / MAPS_FILE).unlink(missing_ok=True)
+        if self.maps is not None:
+            write_json(folder / MAPS_FILE, class_maps_record(self.report.name, self.maps).to_dict())
+        write_text(folder / PAGE_FILE, render_page(self.report, pictures, worst_of(self.answers), self.maps))
         write_json(folder / REPORT_FILE, self.report.to_dict())
         return folder
 
 
-def draft(evaluation: Evaluation) -> Draft:
-    """What the report of an evaluation is written from."""
-    return Draft(report_of(evaluation), evaluation.answers)
+def draft(evaluation: Evaluation, maps: ClassMaps | None = None) -> Draft:
+    """What the report of an evaluation is written from, with the maps of its classes where there are any."""
+    return Draft(report_of(evaluation), evaluation.answers, maps)
 
 
-def write_report(evaluation: Evaluation, out: Path) -> Path:
+def write_report(evaluation: Evaluation, out: Path, maps: ClassMaps | None = None) -> Path:
     """Write the report's folder into `out`, in place of an older one of the same name, and return it."""
-    return draft(evaluation).write(out)
+    return draft(evaluation, maps).write(out)
 
 
 def report_of(evaluation: Evaluation) -> Report:
