@@ -14,6 +14,8 @@ from data.faceset import LABELS, NO_USAGE, USAGES, FaceSet
 PROTOCOLS = ("official", "random", "kfold")
 # For measuring alone: no division at all, every part is the whole.
 WHOLE = "whole"
+# For looking for doubtful labels alone: folds of another division's training part, made by `data.folds`.
+TRAINING_FOLDS = "training-folds"
 PARTS = ("train", "validation", "test")
 Indices = NDArray[np.int64]
 
@@ -25,7 +27,8 @@ class SplitPlan:
     `official`: train on Training, select on PublicTest, test on PrivateTest. `random`: scikit-learn's
     `train_test_split` with `test_share` and `seed`, shuffled; the test part is also what the best epoch is
     picked on. `kfold`: the same with fold number `fold` (1 to `folds`) of a stratified k-fold as the test part.
-    `WHOLE`, which nothing is trained by: every part is all faces.
+    `WHOLE`, which nothing is trained by: every part is all faces. `TRAINING_FOLDS`, by which nothing is published: fold
+    number `fold` of another division's training part.
     """
 
     protocol: str = "official"
@@ -36,7 +39,7 @@ class SplitPlan:
     fold: int | None = None
 
     def __post_init__(self) -> None:
-        if self.protocol not in (*PROTOCOLS, WHOLE):
+        if self.protocol not in (*PROTOCOLS, WHOLE, TRAINING_FOLDS):
             raise InputError(f"--protocol is {self.protocol!r}, expected one of {', '.join(PROTOCOLS)}")
         if not 0.01 <= self.test_share <= 0.9:
             raise InputError(f"--test-share is {self.test_share}, expected 0.01 to 0.9")
@@ -44,15 +47,16 @@ class SplitPlan:
             raise InputError(f"--split-seed is {self.seed}, expected 0 to {2**32 - 1}")
         if not 2 <= self.folds <= 100:
             raise InputError(f"--folds is {self.folds}, expected 2 to 100")
-        if self.protocol == "kfold" and (self.fold is None or not 1 <= self.fold <= self.folds):
-            raise InputError(f"--fold is {self.fold}, expected 1 to {self.folds} with --protocol kfold")
-        if self.protocol != "kfold" and self.fold is not None:
+        folded = self.protocol in ("kfold", TRAINING_FOLDS)
+        if folded and (self.fold is None or not 1 <= self.fold <= self.folds):
+            raise InputError(f"--fold is {self.fold}, expected 1 to {self.folds} with --protocol {self.protocol}")
+        if not folded and self.fold is not None:
             raise InputError(f"--fold {self.fold} belongs to --protocol kfold, not to {self.protocol!r}")
 
     @property
     def selects_on(self) -> Literal["validation", "test"]:
         """The part that the best epoch is picked on: validation, or test where a protocol has no validation part."""
-        return "validation" if self.protocol == "official" else "test"
+        return "validation" if self.protocol in ("official", TRAINING_FOLDS) else "test"
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ def split(faces: FaceSet, plan: SplitPlan) -> Split:
     for name, part in (("training", train), ("validation", validation), ("test", test)):
         if not len(part):
             raise InputError(f"{faces.source} leaves no faces for the {name} part; expected at least one")
-    return Split(plan, train, validation, test, _fingerprint(faces, (train, validation, test)))
+    return Split(plan, train, validation, test, split_fingerprint(faces, (train, validation, test)))
 
 
 def without_duplicates(faces: FaceSet) -> Indices:
@@ -146,10 +150,24 @@ def _whole(faces: FaceSet, kept: Indices, plan: SplitPlan) -> tuple[Indices, Ind
     return kept, kept, kept
 
 
-DIVIDERS = {"official": _official, "random": _random, "kfold": _kfold, WHOLE: _whole}
+def _training_folds(faces: FaceSet, kept: Indices, plan: SplitPlan) -> tuple[Indices, Indices, Indices]:
+    raise InputError(
+        "this training is a fold of ferox doubts, which asks it about doubtful labels and nothing else; expected a run "
+        "of ferox train; train a model of its own"
+    )
 
 
-def _fingerprint(faces: FaceSet, parts: tuple[Indices, ...]) -> str:
+DIVIDERS = {
+    "official": _official,
+    "random": _random,
+    "kfold": _kfold,
+    WHOLE: _whole,
+    TRAINING_FOLDS: _training_folds,
+}
+
+
+def split_fingerprint(faces: FaceSet, parts: tuple[Indices, ...]) -> str:
+    """The sha256 over the faces' fingerprint and the places of each part's faces, as 64 hex digits."""
     digest = hashlib.sha256(faces.fingerprint.encode())
     for part in parts:
         digest.update(len(part).to_bytes(8, "little"))

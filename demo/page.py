@@ -9,6 +9,7 @@ import gradio as gr
 
 from demo.state.shelf import ALL, Shelf, title
 from demo.view.words import Language, language, say
+from inference.confidence import ALWAYS
 from inference.photos.faces import Finder
 
 # What runs a model waits in one line, since onnxruntime takes all processors for each run.
@@ -66,6 +67,11 @@ def model_choice(page: Page, elem_id: str, *, several: bool) -> gr.Dropdown:
     chooser.preprocess = _as_sent  # type: ignore[method-assign, assignment]
     page.choosers.append((chooser, several))
     return chooser
+
+
+def least_confidence(page: Page, elem_id: str) -> gr.Slider:
+    """Return a choice of the confidence below which the page says that it is unsure; 0, the default, is never."""
+    return gr.Slider(0, 0.95, ALWAYS, step=0.05, label=page.text("min_confidence"), elem_id=elem_id)
 
 
 def choices(names: list[str], several: bool, lang: Language) -> list[tuple[str, str]]:

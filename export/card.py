@@ -60,6 +60,7 @@ def _facts(manifest: Manifest, record: RunRecord) -> list[str]:
         "parameters": f"{manifest.parameters:,} ({manifest.precision})",
         "data": f"{data.source}, fingerprint `{data.fingerprint[:16]}`",
         "protocol": f"{data.protocol}: {', '.join(f'{count:,} {part}' for part, count in data.counts.items())}",
+        **({"corrected": f"training faces: {data.corrections.words}"} if data.corrections else {}),
         "recipe": f"{settings.recipe}, seed {settings.seed}",
         "selected on": f"{selection.part}, epoch {selection.epoch}: accuracy {percent(selection.accuracy, 2)}",
     }

@@ -67,6 +67,7 @@ def command_parser() -> argparse.ArgumentParser:
     _add(commands, "serve", "a server for programs: the Open Inference Protocol, and pictures", serving.add_arguments)
     _add(commands, "train", "train a model, or go on with a training", options.add_arguments)
     _add(commands, "sweep", "train a grid of models; other options are those of train", options.add_sweep_arguments)
+    _add(commands, "doubts", "labels of a dataset that are probably wrong", options.add_doubts_arguments)
     _add(commands, "export", "prove a trained model equal, and publish it as an .onnx", export.__main__.add_arguments)
     _add(commands, "export-repository", "files for Triton and KServe", repository_arguments)
     _add(commands, "keep-result", "keep a training and its report as one small file", options.add_result_arguments)
@@ -76,6 +77,7 @@ def command_parser() -> argparse.ArgumentParser:
     for name, run in (
         ("demo", demo.__main__.run),
         ("serve", serving.main),
+        ("doubts", training.__main__.find_doubts),
         ("export", export.__main__.run),
         ("export-repository", _export_repository),
         ("keep-result", training.__main__.keep_result),

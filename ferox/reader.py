@@ -30,7 +30,12 @@ def models() -> list[KnownModel]:
 
 
 def load(
-    model: str | Path = DEFAULT, *, yunet: str | Path | None = None, provider: str = "auto", threads: int | None = None
+    model: str | Path = DEFAULT,
+    *,
+    yunet: str | Path | None = None,
+    provider: str = "auto",
+    threads: int | None = None,
+    min_confidence: float = 0.0,
 ) -> "Reader":
     """Load a model and verify it.
 
@@ -40,15 +45,18 @@ def load(
             OpenCV's Haar cascade.
         provider: `cpu`, `cuda` or `openvino`; `auto` takes CUDA where it can be used.
         threads: processor threads for one run; None takes all that this process may use.
+        min_confidence: a face's `label` is None where the most probable one has a lower probability; 0 is never.
 
     Raises:
-        InputError: there is no such model, or it or the finder cannot be used.
+        InputError: there is no such model, it or the finder cannot be used, or `min_confidence` is not from 0 to 1.
     """
+    from inference.confidence import check_min_confidence
     from inference.engine import Engine
     from inference.photos.faces import finder
 
     engine = Engine.load(find_model(model), provider=provider, threads=threads)
-    return Reader(engine, finder(None if yunet is None else Path(yunet)))
+    least = check_min_confidence(min_confidence, "min_confidence")
+    return Reader(engine, finder(None if yunet is None else Path(yunet)), least)
 
 
 @dataclass(frozen=True)
@@ -58,10 +66,12 @@ class Reader:
     Attributes:
         engine: the model; `engine.manifest` says what it is and how it was proven.
         finder: what finds the faces.
+        min_confidence: the least confidence at which a face has a label, 0 to 1.
     """
 
     engine: "Engine"
     finder: "Finder"
+    min_confidence: float = 0.0
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -71,8 +81,9 @@ class Reader:
     def read(self, photo: Photo, *, faces: "Policy" = "auto") -> "tuple[FacePrediction, ...]":
         """Return the faces of a picture, the largest first; none where none is found.
 
-        Each has `label`, `confidence` (0 to 1), `probabilities` (float32[7] in the order of `labels`), `ranking`, `box`
-        (pixels of the upright picture) and `crop` (uint8[48, 48], what the model saw).
+        Each has `label` (None where its probability is below `min_confidence`), `guess` (the most probable label,
+        however sure), `confidence` (the guess's, 0 to 1), `probabilities` (float32[7] in the order of `labels`),
+        `ranking`, `box` (pixels of the upright picture) and `crop` (uint8[48, 48], what the model saw).
 
         Args:
             photo: a path, a file's content, a PIL image, or pixels: uint8[H, W, 3] in RGB, or uint8[H, W] in grey.
@@ -83,7 +94,7 @@ class Reader:
         """
         from inference.photos.reading import predict_picture
 
-        return predict_picture(self.engine, _picture(photo), self.finder, faces).faces
+        return predict_picture(self.engine, _picture(photo), self.finder, faces, self.min_confidence).faces
 
     def read_many(self, paths: Iterable[str | Path], *, faces: "Policy" = "auto") -> "Iterator[PicturePrediction]":
         """Yield what is seen in each picture, in their order, while the next ones are read: memory stays bounded.
@@ -97,7 +108,9 @@ class Reader:
         """
         from inference.photos.reading import predict_files
 
-        return predict_files(self.engine, map(Path, paths), self.finder, faces, keep_errors=True)
+        return predict_files(
+            self.engine, map(Path, paths), self.finder, faces, keep_errors=True, min_confidence=self.min_confidence
+        )
 
     def explain(
         self, photo: Photo, *, faces: "Policy" = "auto", method: str | None = None

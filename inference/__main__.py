@@ -113,6 +113,13 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help=pictures)
     parser.add_argument("--model", type=Path, metavar="MODEL", help=f"{MODEL_HELP} (default: the best that ferox has)")
     _add_finding(parser)
+    parser.add_argument(
+        "--min-confidence",
+        type=float,
+        default=0.0,
+        metavar="P",
+        help="say unsure where the most probable label has less than this probability (default: 0, always answer)",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON list instead of a table")
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="write shards of a table there instead; goes on if stopped"

@@ -169,7 +169,7 @@ def _seconds_per_face(task: Assignment) -> float:
 def _expected(tasks: Sequence[Assignment], costs: Sequence[float], options: Options) -> float:
     seconds = 0.0
     for task, cost in zip(tasks, costs, strict=True):
-        seconds += cost * len(task.indices)
+        seconds += cost * (len(task.indices) + len(task.validation))
         if options.robustness:
             seconds += cost * min(FACES, len(task.indices)) * (1 + len(CONDITIONS))
         if options.latency:

@@ -4,8 +4,9 @@
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le
 
@@ -30,10 +31,31 @@ Setting = str | int | float | bool | None
 
 
 @dataclass(frozen=True)
+class CorrectionsRecord:
+    """How the training part was corrected before anything was trained on it (see `data.corrections`).
+
+    `dropped` of its faces were left out, `relabelled` had another label; `fingerprint` is that of what was trained on,
+    pixels and labels.
+    """
+
+    dropped: Count
+    relabelled: Count
+    fingerprint: str
+
+    @property
+    def words(self) -> str:
+        """What was done, in words."""
+        counts = [(self.dropped, "dropped"), (self.relabelled, "relabelled")]
+        done = " and ".join(f"{count:,} {verb}" for count, verb in counts if count)
+        return f"{done or 'none changed'}, corrected training part {self.fingerprint[:8]}"
+
+
+@dataclass(frozen=True)
 class DataRecord:
     """The faces that a model was trained on, and how they were divided.
 
-    `faces` is the fingerprint of pixels and labels alone, `fingerprint` that of pixels, labels and split.
+    `faces` is the fingerprint of pixels and labels alone, `fingerprint` that of pixels, labels and split, both as they
+    are in the data, whatever `corrections` were made to the training part; None where there were none.
     """
 
     source: str
@@ -46,6 +68,7 @@ class DataRecord:
     folds: int
     fold: int | None
     counts: dict[str, Count]
+    corrections: CorrectionsRecord | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if set(self.counts) != PARTS:
@@ -221,15 +244,20 @@ class Manifest:
     def to_json(self) -> str:
         """Return the manifest as strict, compact JSON; the digest keeps its place whatever its value.
 
-        An open batch, and having no features, is not stated: engines that know nothing else refuse fields that they do
-        not know.
+        An open batch is not stated, nor having no features, nor corrections where there are none: engines that know
+        nothing else refuse fields that they do not know.
         """
-        content = asdict(self)
+        content = asdict(self, dict_factory=stated)
         if self.batch is None:
             del content["batch"]
         if not self.features:
             del content["features"]
         return json.dumps(content, allow_nan=False)
+
+
+def stated(fields: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Leave out corrections where there were none: a `dict_factory` of `dataclasses.asdict`."""
+    return {name: value for name, value in fields if (name, value) != ("corrections", None)}
 
 
 # What a manifest of contract 1 does not say.

@@ -6,7 +6,8 @@ With `--json`, stdout is one strict JSON list with an object a picture, in the o
      "faces": [{"box": {"x", "y", "width", "height": pixels, "score": null or 0 to 1},
                 "label": the most probable one, "probabilities": {label: 0 to 1}}]}
 
-with the largest face first. A picture without a face has no faces and no error.
+with the largest face first. A picture without a face has no faces and no error. With `--min-confidence`, the label is
+null (in a table: unsure) where the most probable one has less.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from data.leftout import Tally, sentence
 from data.terminal import hand_over, say, warn
 from inference.batch import FORMATS, PICTURES_A_SHARD
 from inference.catalogue import DEFAULT, SUFFIX, find_model
+from inference.confidence import UNSURE, check_min_confidence
 from inference.engine import Engine
 from inference.photos.faces import HaarFinder, finder, finder_words
 from inference.photos.files import picture_files
@@ -34,14 +36,15 @@ def main(args: argparse.Namespace) -> int:
 
     Args:
         args: model (Path or None: the first of `images` where that is an .onnx, else the default model), images
-            (list[Path]), faces ("auto" or "whole"), yunet (Path or None), json (bool), provider (str), threads (int or
-            None), out (Path or None: print); for `out`, format (str), shard and jobs (int) and ray (str), each None by
-            default.
+            (list[Path]), faces ("auto" or "whole"), yunet (Path or None), json (bool), min_confidence (float, 0 to 1),
+            provider (str), threads (int or None), out (Path or None: print); for `out`, format (str), shard and jobs
+            (int) and ray (str), each None by default.
 
     Raises:
         InputError: options do not go together, a path is missing, a folder holds no pictures, the only picture cannot
             be read, or the model cannot be used.
     """
+    check_min_confidence(args.min_confidence)
     model, images = _model_and_images(args)
     search = finder(args.yunet)
     if args.faces == "auto" and isinstance(search, HaarFinder):
@@ -54,7 +57,9 @@ def main(args: argparse.Namespace) -> int:
     files = picture_files(images, left_out)
     _say_left_out(left_out)
     engine = Engine.load(find_model(model), provider=args.provider, threads=args.threads)
-    predictions = predict_files(engine, files, search, args.faces, keep_errors=len(files) > 1)
+    predictions = predict_files(
+        engine, files, search, args.faces, keep_errors=len(files) > 1, min_confidence=args.min_confidence
+    )
     refused = _print_json(predictions) if args.json else _print_table(predictions, files)
     if refused:
         say(f"error: {refused} of {len(files)} pictures could not be read")
@@ -85,7 +90,9 @@ def _batch(args: argparse.Namespace, model: Path, images: Sequence[Path]) -> int
     files = listed_files(images, left_out)
     _say_left_out(left_out)
     # Of several workers each has a thread: together they take all processors.
-    settings = WorkerSettings(model, args.provider, args.threads or 1, args.yunet, args.faces)
+    settings = WorkerSettings(
+        model, args.provider, args.threads or 1, args.yunet, args.faces, min_confidence=args.min_confidence
+    )
     format_, shard = args.format or FORMATS[0], PICTURES_A_SHARD if args.shard is None else args.shard
     unread = run_job(files, BatchOptions(args.out, format_, shard, args.jobs, settings, args.ray))
     hand_over(args.out)
@@ -119,8 +126,12 @@ def _lines(prediction: PicturePrediction, width: int) -> Iterator[str]:
         yield _row(width, name, "-", NO_FACE)
     for number, face in enumerate(prediction.faces, 1):
         box = f"{face.box.x},{face.box.y} {face.box.width} x {face.box.height}"
-        (_, best), (second, other) = face.ranking[:2]
-        yield _row(width, name, str(number), box, face.label, percent(best, 1), f"{second} {percent(other, 1)}")
+        ranking = face.ranking
+        # Who is unsure has said nothing yet: then the most probable label is the first of what it might be.
+        _, best = ranking[0]
+        second, other = ranking[1 if face.label else 0]
+        label = face.label or UNSURE
+        yield _row(width, name, str(number), box, label, percent(best, 1), f"{second} {percent(other, 1)}")
     for note in prediction.notes:
         yield _row(width, name, "-", f"note: {note}")
 

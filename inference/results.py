@@ -111,7 +111,8 @@ def _result_table(group: Sequence[tuple[Path, TrainingResult]]) -> str:
 
 def _result_row(path: Path, result: TrainingResult) -> list[str]:
     report, run = result.report, result.run
-    published = published_accuracy(run.settings, report.evaluated_on)
+    # Nothing published was trained on corrected faces.
+    published = None if run.data.corrections else published_accuracy(run.settings, report.evaluated_on)
     return [
         report.label,
         report.manifest.framework,

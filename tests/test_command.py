@@ -21,7 +21,7 @@ from inference.catalogue import known_models
 ROOT = Path(__file__).parents[1]
 COMMANDS = (
     *("evaluate", "compare", "results", "predict", "explain", "faces", "models", "demo", "serve", "train", "sweep"),
-    *("export", "export-repository", "keep-result", "data", "completion"),
+    *("doubts", "export", "export-repository", "keep-result", "data", "completion"),
 )
 # Each command with what it cannot use, what may not be, or what it does at once; `{...}` are the fixture's files.
 STATUSES = [
@@ -42,6 +42,9 @@ STATUSES = [
     ("predict {photo} {broken} --out {out}/tables --format jsonl --jobs 1", 2),
     ("predict {photo} --out {out}/table --json", 2),
     ("predict {photo} --jobs 2", 2),
+    ("predict {photo} --min-confidence 0.9", 0),
+    ("predict {photo} --min-confidence 60", 2),
+    ("predict {photo} --min-confidence nan", 2),
     ("explain {photo} --out {out}/maps", 0),
     ("explain {photo} --model cnn_4 --method cam", 2),
     ("explain missing.jpg", 2),
@@ -68,6 +71,11 @@ STATUSES = [
     ("sweep --models mlp_9", 2),
     ("sweep --models mlp_1 --ray-gpus 1", 2),
     ("sweep --models mlp_1 --frameworks torch --ray 127.0.0.1:9 --out {out}/sweep", 2),
+    ("doubts --data missing.csv", 2),
+    ("doubts --data {table} --folds 1", 2),
+    ("doubts --data {table} --shown -1", 2),
+    ("train --model mlp_4 --drop missing.csv", 2),
+    ("train --model mlp_4 --relabel {photo}", 2),
     ("export missing", 2),
     ("keep-result missing missing", 2),
     ("demo --port 0", 2),

@@ -147,6 +147,17 @@ def test_every_face_of_a_photo_gets_a_card_with_the_label_that_the_command_line_
     assert page.locator("#photo-seen img").count() == 1
 
 
+def test_below_a_least_confidence_the_page_is_unsure(visit: Callable[..., Any], examples: Path) -> None:
+    page = visit()
+    give(page, examples / "portrait.jpg")
+    page.wait_for_selector("#photo-answer .fx-card .fx-label span")
+    page.fill("#photo-least input[type=number]", "0.95")
+    page.locator("#photo-least input[type=number]").blur()
+    page.wait_for_selector("#photo-answer .fx-card[data-label=unsure]")
+    assert page.locator("#photo-answer .fx-unsure").inner_text().startswith("Unsure: perhaps ")
+    assert page.locator("#photo-answer .fx-share").count() == 7
+
+
 def test_all_models_stand_side_by_side_on_the_same_face(visit: Callable[..., Any], examples: Path) -> None:
     page = visit()
     give(page, examples / "portrait.jpg")

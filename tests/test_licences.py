@@ -44,7 +44,10 @@ def stated(name: str) -> str | None:
     except metadata.PackageNotFoundError:
         return None
     approved = [line.removeprefix(APPROVED) for line in said.get_all("Classifier", []) if line.startswith(APPROVED)]
-    return said["License-Expression"] or ", ".join(approved) or (said["License"] or "").strip()
+    # Some packages state the whole text, whose first words are its name.
+    named, *text = (said["License"] or "").strip().splitlines() or [""]
+    version = next((line.strip() for line in text if line.strip().startswith("Version")), "")
+    return said["License-Expression"] or ", ".join(approved) or " ".join([named, *version.split(",")[:1]]).strip()
 
 
 def listed() -> list[list[str]]:

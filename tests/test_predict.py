@@ -52,6 +52,7 @@ def arguments(model: Path, *images: Path, **others: object) -> argparse.Namespac
         "faces": "auto",
         "yunet": None,
         "json": False,
+        "min_confidence": 0.0,
         "provider": "auto",
         "threads": 1,
         "out": None,

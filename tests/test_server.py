@@ -282,6 +282,14 @@ def test_a_picture_gets_one_object_of_predict_json(
     same(raw, expected | {"file": "the picture"})
 
 
+def test_a_least_confidence_leaves_the_probabilities(server: Served, pictures: Path) -> None:
+    content = (pictures / "group.jpg").read_bytes()
+    plain = ask(server.port, "POST", "/v1/faces", content).json()["faces"]
+    told = ask(server.port, "POST", "/v1/faces?min_confidence=1", content).json()["faces"]
+    assert [face["probabilities"] for face in told] == [face["probabilities"] for face in plain]
+    assert [face["label"] for face in told] == [None] * len(plain)
+
+
 def test_a_model_and_a_way_to_faces_may_be_named(server: Served, models: list[Path], pictures: Path) -> None:
     content = (pictures / "group.jpg").read_bytes()
     expected = predicted(models[1], pictures / "group.jpg") | {"file": "the picture"}
@@ -292,6 +300,9 @@ def test_a_model_and_a_way_to_faces_may_be_named(server: Served, models: list[Pa
     for query, status, sentence in (
         ("model=other", 404, "the model is 'other'"),
         ("faces=sideways", 400, "expected auto or whole"),
+        ("min_confidence=60", 400, "expected 0 (always answer) to 1"),
+        ("min_confidence=nan", 400, "expected 0 (always answer) to 1"),
+        ("min_confidence=much", 400, "expected a number from 0 to 1"),
     ):
         reply = ask(server.port, "POST", f"/v1/faces?{query}", content)
         assert reply.status == status

@@ -1,5 +1,6 @@
 """What docs/serving.md shows is run as it stands, against a real server."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -48,10 +49,12 @@ def test_the_curl_examples_are_answered(server: Served, tmp_path: Path) -> None:
     script = commands.replace(SHOWN, f"127.0.0.1:{server.port}").replace("curl ", "curl -sS --fail -w '\\n' ")
     done = subprocess.run(["bash", "-e", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    faces, whole, models, ready = done.stdout.splitlines()
+    faces, whole, unsure, models, ready = done.stdout.splitlines()
     assert faces.startswith('{"file":"photo.jpg"')
     assert faces.count('"label"') == 4
     assert whole.count('"label"') == 1
+    told = json.loads(unsure)["faces"]
+    assert [face["label"] is None for face in told] == [max(face["probabilities"].values()) < 0.6 for face in told]
     assert '"name":"vgg_32"' in models
     assert ready == '{"ready":true}'
 

@@ -1,14 +1,14 @@
 """Trains a model: `ferox train --framework torch --model cnn_1 --data fer2013.csv`.
 
 Progress goes to stderr; the run folder is the last line of stdout. A grid of trainings: `ferox sweep`.
-What a training came to, small enough to commit: `ferox keep-result`.
+What a training came to, small enough to commit: `ferox keep-result`. Labels that are probably wrong: `ferox doubts`.
 """
 
 import argparse
 import sys
 
 from data.commands import run_command
-from training.options import add_result_arguments, add_sweep_arguments, check, parse
+from training.options import add_doubts_arguments, add_result_arguments, add_sweep_arguments, check, parse
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,6 +22,10 @@ def main(arguments: list[str] | None = None) -> int:
         parser = argparse.ArgumentParser(prog="python -m training result", allow_abbrev=False)
         add_result_arguments(parser)
         return keep_result(parser.parse_args(given[1:]))
+    if given[:1] == ["doubts"]:
+        parser = argparse.ArgumentParser(prog="python -m training doubts", allow_abbrev=False)
+        add_doubts_arguments(parser)
+        return find_doubts(parser.parse_args(given[1:]))
     return run(parse(given, description=__doc__), given)
 
 
@@ -37,6 +41,13 @@ def keep_result(args: argparse.Namespace) -> int:
     from training.result import run as keep
 
     return keep(args)
+
+
+def find_doubts(args: argparse.Namespace) -> int:
+    """Look for labels that are probably wrong, see `training.doubts.command`; return the exit status."""
+    from training.doubts.command import main as doubts
+
+    return doubts(args)
 
 
 def run(args: argparse.Namespace, given: list[str]) -> int:

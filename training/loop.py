@@ -105,6 +105,8 @@ class Trainer:
             weights, self.average.samples = load_average(folder / record.progress.average)
             learner.set_average(weights)
         self.interrupted: int | None = None
+        # What people are told to go on with after a signal.
+        self.resume_words = f"ferox train --resume {folder}"
 
     def run(self, time_limit: float = 0) -> int:
         """Train to the end or to a signal; return the exit status: 0, or 128 + the signal's number.
@@ -124,7 +126,7 @@ class Trainer:
                     self.record = replace(self.record, status="stopped")
                     write_record(self.folder, self.record)
                     status = 128 + (self.interrupted or 0)
-                    say(f"stopped; go on with: ferox train --resume {self.folder}")
+                    say(f"stopped; go on with: {self.resume_words}")
                     return status
         return self.finish()
 

@@ -9,7 +9,7 @@ from data.addresses import CLUSTER_HELP
 from data.classes import CLASSES_HELP
 from data.commands import how_to_install
 from data.errors import InputError
-from data.places import artifacts, runs_folder
+from data.places import artifacts, reports_folder, runs_folder
 from data.splits import PROTOCOLS, SplitPlan
 from training.recipe import CHOICES, FRAMEWORKS, RECIPES, Settings, recipe
 from training.specs import MODELS
@@ -62,12 +62,13 @@ def settings_from(args: argparse.Namespace) -> Settings:
         raise InputError(f"--ask-ahead is {args.ask_ahead}, but no teacher is asked about views; add --teaching views")
     if args.teaching and not args.teachers:
         raise InputError(f"--teaching is {args.teaching}, but there are no teachers; name them with --teachers")
-    settings = replace(settings, **given, split=_split_plan(args))
+    settings = replace(settings, **given, split=split_plan(args))
     # Nesterov's form of no momentum is none at all, and PyTorch refuses it.
     return replace(settings, nesterov=settings.nesterov and settings.momentum > 0)
 
 
-def _split_plan(args: argparse.Namespace) -> SplitPlan:
+def split_plan(args: argparse.Namespace) -> SplitPlan:
+    """Return how faces are divided; an `InputError` where options do not go together."""
     division = {
         field: getattr(args, option) for option, field in SPLIT_OPTIONS.items() if getattr(args, option) is not None
     }
@@ -110,6 +111,34 @@ def add_result_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=RESULTS, help="default: %(default)s")
 
 
+def add_doubts_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what `training.doubts` asks which models about, and where the answers go."""
+    add = parser.add_argument
+    _add_data(parser)
+    add("--protocol", choices=("official", "random"), help="whose training part is looked at (default: official)")
+    add("--test-share", type=float, help="random protocol: share of test faces (default: 0.2)")
+    add("--split-seed", type=int, help="random protocol (default: 42)")
+    add("--drop-duplicates", action="store_true", default=None, help="keep one copy of each picture")
+    add("--folds", dest="fold_count", type=int, default=5, help="how many (default: 5)")
+    add("--framework", choices=FRAMEWORKS, default=FRAMEWORKS[0], help="default: %(default)s")
+    add("--model", choices=tuple(MODELS), default="cnn_1", metavar="MODEL", help="what is asked (default: cnn_1)")
+    add("--epochs", type=int, default=12, help="of each fold's training (default: 12)")
+    add("--seed", type=int, default=0, help="of folds and trainings (default: 0)")
+    add("--threads", type=int, help="processor threads (default: all that this process may use)")
+    for name in ("precision", "device"):
+        add(f"--{name}", choices=CHOICES[name], help="default: the recipe's")
+    add("--shown", type=int, default=200, metavar="N", help="most doubtful faces on the page (default: 200)")
+    add("--out", type=Path, default=reports_folder() / "doubts", help="goes on if stopped (default: %(default)s)")
+    parser.set_defaults(folds=None, fold=None)
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--data", type=Path, help="fer2013.csv, image folder or zip (default: drawn faces)")
+    add("--skip-bad-rows", action="store_true", help="leave out and count rows that cannot be used")
+    add("--classes", default="", help=CLASSES_HELP)
+
+
 def check_framework(name: str, option: str = "--framework") -> None:
     """Raise an `InputError`, which names the option that asked for it, unless the framework is installed."""
     if importlib.util.find_spec(name) is None:
@@ -122,9 +151,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--framework", choices=FRAMEWORKS, help=f"default: {FRAMEWORKS[0]}; with --resume: the run's")
     add("--model", choices=tuple(MODELS), metavar="MODEL", help=", ".join(MODELS))
     add("--recipe", choices=RECIPES, default="published", help="settings to start from (default: published)")
-    add("--data", type=Path, help="fer2013.csv, image folder or zip (default: drawn faces)")
-    add("--skip-bad-rows", action="store_true", help="leave out and count rows that cannot be used")
-    add("--classes", default="", help=CLASSES_HELP)
+    _add_data(parser)
+    add("--drop", type=Path, metavar="FILE", help="leave out training faces that this table names (see ferox doubts)")
+    add("--relabel", type=Path, metavar="FILE", help="train with this table's likely labels instead of the given ones")
     add("--out", type=Path, default=runs_folder(), help="where run folders go (default: %(default)s)")
     add(
         "--resume",

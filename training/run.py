@@ -23,7 +23,7 @@ from data.files import remove_temporaries, sha256, write_json
 from data.load import load
 from data.locks import take
 from data.splits import Split, split
-from inference.manifest import DataRecord
+from inference.manifest import DataRecord, stated
 from inference.report.training_result import Checkpoint, FinalFigures, Machine, Move
 from training.history import read_history, write_history
 from training.recipe import Settings
@@ -130,7 +130,7 @@ def write_record(folder: Path, record: RunRecord) -> None:
 
 def plain(record: RunRecord) -> dict[str, Any]:
     """Return a record as JSON-able values."""
-    return asdict(record) | {"settings": record.settings.record()}
+    return asdict(record, dict_factory=stated) | {"settings": record.settings.record()}
 
 
 def read_record(folder: Path) -> RunRecord:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from data.corrections import DROP_FILE, RELABEL_FILE, CorrectedPart, Corrections, corrected, read_corrections
 from data.errors import InputError
 from data.faceset import FaceSet
 from data.files import sha256
@@ -16,7 +17,7 @@ from data.load import load
 from data.splits import Split, split
 from data.terminal import hand_over, say, warn
 from inference.catalogue import find_model
-from inference.manifest import data_record
+from inference.manifest import CorrectionsRecord, data_record
 from inference.report.training_result import Machine
 from training.ancestry import Ancestor, inherited, overlaps
 from training.epoch import class_weights
@@ -79,11 +80,14 @@ def train(args: argparse.Namespace) -> int:
     """
     settings = settings_from(args)
     teacher_files = [find_model(named) for named in args.teachers or ()]
-    framework = _framework(settings.framework)
+    framework = load_framework(settings.framework)
     spec = model_spec(settings.model)
     machine = _machine(framework, settings)
     faces = load(args.data, args.classes, skip_bad_rows=args.skip_bad_rows)
-    division = split(faces, settings.split)
+    corrections = read_corrections(args.drop, args.relabel)
+    whole = split(faces, settings.split)
+    part = corrected(faces, whole, corrections)
+    division = part.division
     say(f"{faces.source}: {division.counts}, protocol {settings.split.protocol}")
     bases, weights = _first_weights(settings, faces, division)
     settings = replace(settings, weights=bases[0].name if bases else settings.weights)
@@ -91,7 +95,7 @@ def train(args: argparse.Namespace) -> int:
     asked_once = bool(teachers) and settings.teaching == "faces"
     teachings = teach(teacher_files, faces, division) if asked_once else None
     settings = replace(settings, teachers=tuple(teacher.name for teacher in teachers))
-    data = data_record(faces.source, faces.fingerprint, division)
+    data = replace(data_record(faces.source, faces.fingerprint, whole), corrections=_record_of(part, corrections))
     for sentence in overlaps([*bases, *teachers], data):
         warn(sentence)
     # Whoever asks teachers on a GPU may train without one.
@@ -115,7 +119,8 @@ def train(args: argparse.Namespace) -> int:
             record = replace(record, teachings_sha256=sha256(folder / TEACHINGS_FILE))
         elif teachers:
             keep_teachers(folder, teacher_files)
-        return _run(folder, record, settings, framework, faces, division, weights, args)
+        corrections.write(folder)
+        return _run(folder, record, settings, framework, faces, part, weights, args)
 
 
 def resume(args: argparse.Namespace, given: list[str]) -> int:
@@ -147,18 +152,36 @@ def _go_on(folder: Path, args: argparse.Namespace) -> int:
         )
     if args.ask_ahead and settings.teaching != "views":
         raise InputError(f"--ask-ahead is {args.ask_ahead}, but {folder} asks no teacher about views; leave it out")
-    faces, division = run_faces(record, args.data)
+    faces, whole = run_faces(record, args.data)
+    part = _corrected_again(folder, record, faces, whole)
     if args.finish:
         # Nothing is trained, and a processor that lacks bf16 can evaluate.
         settings = replace(settings, precision="fp32")
-    framework = _framework(settings.framework)
+    framework = load_framework(settings.framework)
     if not args.ask_ahead:
         record = with_move(record, source_commit(), framework.versions(), _machine(framework, settings))
         # Before the next epoch ends: a kill in it must not undo this.
         write_record(folder, record)
     # A resumed run takes its weights from its state; these only give them their shapes.
     blank = initial_weights(model_spec(settings.model), settings.seed)
-    return _run(folder, record, settings, framework, faces, division, blank, args)
+    return _run(folder, record, settings, framework, faces, part, blank, args)
+
+
+def _corrected_again(folder: Path, record: RunRecord, faces: FaceSet, whole: Split) -> CorrectedPart:
+    """The run's training part, by the corrections that lie in its folder; an `InputError` where these are others."""
+    said = record.data.corrections
+    files = [folder / name if (folder / name).exists() else None for name in (DROP_FILE, RELABEL_FILE)]
+    corrections = read_corrections(*files) if said else Corrections()
+    part = corrected(faces, whole, corrections)
+    if _record_of(part, corrections) != said:
+        raise InputError(
+            f"{folder}: {DROP_FILE} and {RELABEL_FILE} are not what the run was begun with; restore them or train again"
+        )
+    return part
+
+
+def _record_of(part: CorrectedPart, corrections: Corrections) -> CorrectionsRecord | None:
+    return CorrectionsRecord(part.dropped, part.relabelled, part.fingerprint) if corrections else None
 
 
 def _run(
@@ -167,14 +190,14 @@ def _run(
     settings: Settings,
     framework: Framework,
     faces: FaceSet,
-    division: Split,
+    part: CorrectedPart,
     weights: Weights,
     args: argparse.Namespace,
 ) -> int:
     # Whoever watches has to know the folder before the first epoch is in it.
     say(f"run folder: {folder}")
-    records = faces.records[division.train]
-    pixels, labels = records["pixels"].copy(), records["label"].copy()
+    division, labels = part.division, part.labels
+    pixels = faces.records["pixels"][division.train]
     teachings = None
     if record.teachings_sha256:
         teachings = load_teachings(check_file(folder, TEACHINGS_FILE, record.teachings_sha256))
@@ -226,7 +249,8 @@ def _machine(framework: Framework, settings: Settings) -> Machine:
     return Machine(framework.device_name(settings), settings.thread_count)
 
 
-def _framework(name: str) -> Framework:
+def load_framework(name: str) -> Framework:
+    """Import what trains in a framework; an `InputError` where it is not installed."""
     # Only the framework asked for is imported: two of them in one process can crash it.
     check_framework(name)
     module: Any = importlib.import_module(f"training.{name}.train")

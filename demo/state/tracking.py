@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.confidence import ALWAYS
 from inference.photos.faces import FaceBox
 from inference.photos.reading import Answer, FacePrediction
 
@@ -23,11 +24,12 @@ class Track(Answer):
     box: FaceBox
     probabilities: NDArray[np.float32]
     seen: float
+    min_confidence: float = ALWAYS
 
 
 @dataclass(frozen=True)
 class Moment:
-    """What the first face showed at a time, in seconds; None where nobody was found."""
+    """What the first face showed most at a time, in seconds, and how sure that was; None where nobody was found."""
 
     time: float
     label: str | None
@@ -55,19 +57,20 @@ def follow(scene: Scene, faces: Sequence[FacePrediction], now: float) -> Scene:
     remembered = [track for track in scene.tracks if now - track.seen < FORGOTTEN]
     followed: list[Track] = []
     for face in faces:
+        least = face.min_confidence
         known = min(remembered, key=lambda track: distance(track.box, face.box), default=None)
         if known is None or distance(known.box, face.box) > max(face.box.width, face.box.height):
-            followed.append(Track(_free([*remembered, *followed]), face.box, face.probabilities, now))
+            followed.append(Track(_free([*remembered, *followed]), face.box, face.probabilities, now, least))
         else:
             remembered.remove(known)
             weight = np.float32(1 - math.exp(-(now - known.seen) / SMOOTHING))
             mixed = known.probabilities + weight * (face.probabilities - known.probabilities)
-            followed.append(replace(known, box=face.box, probabilities=mixed, seen=now))
+            followed.append(replace(known, box=face.box, probabilities=mixed, seen=now, min_confidence=least))
     tracks = tuple(sorted([*followed, *remembered], key=lambda track: track.number))
     first = next((track for track in tracks if track.seen == now), None)
     share = first.confidence if first else 0.0
     recent = tuple(moment for moment in scene.moments if now - moment.time < KEPT)
-    return Scene(tracks, (*recent, Moment(now, first.label if first else None, share)))
+    return Scene(tracks, (*recent, Moment(now, first.guess if first else None, share)))
 
 
 def distance(first: FaceBox, second: FaceBox) -> float:

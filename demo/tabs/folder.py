@@ -15,11 +15,12 @@ from data.errors import InputError
 from data.leftout import Tally, sentence
 from demo.intake.archive import Source, sources
 from demo.intake.uploads import Upload, uploads
-from demo.page import FOLDER_QUEUE, Page, browser_language, model_choice
+from demo.page import FOLDER_QUEUE, Page, browser_language, least_confidence, model_choice
 from demo.view.annotate import numbered
 from demo.view.downloads import csv_link
 from demo.view.html import notice, part, placeholder
 from demo.view.words import Language, say
+from inference.confidence import ALWAYS, check_min_confidence
 from inference.engine import Engine
 from inference.photos.faces import FaceBox, Finder
 from inference.photos.pictures import Picture, file_name, read_picture
@@ -32,10 +33,14 @@ EVERY = 0.4  # Seconds between two signs of progress.
 
 @dataclass
 class Work:
-    """What has been read of one visitor's pictures, `total` of them; kept here so that stopping does not lose it."""
+    """What has been read of one visitor's pictures, `total` of them; kept here so that stopping does not lose it.
+
+    Faces whose most probable label has less than `min_confidence` get none.
+    """
 
     visitor: str | None = None
     model: str = ""
+    min_confidence: float = ALWAYS
     total: int = 0
     seconds: float = 0.0
     left_out: Tally = field(default_factory=Tally)
@@ -60,6 +65,7 @@ def build(page: Page, _: gr.Tab) -> None:
             # As in the Photo tab, no event may update this component's settings.
             files.preprocess = uploads  # type: ignore[method-assign, assignment]
             model = model_choice(page, "folder-model", several=False)
+            least = least_confidence(page, "folder-least")
             with gr.Row():
                 run = gr.Button(text("run"), variant="primary", elem_id="folder-run")
                 halt = gr.Button(text("stop"), elem_id="folder-stop")
@@ -68,8 +74,8 @@ def build(page: Page, _: gr.Tab) -> None:
     # One is read at a time, so that the last one is all there is to keep.
     desk = [Work()]
 
-    def read_all(sent: list[Upload], name: str | None, request: gr.Request) -> Iterator[str]:
-        desk[0] = Work(request.session_hash)
+    def read_all(sent: list[Upload], name: str | None, sure: float, request: gr.Request) -> Iterator[str]:
+        desk[0] = Work(request.session_hash, min_confidence=sure)
         yield from answered(page, sent, name, browser_language(request), desk[0])
 
     def stop(request: gr.Request) -> str:
@@ -81,7 +87,7 @@ def build(page: Page, _: gr.Tab) -> None:
     # Who waits in this line sees the place in it.
     going = run.click(
         read_all,
-        [files, model],
+        [files, model, least],
         answer,
         concurrency_id=FOLDER_QUEUE,
         concurrency_limit=1,
@@ -100,12 +106,15 @@ def answered(
     try:
         if not sent:
             raise InputError(say(lang, "folder_empty"))
+        least = check_min_confidence(work.min_confidence)
         engine = page.shelf.engine(name)
         with sources(sent, work.left_out) as waiting:
             work.model, work.total = engine.path.stem, len(waiting)
             yield progress_bar(0, work.total, lang)
             for source in waiting:
-                prediction, tile = read_one(engine, source, page.finder, lang, draw=len(work.tiles) < SHOWN)
+                prediction, tile = read_one(
+                    engine, source, page.finder, lang, draw=len(work.tiles) < SHOWN, least=least
+                )
                 work.predictions.append(prediction)
                 work.seconds = time.perf_counter() - began
                 work.tiles += [tile] if tile else []
@@ -119,7 +128,7 @@ def answered(
 
 
 def read_one(
-    engine: Engine, source: Source, finder: Finder, lang: Language, *, draw: bool
+    engine: Engine, source: Source, finder: Finder, lang: Language, *, draw: bool, least: float = ALWAYS
 ) -> tuple[PicturePrediction, Markup]:
     """Return what the model sees in one picture, and its tile if `draw`; an unreadable one has its error in both."""
     try:
@@ -127,7 +136,7 @@ def read_one(
     except InputError as error:
         broken = PicturePrediction(source.name, (), (), str(error))
         return broken, tile(broken, None, lang) if draw else Markup()
-    seen = replace(predict_picture(engine, picture, finder, "auto"), name=source.name)
+    seen = replace(predict_picture(engine, picture, finder, "auto", least), name=source.name)
     return seen, tile(seen, picture, lang) if draw else Markup()
 
 

@@ -11,12 +11,13 @@ from markupsafe import Markup
 from data.errors import InputError
 from demo.examples import EXAMPLES, draw_examples
 from demo.intake.uploads import Upload, read_upload, upload
-from demo.page import ENGINE_QUEUE, Page, browser_language, model_choice
+from demo.page import ENGINE_QUEUE, Page, browser_language, least_confidence, model_choice
 from demo.state.shelf import title
 from demo.view.annotate import numbered
 from demo.view.cards import MOST_EXPLAINED, Reading, cards
 from demo.view.html import notice, placeholder
 from demo.view.words import Language, say
+from inference.confidence import ALWAYS, check_min_confidence
 from inference.engine import Engine
 from inference.photos.faces import Finder, Policy
 from inference.photos.pictures import Picture
@@ -41,6 +42,7 @@ def build(page: Page, _: gr.Tab) -> None:
             # may update this component's settings: Gradio would build it anew for that visitor, without this.
             picture.preprocess = upload  # type: ignore[method-assign, assignment]
             model = model_choice(page, "photo-model", several=True)
+            least = least_confidence(page, "photo-least")
             looked = gr.Checkbox(False, label=text("looked"), elem_id="photo-looked")
             drawn = [str(path) for path in draw_examples(page.scratch / EXAMPLES)]
             # Clicking one makes Gradio take it for an upload of this component, which is removed with the others.
@@ -67,16 +69,20 @@ def build(page: Page, _: gr.Tab) -> None:
 
     policy = gr.State("auto")  # Of the picture that is there: another model looks at it as the one before did.
 
-    def automatic(sent: Upload | None, name: str | None, looked: bool, request: gr.Request) -> tuple[Any, ...]:
-        return *answered(page, sent, name, "auto", request, looked=looked), "auto"
+    def automatic(
+        sent: Upload | None, name: str | None, sure: float, looked: bool, request: gr.Request
+    ) -> tuple[Any, ...]:
+        return *answered(page, sent, name, "auto", request, looked=looked, least=sure), "auto"
 
-    def as_one_face(sent: Upload | None, name: str | None, looked: bool, request: gr.Request) -> tuple[Any, ...]:
-        return *answered(page, sent, name, "whole", request, looked=looked), "whole"
+    def as_one_face(
+        sent: Upload | None, name: str | None, sure: float, looked: bool, request: gr.Request
+    ) -> tuple[Any, ...]:
+        return *answered(page, sent, name, "whole", request, looked=looked, least=sure), "whole"
 
     def as_before(
-        sent: Upload | None, name: str | None, looked: bool, how: Policy, request: gr.Request
+        sent: Upload | None, name: str | None, sure: float, looked: bool, how: Policy, request: gr.Request
     ) -> tuple[Any, ...]:
-        return answered(page, sent, name, how, request, looked=looked)
+        return answered(page, sent, name, how, request, looked=looked, least=sure)
 
     def example(index: int) -> str:
         return drawn[index]
@@ -84,19 +90,27 @@ def build(page: Page, _: gr.Tab) -> None:
     outputs = [seen, answer, whole]
     examples.click(example, examples, picture, queue=False, show_progress="hidden", api_visibility="private")
     shared: dict[str, Any] = {"api_visibility": "private", "concurrency_id": ENGINE_QUEUE, "show_progress": "minimal"}
-    given = [picture, model, looked]
+    given = [picture, model, least, looked]
     picture.change(automatic, given, [*outputs, policy], trigger_mode="always_last", **shared)
-    model.change(as_before, [*given, policy], outputs, trigger_mode="always_last", **shared)
-    looked.change(as_before, [*given, policy], outputs, trigger_mode="always_last", **shared)
+    for choice in (model, least, looked):
+        choice.change(as_before, [*given, policy], outputs, trigger_mode="always_last", **shared)
     whole.click(as_one_face, given, [*outputs, policy], **shared)
 
 
 def answered(
-    page: Page, sent: Upload | None, name: str | None, policy: Policy, request: gr.Request, *, looked: bool = False
+    page: Page,
+    sent: Upload | None,
+    name: str | None,
+    policy: Policy,
+    request: gr.Request,
+    *,
+    looked: bool = False,
+    least: float = ALWAYS,
 ) -> tuple[dict[str, Any], str, dict[str, Any]]:
     """Return what the tab shows for a picture: the picture with boxes, the cards, and whether to offer all of it.
 
-    With `looked` the cards have heat over the first faces, too.
+    With `looked` the cards have heat over the first faces, too; below the confidence `least` they say that the model is
+    unsure.
     """
     lang = browser_language(request)
     if sent is None:
@@ -105,7 +119,7 @@ def answered(
         picture = read_upload(sent)
         engines, refused = page.shelf.engines(name)
         began = time.perf_counter()
-        readings = read_faces(engines, picture, page.finder, policy)
+        readings = read_faces(engines, picture, page.finder, policy, check_min_confidence(least))
         milliseconds = 1000 * (time.perf_counter() - began)
         if looked:
             readings = explained(engines, readings)
@@ -118,13 +132,15 @@ def answered(
     return gr.update(value=shown, visible=True), body, gr.update(visible=not boxes)
 
 
-def read_faces(engines: Sequence[Engine], picture: Picture, finder: Finder, policy: Policy) -> list[Reading]:
+def read_faces(
+    engines: Sequence[Engine], picture: Picture, finder: Finder, policy: Policy, least: float = ALWAYS
+) -> list[Reading]:
     """Return what each model sees in a picture, whose faces are searched for once."""
     faces = find_faces(picture, finder, policy)
     return [
         Reading(engine.path.stem, title(engine.path.stem), prediction)
         for engine in engines
-        for prediction in predict_faces(engine, [faces])
+        for prediction in predict_faces(engine, [faces], least)
     ]
 
 

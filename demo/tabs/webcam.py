@@ -13,11 +13,12 @@ from PIL import Image
 
 from data.errors import InputError
 from demo.intake.uploads import upload
-from demo.page import Page, browser_language, model_choice
+from demo.page import Page, browser_language, least_confidence, model_choice
 from demo.state.tracking import KEPT, Scene, follow
 from demo.view.annotate import numbered
 from demo.view.html import camera_refusals, notice, part, placeholder
 from demo.view.words import Language, say
+from inference.confidence import ALWAYS, check_min_confidence
 from inference.photos.pictures import Picture, read_picture
 from inference.photos.reading import predict_picture
 
@@ -45,6 +46,7 @@ def build(page: Page, _: gr.Tab) -> None:
             # As in the Photo tab, no event may update this component's settings.
             camera.preprocess = frame  # type: ignore[method-assign, assignment]
             model = model_choice(page, "webcam-model", several=False)
+            least = least_confidence(page, "webcam-least")
         with gr.Column(scale=7, min_width=320):
             with gr.Column(elem_id="webcam-refused"):
                 for refusal in camera_refusals(text):
@@ -52,12 +54,14 @@ def build(page: Page, _: gr.Tab) -> None:
             answer = gr.HTML(placeholder(text("camera_empty")), elem_id="webcam-answer")
     scene = gr.State(Scene())
 
-    def look(picture: Picture | None, name: str | None, before: Scene, request: gr.Request) -> tuple[Any, Any]:
-        return seen(page, picture, name, before, browser_language(request))
+    def look(
+        picture: Picture | None, name: str | None, sure: float, before: Scene, request: gr.Request
+    ) -> tuple[Any, Any]:
+        return seen(page, picture, name, before, browser_language(request), sure)
 
     camera.stream(
         look,
-        [camera, model, scene],
+        [camera, model, least, scene],
         [answer, scene],
         stream_every=EVERY,
         time_limit=TURN,
@@ -80,13 +84,16 @@ def frame(payload: Any) -> Picture | None:
         return None
 
 
-def seen(page: Page, picture: Picture | None, name: str | None, before: Scene, lang: Language) -> tuple[Any, Any]:
-    """Return what the tab shows after a frame, and what it remembers."""
+def seen(
+    page: Page, picture: Picture | None, name: str | None, before: Scene, lang: Language, least: float = ALWAYS
+) -> tuple[Any, Any]:
+    """Return what the tab shows after a frame, and what it remembers; below the confidence `least` it is unsure."""
     if picture is None:
         return gr.skip(), gr.skip()
     began = time.perf_counter()
     try:
-        prediction = predict_picture(page.shelf.engine(name), picture, page.finder, "auto")
+        sure = check_min_confidence(least)
+        prediction = predict_picture(page.shelf.engine(name), picture, page.finder, "auto", sure)
     except InputError as error:
         return notice(str(error), "error"), before
     now = time.monotonic()

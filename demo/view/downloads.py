@@ -36,7 +36,10 @@ def link(text: str, name: str, kind: str, content: bytes) -> Markup:
 
 
 def as_csv(predictions: Predictions) -> str:
-    """Return one line a face and model, as CSV, with the file, the box, the label and the seven probabilities."""
+    """Return one line a face and model, as CSV, with the file, the box, the label and the seven probabilities.
+
+    There is no label where the model is unsure, see `inference.confidence`.
+    """
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["file", "model", "face", "x", "y", "width", "height", "label", *LABELS, "error"])
@@ -45,7 +48,7 @@ def as_csv(predictions: Predictions) -> str:
             box = [face.box.x, face.box.y, face.box.width, face.box.height]
             # Nine significant digits bring every float32 back as it was.
             shares = [f"{share:.9g}" for share in face.probabilities]
-            table.writerow([safe_cell(prediction.name), name, number, *box, face.label, *shares, ""])
+            table.writerow([safe_cell(prediction.name), name, number, *box, face.label or "", *shares, ""])
         if not prediction.faces:
             blank = [""] * (6 + len(LABELS))
             table.writerow([safe_cell(prediction.name), name, *blank, safe_cell(prediction.error or "")])

@@ -26,6 +26,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "tab_train": ("Train", "训练"),
     "model": ("Model", "模型"),
     "all_models": ("All models, side by side", "所有模型并列"),
+    "min_confidence": ("Say “unsure” below this confidence", "把握低于此值时回答“不确定”"),
+    "unsure": ("Unsure: perhaps {first}", "不确定：可能是{first}"),
+    "unsure_between": ("Unsure: perhaps {first}, perhaps {second}", "不确定：可能是{first}，也可能是{second}"),
+    "unsure_short": ("unsure", "不确定"),
     # Photo
     "picture": ("Drop, paste, pick or take a picture", "拖放、粘贴、选择或拍摄一张图片"),
     "examples": ("Drawn examples", "程序绘制的示例"),

@@ -16,6 +16,7 @@ from ferox.serving.metrics import CONTENT_TYPE, Metrics
 from ferox.serving.models import Models
 from ferox.serving.operations import Operation
 from ferox.serving.refusals import Refused
+from inference.confidence import ALWAYS, check_min_confidence
 from inference.machine import available_cpus
 from inference.photos.faces import Finder, Policy
 from inference.photos.pictures import read_picture
@@ -36,7 +37,11 @@ class Pictures:
 
     def operations(self) -> list[Operation]:
         """Return what may be asked."""
-        query = (("model", "a name from /v1/models; the first where it is left out"), ("faces", "auto or whole"))
+        query = (
+            ("model", "a name from /v1/models; the first where it is left out"),
+            ("faces", "auto or whole"),
+            ("min_confidence", "from 0, the default, to 1: a face's label is null where its probability is less"),
+        )
         takes, refusals = ("image/*", "multipart/form-data"), (400, 404, 413, 415, 422, 429, 500, 503, 504)
         what = "The faces of a picture and what a model sees in them"
         return [
@@ -53,13 +58,14 @@ class Pictures:
         served = self.models.named(request.query_params.get("model"))
         note.model = served.name
         policy = policy_named(request.query_params.get("faces"))
+        least = _min_confidence(request.query_params.get("min_confidence"))
         name, content = await picture_in(request.headers, await request.body())
         loop = asyncio.get_running_loop()
         found = await loop.run_in_executor(self._executor, self._found, content, name, policy)
         note.faces = len(found.crops)
         crops = [face.pixels for face in found.crops]
         probabilities = (await served.answers(np.stack(crops))).probabilities if crops else ()
-        return JSONResponse(as_record(next(answered([found], probabilities))).to_dict())
+        return JSONResponse(as_record(next(answered([found], probabilities, least))).to_dict())
 
     async def offered(self, request: Request) -> Response:
         """Say which models there are."""
@@ -79,3 +85,12 @@ class Pictures:
         except InputError as error:
             raise Refused(422, str(error)) from error
         return find_faces(picture, self.finder, policy)
+
+
+def _min_confidence(text: str | None) -> float:
+    try:
+        return ALWAYS if text is None else check_min_confidence(float(text), "min_confidence")
+    except ValueError:
+        raise InputError(
+            f"min_confidence is {text!r:.50}, expected a number from 0 to 1; leave it out or mend it"
+        ) from None

@@ -149,4 +149,5 @@ def _plan(files: Sequence[Path], options: BatchOptions) -> BatchPlan:
         pictures=len(files),
         sources=fingerprint(files),
         versions=library_versions(),
+        min_confidence=settings.min_confidence,
     )

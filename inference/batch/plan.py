@@ -13,10 +13,11 @@ import numpy as np
 import onnxruntime
 import PIL
 
-from data.documents import Count, Number, read_document, strict
+from data.documents import Count, Number, Share, read_document, strict
 from data.errors import InputError
 from data.files import remove_temporaries, write_json
 from inference.batch import Format
+from inference.confidence import ALWAYS
 from inference.photos.faces import Policy
 
 VERSION = 1
@@ -38,6 +39,7 @@ class BatchPlan:
         pictures: how many there are.
         sources: the sha256 over every picture's path, size and time of change.
         versions: of what reads pictures, finds faces and runs the model.
+        min_confidence: the least confidence at which a face has a label, 0 is always.
     """
 
     __pydantic_config__: ClassVar = strict(job=VERSION)
@@ -52,6 +54,7 @@ class BatchPlan:
     pictures: Count
     sources: str
     versions: dict[str, str]
+    min_confidence: Share = ALWAYS
 
     def __post_init__(self) -> None:
         if self.job != VERSION:

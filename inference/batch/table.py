@@ -14,7 +14,8 @@ from data.files import write_bytes
 from inference.batch import Format
 from inference.photos.reading import PicturePrediction
 
-# Names and types of the columns, as docs/reports.md describes them; all but `picture` and `file` may be null.
+# Names and types of the columns, as docs/reports.md describes them; all but `picture` and `file` may be null:
+# a row without a face, and one without a label, where a face was found and the model is unsure.
 COLUMNS = {
     "picture": "int64",
     "file": "string",

@@ -13,6 +13,7 @@ import cv2
 
 from data.terminal import guard
 from inference.batch.table import Row, rows
+from inference.confidence import ALWAYS
 from inference.engine import Engine
 from inference.photos.faces import Policy, finder
 from inference.photos.reading import predict_files
@@ -30,6 +31,7 @@ class WorkerSettings:
     threads: int
     yunet: Path | None
     faces: Policy
+    min_confidence: float = ALWAYS
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,10 @@ def work(settings: WorkerSettings, tasks: Connection, at: "Synchronized[int]") -
         answers = []
         for number, path in task.pictures:
             at.value = number
-            (prediction,) = predict_files(engine, [path], search, settings.faces, keep_errors=True)
+            least = settings.min_confidence
+            (prediction,) = predict_files(
+                engine, [path], search, settings.faces, keep_errors=True, min_confidence=least
+            )
             answers.append((number, tuple(rows(number, prediction))))
         at.value = NOTHING
         tasks.send(Done(tuple(answers)))

@@ -139,11 +139,12 @@ def ranked(contenders: Sequence[Contender]) -> tuple[Contender, ...]:
 
 def twins(group: ContenderGroup) -> list[list[int]]:
     """Places of models that differ in their framework alone: one model, precision, augmentation, decisive settings."""
-    alike_by_settings: dict[tuple[str, str], dict[str, int]] = {}
+    alike_by_settings: dict[tuple[object, ...], dict[str, int]] = {}
     for index, contender in enumerate(group.contenders):
         if not contender.is_ensemble:
             model = contender.members[0]
-            alike = alike_by_settings.setdefault((model.report.label, decisive_settings(model.manifest.recipe)), {})
+            key = (model.report.label, decisive_settings(model.manifest.recipe), model.manifest.data.corrections)
+            alike = alike_by_settings.setdefault(key, {})
             alike.setdefault(model.manifest.framework, index)
     return [sorted(alike.values()) for alike in alike_by_settings.values() if len(alike) > 1]
 

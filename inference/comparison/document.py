@@ -9,6 +9,8 @@ from typing import Any, ClassVar, Literal
 
 from data.documents import Count, Number, Seconds, Share, strict
 from data.errors import InputError
+from inference.measure.abstention import Abstention
+from inference.measure.calibration import Calibration
 from inference.measure.corruptions import Kind
 from inference.measure.curves import Coverage, without_points
 from inference.measure.latency import Timing
@@ -83,7 +85,8 @@ class Row:
     """One contender: a model, or an ensemble, whose members' values stand with a plus between them.
 
     `predictions` leads from the comparison's folder to what it answered; `latency` is of one face, `throughput` of full
-    batches; what was not measured is None.
+    batches; what was not measured is None. `calibration` and `abstention` are those of a model's report; an ensemble
+    has none of its own.
     """
 
     name: str
@@ -107,6 +110,8 @@ class Row:
     throughput: Timing | None
     robustness: Robust | None
     notes: tuple[str, ...]
+    calibration: Calibration | None = None
+    abstention: Abstention | None = None
 
     @property
     def full_name(self) -> str:

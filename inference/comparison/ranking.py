@@ -65,7 +65,9 @@ def _cells(row: Row, values: Values, best: Values) -> tuple[Cell, ...]:
     low, high = (100 * bound for bound in row.figures.interval)
     classes = row.figures.macro.f1.classes
     partial = "" if classes == len(LABELS) else f"of {classes} classes"
-    below = [f"{low:.1f} to {high:.1f}", partial, *[""] * (len(COLUMNS) - 2)]
+    raw = row.calibration.before if row.calibration else None
+    uncalibrated = "" if raw is None else f"{raw.calibration_error:.4f} at temperature 1"
+    below = [f"{low:.1f} to {high:.1f}", partial, "", "", uncalibrated, *[""] * (len(COLUMNS) - 5)]
     return tuple(
         Cell(value, value is not None and value == top, words)
         for value, top, words in zip(values, best, below, strict=True)

@@ -39,6 +39,8 @@ def row(contender: Contender) -> Row:
         throughput=batch,
         robustness=contender.robustness,
         notes=tuple(_notes(contender, reports)),
+        calibration=None if contender.is_ensemble else reports[0].calibration,
+        abstention=None if contender.is_ensemble else reports[0].abstention,
     )
 
 

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.documents import Count, Share
+from inference.confidence import is_sure
+from inference.manifest import stated
 
 CALIBRATION_BINS = 15
 ROC_POINTS = 200
@@ -72,16 +74,24 @@ def macro_roc(curves: Sequence[RocCurve]) -> RocCurve:
 
 def calibration_bins(confidences: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[CalibrationBin, ...]:
     """Sort faces into 15 bins of equal width by confidence (float[N], 0 to 1); `right` is bool[N]."""
-    edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
-    places = np.clip(np.searchsorted(edges, confidences, side="left") - 1, 0, CALIBRATION_BINS - 1)
+    places = calibration_places(confidences)
     bins = []
-    for index, (lower, upper) in enumerate(pairwise(edges)):
+    for index, (lower, upper) in enumerate(pairwise(_edges())):
         inside = places == index
         faces = int(inside.sum())
         confidence = float(confidences[inside].mean()) if faces else None
         accuracy = float(right[inside].mean()) if faces else None
         bins.append(CalibrationBin(float(lower), float(upper), faces, confidence, accuracy))
     return tuple(bins)
+
+
+def calibration_places(confidences: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the number of each confidence's bin, int64[N] from 0."""
+    return np.clip(np.searchsorted(_edges(), confidences, side="left") - 1, 0, CALIBRATION_BINS - 1)
+
+
+def _edges() -> NDArray[np.float64]:
+    return np.linspace(0, 1, CALIBRATION_BINS + 1)
 
 
 def expected_calibration_error(bins: Sequence[CalibrationBin]) -> float:
@@ -102,7 +112,7 @@ def coverage(
     """What is left and how good it is where a model answers only from a confidence up; float[N], bool[N]."""
     steps = []
     for threshold in thresholds:
-        answered = confidences >= threshold
+        answered = is_sure(confidences, threshold)
         accuracy = float(right[answered].mean()) if answered.any() else None
         steps.append(Coverage(float(threshold), float(answered.mean()), accuracy))
     return tuple(steps)
@@ -124,7 +134,7 @@ def risk_coverage(confidences: NDArray[np.float64], right: NDArray[np.bool_]) ->
 
 def without_points(fields: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     """Leave out the points of curves, which are most of a document: a `dict_factory` of `dataclasses.asdict`."""
-    return {name: value for name, value in fields if name != "points"}
+    return {name: value for name, value in stated(fields).items() if name != "points"}
 
 
 def _points(false_rate: NDArray[np.float64], true_rate: NDArray[np.float64]) -> tuple[tuple[float, float], ...]:

@@ -16,6 +16,8 @@ from data.faceset import FaceSet
 from data.splits import WHOLE, Split, SplitPlan, split
 from data.terminal import progress_bar
 from inference.engine import BATCH, Engine
+from inference.measure.abstention import Abstention, abstention
+from inference.measure.calibration import Calibration, calibration_of
 from inference.measure.exposure import Exposure, exposure, refuse_seen
 from inference.measure.metrics import Summary, summarise
 from inference.testtime import Augmented, TestTimeAugmentation
@@ -79,23 +81,54 @@ class Assignment:
         """Ask the model about the faces; `advance` as for `measure`."""
         probabilities, seconds = measure(self.predictor, self.faces.pixels, self.indices, advance)
         summary = summarise(self.faces.labels[self.indices], probabilities)
-        return Evaluation(self, probabilities, summary, _speed(self.engine, len(self.indices), seconds))
+        speed = _speed(self.engine, len(self.indices), seconds)
+        return Evaluation(self, probabilities, summary, speed, self._abstention(advance))
+
+    @property
+    def validation(self) -> NDArray[np.int64]:
+        """int64[M]: the faces that a least confidence may be chosen on; none where a protocol has no part for it, or
+        the model was trained on some of it, or may have been."""
+        none = np.zeros(0, np.int64)
+        if self.split.plan.selects_on != "validation":
+            return none
+        seen = exposure(self.engine.manifest, self.faces, self.split.validation)
+        unknown = seen.same_faces and seen.trained_on is None
+        return none if seen.trained_on or unknown else self.split.validation
+
+    def _abstention(self, advance: Callable[[int], None] | None) -> Abstention | None:
+        indices = self.validation
+        if not len(indices):
+            return None
+        probabilities, _ = measure(self.predictor, self.faces.pixels, indices, advance)
+        return abstention(self.faces.labels[indices], probabilities)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A model's answers to its assignment's faces, `probabilities` float32[N, 7], and what they come to."""
+    """A model's answers to its assignment's faces, `probabilities` float32[N, 7], and what they come to.
+
+    `abstention` is what a least confidence buys on the validation part; None where there is none to choose it on.
+    """
 
     assignment: Assignment
     probabilities: NDArray[np.float32]
     summary: Summary
     speed: Speed
+    abstention: Abstention | None = None
 
     @property
     def answers(self) -> Answers:
         """The answers together with the faces they were given to."""
         indices = self.assignment.indices
         return Answers(indices, self.assignment.faces.records[indices], self.probabilities)
+
+    @property
+    def calibration(self) -> Calibration:
+        """What the file's temperature does for the answers."""
+        labels = self.assignment.faces.labels[self.assignment.indices]
+        temperature = self.assignment.engine.manifest.temperature.value
+        single = self.assignment.augmentation == "none"
+        return calibration_of(labels, self.probabilities, temperature, single_view=single)
 
     @property
     def correct(self) -> NDArray[np.bool_]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from data.documents import Share
 from data.errors import InputError
 from data.faceset import LABELS
+from inference.confidence import ALWAYS, is_sure
 from inference.engine import Engine
 from inference.photos.faces import FaceBox, FaceCrop, Finder, Policy, face_crops
 from inference.photos.pictures import Picture, read_picture
@@ -25,9 +26,13 @@ POLICIES: tuple[Policy, ...] = get_args(Policy)
 
 
 class Answer:
-    """What is read off the seven probabilities of a face, float32[7] in the order of `LABELS`."""
+    """What is read off the seven probabilities of a face, float32[7] in the order of `LABELS`.
+
+    `min_confidence` is the least confidence at which there is a label, see `inference.confidence`; 0 is always.
+    """
 
     probabilities: NDArray[np.float32]
+    min_confidence: float = ALWAYS
 
     @property
     def ranking(self) -> list[tuple[str, float]]:
@@ -36,9 +41,14 @@ class Answer:
         return [(LABELS[label], float(self.probabilities[label])) for label in order]
 
     @property
-    def label(self) -> str:
-        """The most probable label."""
+    def guess(self) -> str:
+        """The most probable label, however sure."""
         return LABELS[int(self.probabilities.argmax())]
+
+    @property
+    def label(self) -> str | None:
+        """The most probable label; None where its probability is below `min_confidence`: the model is unsure."""
+        return self.guess if is_sure(self.confidence, self.min_confidence) else None
 
     @property
     def confidence(self) -> float:
@@ -53,6 +63,7 @@ class FacePrediction(Answer):
     box: FaceBox
     probabilities: NDArray[np.float32]
     crop: NDArray[np.uint8]
+    min_confidence: float = ALWAYS
 
 
 @dataclass(frozen=True)
@@ -67,10 +78,13 @@ class PicturePrediction:
 
 @dataclass(frozen=True)
 class FaceRecord:
-    """A face as a document says it: its box in pixels, the most probable label, and every label's probability."""
+    """A face as a document says it: its box in pixels, the most probable label, and every label's probability.
+
+    `label` is null where a least confidence was asked for that the most probable one does not have.
+    """
 
     box: FaceBox
-    label: str
+    label: str | None
     probabilities: dict[str, Share]
 
 
@@ -118,29 +132,39 @@ def find_faces(picture: Picture, finder: Finder, policy: Policy) -> FoundFaces:
     return FoundFaces(picture.name, picture.notes, face_crops(picture.pixels, finder, policy))
 
 
-def predict_faces(engine: Engine, pictures: Sequence[FoundFaces]) -> Iterator[PicturePrediction]:
+def predict_faces(
+    engine: Engine, pictures: Sequence[FoundFaces], min_confidence: float = ALWAYS
+) -> Iterator[PicturePrediction]:
     """Yield what a model sees in the faces of each picture; they all run together."""
     crops = [face.pixels for picture in pictures for face in picture.crops]
-    yield from answered(pictures, engine.predict(np.stack(crops)) if crops else ())
+    yield from answered(pictures, engine.predict(np.stack(crops)) if crops else (), min_confidence)
 
 
 def answered(
-    pictures: Sequence[FoundFaces], probabilities: Iterable[NDArray[np.float32]]
+    pictures: Sequence[FoundFaces], probabilities: Iterable[NDArray[np.float32]], min_confidence: float = ALWAYS
 ) -> Iterator[PicturePrediction]:
     """Yield pictures with the answers to their faces: float32[7] a face, in the order of pictures and faces."""
     rows = iter(probabilities)
     for picture in pictures:
-        faces = tuple(FacePrediction(face.box, next(rows), face.pixels) for face in picture.crops)
+        faces = tuple(FacePrediction(face.box, next(rows), face.pixels, min_confidence) for face in picture.crops)
         yield PicturePrediction(picture.name, picture.notes, faces, picture.error)
 
 
-def predict_picture(engine: Engine, picture: Picture, finder: Finder, policy: Policy) -> PicturePrediction:
+def predict_picture(
+    engine: Engine, picture: Picture, finder: Finder, policy: Policy, min_confidence: float = ALWAYS
+) -> PicturePrediction:
     """Find the faces of one picture and run the model on them."""
-    return next(predict_faces(engine, [find_faces(picture, finder, policy)]))
+    return next(predict_faces(engine, [find_faces(picture, finder, policy)], min_confidence))
 
 
 def predict_files(
-    engine: Engine, files: Iterable[Path], finder: Finder, policy: Policy, *, keep_errors: bool
+    engine: Engine,
+    files: Iterable[Path],
+    finder: Finder,
+    policy: Policy,
+    *,
+    keep_errors: bool,
+    min_confidence: float = ALWAYS,
 ) -> Iterator[PicturePrediction]:
     """Yield one prediction a file, named as given; with `keep_errors`, one that cannot be read has its error.
 
@@ -152,9 +176,9 @@ def predict_files(
         waiting.append(_find_faces_of(file, finder, policy, keep_error=keep_errors))
         faces = sum(len(picture.crops) for picture in waiting)
         if faces >= FACES_AT_ONCE or len(waiting) >= PICTURES_AT_ONCE:
-            yield from predict_faces(engine, waiting)
+            yield from predict_faces(engine, waiting, min_confidence)
             waiting = []
-    yield from predict_faces(engine, waiting)
+    yield from predict_faces(engine, waiting, min_confidence)
 
 
 def _find_faces_of(file: Path, finder: Finder, policy: Policy, *, keep_error: bool) -> FoundFaces:

@@ -9,7 +9,9 @@ from typing import Any, ClassVar
 
 from data.documents import Count, Number, Share, read_document, strict
 from data.errors import InputError, printable
-from inference.manifest import DataRecord, Manifest
+from inference.manifest import DataRecord, Manifest, stated
+from inference.measure.abstention import Abstention
+from inference.measure.calibration import Calibration
 from inference.measure.evaluation import Speed, scope
 from inference.measure.metrics import Summary
 
@@ -61,7 +63,11 @@ class EvaluatedOn(DataRecord):
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """An evaluation: of what, what the artifact says of itself, its figures, and sentences that qualify them."""
+    """An evaluation: of what, what the artifact says of itself, its figures, and sentences that qualify them.
+
+    `calibration` is before and after the artifact's temperature, `abstention` what a least confidence buys on the
+    validation part; reports of older versions have neither.
+    """
 
     __pydantic_config__: ClassVar = strict(report=VERSION)
 
@@ -74,6 +80,8 @@ class Report:
     figures: Summary
     engine: Speed
     notes: tuple[str, ...]
+    calibration: Calibration | None = None
+    abstention: Abstention | None = None
 
     def __post_init__(self) -> None:
         if self.report != VERSION:
@@ -86,7 +94,9 @@ class Report:
         precision = "" if manifest.precision == "fp32" else f" {manifest.precision}"
         batch = "" if manifest.batch is None else f" batch {manifest.batch}"
         features = " features" if manifest.features else ""
-        return manifest.model + precision + batch + features + ("" if augmentation == "none" else f" + {augmentation}")
+        corrected = " corrected" if manifest.data.corrections else ""
+        kind = manifest.model + corrected + precision + batch + features
+        return kind + ("" if augmentation == "none" else f" + {augmentation}")
 
     @property
     def recipe(self) -> str:
@@ -98,7 +108,8 @@ class Report:
         """What reports must share to stand in one table.
 
         Models stand in one table only if they were trained under the same protocol on the same data, and evaluated on
-        the same part of the same faces: other figures say nothing about each other.
+        the same part of the same faces: other figures say nothing about each other. What was corrected in a training
+        part changes nothing of that: the faces that they are measured on are the same, with the same labels.
         """
         return self.manifest.data.fingerprint, self.evaluated_on.fingerprint, self.evaluated_on.part
 
@@ -124,7 +135,7 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain values that strict JSON can hold."""
-        return asdict(self)
+        return asdict(self, dict_factory=stated)
 
 
 def read_report(folder: Path) -> Report:

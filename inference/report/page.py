@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.html import fill
-from inference.manifest import Parity
+from inference.manifest import Parity, stated
 from inference.report.class_maps import ClassMaps
 from inference.report.document import Report
 from inference.saliency.heat import overlay, strength
@@ -36,7 +36,7 @@ def render_page(
 
     Args:
         report: the evaluation.
-        pictures: PNGs called `confusion`, `roc` and `reliability`.
+        pictures: PNGs called `confusion`, `roc` and `reliability`, and `abstention` where the report has that.
         mistakes: those to show.
         maps: what the model looks at in each class, where that was asked for.
     """
@@ -57,7 +57,7 @@ def render_page(
             for name, value in report.manifest.recipe.items()
             if name != "split"
         ],
-        manifest=json.dumps(asdict(report.manifest), indent=2, ensure_ascii=False),
+        manifest=json.dumps(asdict(report.manifest, dict_factory=stated), indent=2, ensure_ascii=False),
     )
 
 
@@ -86,6 +86,7 @@ def _facts(report: Report) -> list[tuple[str, str]]:
         ("digest", manifest.digest),
         ("made with", ", ".join(f"{name} {version}" for name, version in manifest.versions.items())),
         ("trained on", f"{data.source}, {data.protocol} protocol ({counts}), split {data.fingerprint[:16]}"),
+        *([("corrected", data.corrections.words)] if data.corrections else []),
         (
             "selected on",
             f"{selection.part} part: epoch {selection.epoch}, accuracy {percent(selection.accuracy, 2)}, "
@@ -93,11 +94,29 @@ def _facts(report: Report) -> list[tuple[str, str]]:
         ),
         ("evaluated on", f"{on.source}, {on.scope}, {on.count:,} faces, split {on.fingerprint[:16]}"),
         ("parity", parity_verdict(manifest.parity)),
-        ("temperature", f"{manifest.temperature.value:g}"),
+        ("temperature", _temperature(report)),
         ("checkpoint", manifest.checkpoint_sha256),
         ("exported", manifest.created),
         ("engine", f"onnxruntime {engine.onnxruntime}, {', '.join(engine.providers)}, {threads(engine.threads)}"),
     ]
+
+
+def _temperature(report: Report) -> str:
+    temperature, calibration = report.manifest.temperature, report.calibration
+    if report.manifest.contract == 1:
+        return "1: files of contract 1 have none"
+    if temperature.faces is None:
+        return "1: the protocol has no validation part to fit one on"
+    fitted = f"{temperature.value:g}, fitted on {temperature.faces:,} validation faces"
+    if calibration is None or calibration.before is None or calibration.change is None:
+        return fitted
+    low, high = calibration.change
+    return (
+        f"{fitted}; calibration error {report.figures.calibration_error:.4f} "
+        f"({calibration.interval[0]:.4f} to {calibration.interval[1]:.4f}), at temperature 1 "
+        f"{calibration.before.calibration_error:.4f} ({calibration.before.interval[0]:.4f} to "
+        f"{calibration.before.interval[1]:.4f}), change {low:+.4f} to {high:+.4f}"
+    )
 
 
 def parity_verdict(parity: Parity) -> str:

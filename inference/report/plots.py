@@ -18,6 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from data.faceset import LABELS
 from data.files import whole_file
+from inference.measure.abstention import Abstention
+from inference.measure.calibration import Uncalibrated
 from inference.measure.curves import RocCurve
 from inference.measure.metrics import Summary
 from inference.report.training_result import EpochFigures
@@ -27,7 +29,7 @@ DPI = 150
 INK, FAINT, GRID = "#1f2430", "#6b7280", "#e5e7eb"
 # Paul Tol's "bright" scheme, which the colour-blind can tell apart: https://personal.sron.nl/~pault/
 PALETTE = ("#ee6677", "#228833", "#aa3377", "#ccbb44", "#4477aa", "#66ccee", "#999999")
-BLUE, RED = PALETTE[4], PALETTE[0]
+BLUE, RED, YELLOW = PALETTE[4], PALETTE[0], PALETTE[3]
 
 
 def draw_confusion(confusion: ArrayLike, path: Path, title: str) -> None:
@@ -66,8 +68,11 @@ def draw_roc(summary: Summary, path: Path, title: str) -> None:
         _legend(axes, "lower right", "area under the curve")
 
 
-def draw_reliability(summary: Summary, path: Path, title: str) -> None:
-    """Draw how often the model was right against how sure it was, and how often it was how sure, to a PNG."""
+def draw_reliability(summary: Summary, path: Path, title: str, before: Uncalibrated | None = None) -> None:
+    """Draw how often the model was right against how sure it was, and how often it was how sure, to a PNG.
+
+    `before` is the same at temperature 1, which is drawn beside it as a line.
+    """
     filled = [b for b in summary.calibration if b.faces]
     centres = [(b.lower + b.upper) / 2 for b in filled]
     confidences, accuracies = [b.confidence or 0 for b in filled], [b.accuracy or 0 for b in filled]
@@ -77,11 +82,32 @@ def draw_reliability(summary: Summary, path: Path, title: str) -> None:
         upper.bar(centres, accuracies, width, color=BLUE, label="accuracy of a bin")
         upper.plot([0, 1], [0, 1], color=RED, linewidth=1.6, linestyle="--", label="perfectly calibrated")
         upper.plot(confidences, accuracies, "o", color=INK, markersize=3.5, label="at its mean confidence")
+        if before is not None:
+            sure = [(b.confidence or 0, b.accuracy or 0) for b in before.calibration if b.faces]
+            words = f"at temperature 1: error {before.calibration_error:.4f}"
+            upper.plot(*np.transpose(sure), "s-", color=YELLOW, markersize=4, linewidth=1.2, label=words)
         upper.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
         _legend(upper, "upper left", f"expected calibration error {summary.calibration_error:.4f}")
         lower.bar(centres, [b.faces / summary.faces for b in filled], width, color=FAINT)
         lower.set(xlabel="confidence: the probability of the prediction", ylabel="share of faces")
         lower.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+
+
+def draw_abstention(abstention: Abstention, path: Path, title: str) -> None:
+    """Draw, against the least confidence, the share of faces that is answered and how often answers are right."""
+    steps = [step for step in abstention.steps if step.accuracy is not None and step.interval is not None]
+    least = [step.min_confidence for step in steps]
+    with _figure(path, title, (6.6, 4.2)) as figure:
+        axes = _styled(figure.add_subplot())
+        axes.plot(least, [step.accuracy or 0 for step in steps], "o-", color=BLUE, markersize=4, label="accuracy")
+        low, high = np.transpose([step.interval or (0, 0) for step in steps])
+        axes.fill_between(least, low, high, color=BLUE, alpha=0.18, linewidth=0)
+        axes.plot(
+            least, [step.coverage for step in steps], "s-", color=RED, markersize=4, label="share of faces answered"
+        )
+        axes.set(xlabel="least confidence (--min-confidence)", xlim=(-0.01, 1), ylim=(0, 1.01))
+        axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+        _legend(axes, "best")
 
 
 def draw_curves(history: Sequence[EpochFigures], path: Path, title: str = "Training") -> None:

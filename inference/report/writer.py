@@ -28,7 +28,7 @@ from inference.report.document import (
     Report,
 )
 from inference.report.page import Mistake, render_page
-from inference.report.plots import draw_confusion, draw_reliability, draw_roc
+from inference.report.plots import draw_abstention, draw_confusion, draw_reliability, draw_roc
 from inference.text import percent
 
 PREDICTIONS_FILE, PAGE_FILE, MAPS_FILE = "predictions.csv", "report.html", "maps.json"
@@ -51,9 +51,16 @@ class Draft:
         title = f"{self.report.label}, {self.report.evaluated_on.scope}"
         draw_confusion(figures.confusion, folder / "confusion.png", f"Confusion: {title}")
         draw_roc(figures, folder / "roc.png", f"ROC, one against the rest: {title}")
-        draw_reliability(figures, folder / "reliability.png", f"Reliability: {title}")
+        before = self.report.calibration.before if self.report.calibration else None
+        draw_reliability(figures, folder / "reliability.png", f"Reliability: {title}", before)
+        names = ["confusion", "roc", "reliability"]
+        (folder / "abstention.png").unlink(missing_ok=True)
+        if self.report.abstention is not None:
+            words = f"Least confidence: {self.report.label}, validation part"
+            draw_abstention(self.report.abstention, folder / "abstention.png", words)
+            names.append("abstention")
         write_text(folder / PREDICTIONS_FILE, predictions_table(self.answers))
-        pictures = {name: (folder / f"{name}.png").read_bytes() for name in ("confusion", "roc", "reliability")}
+        pictures = {name: (folder / f"{name}.png").read_bytes() for name in names}
         (folder / MAPS_FILE).unlink(missing_ok=True)
         if self.maps is not None:
             write_json(folder / MAPS_FILE, class_maps_record(self.report.name, self.maps).to_dict())
@@ -86,12 +93,14 @@ def report_of(evaluation: Evaluation) -> Report:
         figures=figures,
         engine=evaluation.speed,
         notes=tuple(notes(manifest, on, figures)),
+        calibration=evaluation.calibration,
+        abstention=evaluation.abstention,
     )
 
 
 def notes(manifest: Manifest, on: EvaluatedOn, figures: Summary) -> list[str]:
     """What a reader must know before believing the figures, one sentence each."""
-    sentences = []
+    sentences = _corrected(manifest)
     if not on.same_faces:
         sentences.append(
             "This is not the data it was trained on: its fingerprint is another, and whether the model has "
@@ -136,6 +145,15 @@ def notes(manifest: Manifest, on: EvaluatedOn, figures: Summary) -> list[str]:
     if unsaid := [row.label for row in classes if row.support and row.precision is None]:
         sentences.append(f"It never answered {', nor '.join(unsaid)}: that precision and F1 are undefined, not 0.")
     return sentences
+
+
+def _corrected(manifest: Manifest) -> list[str]:
+    if (corrections := manifest.data.corrections) is None:
+        return []
+    return [
+        f"Of its training faces some were corrected first ({corrections.words}); those that it is measured on have the "
+        "labels that the data give them."
+    ]
 
 
 def predictions_table(answers: Answers) -> str:

@@ -100,4 +100,4 @@ def map_values(values: NDArray[np.float32]) -> MapValues:
 def _face(explanation: FaceExplanation) -> ExplainedFace:
     face = explanation.face
     maps = (MapRecord(found.label, found.probability, map_values(found.values)) for found in explanation.maps)
-    return ExplainedFace(face.box, face.label, dict(zip(LABELS, face.probabilities.tolist(), strict=True)), tuple(maps))
+    return ExplainedFace(face.box, face.guess, dict(zip(LABELS, face.probabilities.tolist(), strict=True)), tuple(maps))
