@@ -15,9 +15,9 @@ from data.errors import InputError
 from demo.intake.uploads import upload
 from demo.page import Page, browser_language, model_choice
 from demo.state.tracking import KEPT, Scene, follow
-from demo.view.annotate import numbered
 from demo.view.html import camera_refusals, notice, part, placeholder
 from demo.view.words import Language, say
+from inference.photos.annotate import numbered
 from inference.photos.pictures import Picture, read_picture
 from inference.photos.reading import predict_picture
 

@@ -1,0 +1,204 @@
+"""Watches one film, stream or camera into a folder: reads it, or goes on, and writes timeline, summary and page."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from data.documents import read_document
+from data.errors import InputError
+from data.files import write_json
+from data.locks import locked
+from data.terminal import progress_bar, say
+from inference.batch.table import check_arrow
+from inference.engine import Engine
+from inference.photos.faces import Finder, Policy
+from inference.video.frames import Frame
+from inference.video.moments import watched
+from inference.video.plan import WatchPlan, keep_watch_plan, watch_plan
+from inference.video.sources import Source
+from inference.video.summary import REMEDY, SUMMARY_FILE, VERSION, WatchSummary, totals
+from inference.video.timeline import timeline_moments, write_parquet
+from inference.video.work import Work
+
+LOCK_FILE = ".lock"
+BAR = "{desc}: {percentage:3.0f}% |{bar}| {n:.0f} of {total:.0f} s {postfix}"
+TIMELINE_FILE, PARQUET_FILE, PAGE_FILE = "timeline.csv", "timeline.parquet", "timeline.html"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchOptions:
+    """How a source is watched: where the answers go, and what is asked for besides.
+
+    Attributes:
+        out: the folder for the answers.
+        every: seconds between two moments, 0 for every frame.
+        faces: how faces are come by.
+        limit: seconds after which to stop, None for none.
+        parquet: whether to write the timeline as Parquet, too.
+    """
+
+    out: Path
+    every: float
+    faces: Policy = "auto"
+    limit: float | None = None
+    parquet: bool = False
+
+
+def run_watch(source: Source, engine: Engine, finder: Finder, options: WatchOptions) -> WatchSummary:
+    """Watch a source into a folder and return what it came to; what is there already is gone on with, or left as it is.
+
+    Whatever stops this, Ctrl-C included, what was read until then is kept; a film is gone on with by the same call.
+
+    Raises:
+        InputError: the source cannot be read at all, or the folder holds something else.
+    """
+    if options.limit is not None and options.limit <= 0:
+        raise InputError(f"--limit is {options.limit:g}, expected more than 0 seconds; give more, or leave it out")
+    if options.parquet:
+        check_arrow()
+    plan = watch_plan(source, engine, finder, options.faces, options.every, options.limit)
+    keep_watch_plan(options.out, plan)
+    with locked(options.out / LOCK_FILE, flags=os.O_RDWR | os.O_CREAT) as handle:
+        if handle is None:
+            raise InputError(f"another process writes to {options.out}; wait until it has ended")
+        summary = _finished(options.out) or _watch(source, engine, finder, options, plan)
+        if options.parquet:
+            write_parquet(options.out / TIMELINE_FILE, options.out / PARQUET_FILE)
+    return summary
+
+
+def _finished(out: Path) -> WatchSummary | None:
+    """Return the summary of a folder whose film was read to its end, None of any other."""
+    file = out / SUMMARY_FILE
+    summary = read_document(WatchSummary, file, REMEDY) if file.exists() else None
+    if summary is None or not summary.finished:
+        return None
+    say(f"{out} holds all of {summary.source} already")
+    return summary
+
+
+def _watch(source: Source, engine: Engine, finder: Finder, options: WatchOptions, plan: WatchPlan) -> WatchSummary:
+    with Work(options.out) as work:
+        if work.reached is not None:
+            if not source.can_resume:
+                raise InputError(
+                    f"{options.out} holds what was watched before of {source.name}, which is not read twice; choose "
+                    "another --out"
+                )
+            say(f"going on after {work.reached.position.seconds:.1f} s")
+        try:
+            trouble = _read(source, engine, finder, options, work)
+        except (KeyboardInterrupt, SystemExit):
+            if work.moments:
+                work.save()
+                _write_answers(source, options.out, plan, work, finished=False)
+            raise
+        work.save()
+        summary = _write_answers(source, options.out, plan, work, finished=True, trouble=trouble)
+        work.remove()
+    return summary
+
+
+def _read(source: Source, engine: Engine, finder: Finder, options: WatchOptions, work: Work) -> str | None:
+    """Keep a source's moments from where `work` is; return what could not be read, as a sentence, or None."""
+    after = work.reached.position if work.reached else None
+    frames = Limited(source.frames(options.every, after), options.limit)
+    scene = work.reached.scene if work.reached else None
+    try:
+        with (
+            closing(watched(frames, engine, finder, options.faces, scene)) as steps,
+            Progress(source, options.limit, after.seconds if after else 0.0) as progress,
+        ):
+            for step in steps:
+                work.add(step)
+                progress.reached(step.moment.seconds)
+    except InputError as error:
+        if not work.moments:
+            raise
+        return str(error)
+    return None if frames.is_reached else source.trouble()
+
+
+@dataclass
+class Limited:
+    """Frames up to some seconds, None for all; `is_reached` says whether there were more."""
+
+    frames: Iterator[Frame]
+    limit: float | None
+    is_reached: bool = False
+
+    def __iter__(self) -> Iterator[Frame]:
+        for frame in self.frames:
+            if self.limit is not None and frame.position.seconds >= self.limit:
+                self.is_reached = True
+                return
+            yield frame
+
+
+class Progress:
+    """A bar of a film's seconds, and how many of them were read in a second; use it as a context."""
+
+    def __init__(self, source: Source, limit: float | None, begin: float) -> None:
+        stated = source.facts.seconds
+        ends = [end for end in (stated, limit) if end is not None]
+        total = round(min(ends), 1) if ends else None
+        self._bar = progress_bar(source.name, total=total, initial=round(begin, 1), unit="s", bar_format=BAR)
+        self._begin, self._at = begin, begin
+        self._began = time.monotonic()
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+        say(f"read {self._at - self._begin:.1f} s in {time.monotonic() - self._began:.1f} s: {self._speed}")
+
+    def reached(self, seconds: float) -> None:
+        """Show that so many seconds of the film are read."""
+        self._bar.set_postfix_str(self._speed, refresh=False)
+        self._bar.update(seconds - self._at)
+        self._at = seconds
+
+    @property
+    def _speed(self) -> str:
+        taken = time.monotonic() - self._began
+        return f"{(self._at - self._begin) / taken:.1f} times real time" if taken > 0 else ""
+
+
+def _write_answers(
+    source: Source, out: Path, plan: WatchPlan, work: Work, *, finished: bool, trouble: str | None = None
+) -> WatchSummary:
+    """Write timeline, page and summary of what was read; the summary comes last, and says that all are there."""
+    timeline = out / TIMELINE_FILE
+    work.publish(timeline)
+    summary = _summary(source, plan, timeline, finished, trouble)
+    write_json(out / SUMMARY_FILE, asdict(summary))
+    return summary
+
+
+def _summary(source: Source, plan: WatchPlan, timeline: Path, finished: bool, trouble: str | None) -> WatchSummary:
+    added = totals(timeline_moments(timeline))
+    facts = source.facts
+    return WatchSummary(
+        timeline=VERSION,
+        source=plan.source,
+        kind=plan.kind,
+        finished=finished,
+        trouble=trouble,
+        limit=plan.limit,
+        width=facts.width,
+        height=facts.height,
+        rate=facts.rate,
+        model=plan.model,
+        digest=plan.digest,
+        finder=plan.finder,
+        faces=plan.faces,
+        every=plan.every,
+        seconds=added.seconds,
+        moments=added.moments,
+        moments_without_face=added.without_face,
+        tracks=added.tracks,
+    )
