@@ -9,7 +9,7 @@ from pathlib import Path
 
 from data.documents import read_document
 from data.errors import InputError
-from data.files import write_json
+from data.files import write_json, write_text
 from data.locks import locked
 from data.terminal import progress_bar, say
 from inference.batch.table import check_arrow
@@ -17,6 +17,7 @@ from inference.engine import Engine
 from inference.photos.faces import Finder, Policy
 from inference.video.frames import Frame
 from inference.video.moments import watched
+from inference.video.page import render_timeline
 from inference.video.plan import WatchPlan, keep_watch_plan, watch_plan
 from inference.video.sources import Source
 from inference.video.summary import REMEDY, SUMMARY_FILE, VERSION, WatchSummary, totals
@@ -175,6 +176,7 @@ def _write_answers(
     timeline = out / TIMELINE_FILE
     work.publish(timeline)
     summary = _summary(source, plan, timeline, finished, trouble)
+    write_text(out / PAGE_FILE, render_timeline(summary, timeline, work.thumbnails.kept(summary.moments)))
     write_json(out / SUMMARY_FILE, asdict(summary))
     return summary
 
