@@ -35,7 +35,9 @@ def main(args: argparse.Namespace) -> int:
     engine = Engine.load(find_model(args.model or Path(DEFAULT)), provider=args.provider, threads=args.threads)
     # Several frames are searched at once, each by one thread.
     cv2.setNumThreads(1)
-    options = WatchOptions(out=args.out, every=every, faces=args.faces, limit=args.limit, parquet=args.parquet)
+    options = WatchOptions(
+        out=args.out, every=every, faces=args.faces, limit=args.limit, parquet=args.parquet, annotate=args.annotate
+    )
     summary = run_watch(source, engine, search, options)
     hand_over(args.out)
     if summary.trouble is not None:

@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,18 +14,24 @@ from data.terminal import progress_bar, say
 from inference.batch.table import check_arrow
 from inference.engine import Engine
 from inference.photos.faces import Finder, Policy
-from inference.video.frames import Frame
-from inference.video.moments import watched
+from inference.video.annotated import write_annotated
+from inference.video.film import Film
+from inference.video.moments import Limited, watched
 from inference.video.page import render_timeline
 from inference.video.plan import WatchPlan, keep_watch_plan, watch_plan
-from inference.video.sources import Source
+from inference.video.sources import Source, check_limit
 from inference.video.summary import REMEDY, SUMMARY_FILE, VERSION, WatchSummary, totals
 from inference.video.timeline import timeline_moments, write_parquet
 from inference.video.work import Work
 
 LOCK_FILE = ".lock"
 BAR = "{desc}: {percentage:3.0f}% |{bar}| {n:.0f} of {total:.0f} s {postfix}"
-TIMELINE_FILE, PARQUET_FILE, PAGE_FILE = "timeline.csv", "timeline.parquet", "timeline.html"
+TIMELINE_FILE, PARQUET_FILE, PAGE_FILE, ANNOTATED_FILE = (
+    "timeline.csv",
+    "timeline.parquet",
+    "timeline.html",
+    "annotated.mp4",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +44,7 @@ class WatchOptions:
         faces: how faces are come by.
         limit: seconds after which to stop, None for none.
         parquet: whether to write the timeline as Parquet, too.
+        annotate: whether to write a copy of the film with its faces marked, too.
     """
 
     out: Path
@@ -46,6 +52,7 @@ class WatchOptions:
     faces: Policy = "auto"
     limit: float | None = None
     parquet: bool = False
+    annotate: bool = False
 
 
 def run_watch(source: Source, engine: Engine, finder: Finder, options: WatchOptions) -> WatchSummary:
@@ -56,16 +63,22 @@ def run_watch(source: Source, engine: Engine, finder: Finder, options: WatchOpti
     Raises:
         InputError: the source cannot be read at all, or the folder holds something else.
     """
-    if options.limit is not None and options.limit <= 0:
-        raise InputError(f"--limit is {options.limit:g}, expected more than 0 seconds; give more, or leave it out")
+    check_limit(options.limit)
     if options.parquet:
         check_arrow()
+    if options.annotate and not source.can_resume:
+        raise InputError(
+            f"--annotate reads a film once more when it was watched, and {source.name} cannot be: record it first, and "
+            "watch the recording; or leave it out"
+        )
     plan = watch_plan(source, engine, finder, options.faces, options.every, options.limit)
     keep_watch_plan(options.out, plan)
     with locked(options.out / LOCK_FILE, flags=os.O_RDWR | os.O_CREAT) as handle:
         if handle is None:
             raise InputError(f"another process writes to {options.out}; wait until it has ended")
         summary = _finished(options.out) or _watch(source, engine, finder, options, plan)
+        if options.annotate:
+            _annotate(source, options.out, summary)
         if options.parquet:
             write_parquet(options.out / TIMELINE_FILE, options.out / PARQUET_FILE)
     return summary
@@ -123,26 +136,21 @@ def _read(source: Source, engine: Engine, finder: Finder, options: WatchOptions,
     return None if frames.is_reached else source.trouble()
 
 
-@dataclass
-class Limited:
-    """Frames up to some seconds, None for all; `is_reached` says whether there were more."""
-
-    frames: Iterator[Frame]
-    limit: float | None
-    is_reached: bool = False
-
-    def __iter__(self) -> Iterator[Frame]:
-        for frame in self.frames:
-            if self.limit is not None and frame.position.seconds >= self.limit:
-                self.is_reached = True
-                return
-            yield frame
+def _annotate(source: Source, out: Path, summary: WatchSummary) -> None:
+    """Write the copy of a film with its faces marked, unless it is there; it ends where the timeline does."""
+    path = out / ANNOTATED_FILE
+    if path.exists() or not isinstance(source, Film):
+        return
+    with Progress(source, summary.limit, 0.0, "marked") as progress:
+        for seconds in write_annotated(source, timeline_moments(out / TIMELINE_FILE), path, summary.limit):
+            progress.reached(seconds)
 
 
 class Progress:
     """A bar of a film's seconds, and how many of them were read in a second; use it as a context."""
 
-    def __init__(self, source: Source, limit: float | None, begin: float) -> None:
+    def __init__(self, source: Source, limit: float | None, begin: float, doing: str = "read") -> None:
+        self._doing = doing
         stated = source.facts.seconds
         ends = [end for end in (stated, limit) if end is not None]
         total = round(min(ends), 1) if ends else None
@@ -155,7 +163,7 @@ class Progress:
 
     def __exit__(self, *_: object) -> None:
         self._bar.close()
-        say(f"read {self._at - self._begin:.1f} s in {time.monotonic() - self._began:.1f} s: {self._speed}")
+        say(f"{self._doing} {self._at - self._begin:.1f} s in {time.monotonic() - self._began:.1f} s: {self._speed}")
 
     def reached(self, seconds: float) -> None:
         """Show that so many seconds of the film are read."""

@@ -5,18 +5,21 @@ far ahead frames were read.
 """
 
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from data.errors import InputError
 from inference.engine import Engine
 from inference.machine import available_cpus
 from inference.photos.faces import FaceBox, FaceCrop, Finder, Policy, face_crops
 from inference.photos.reading import Answer, FacePrediction, FoundFaces, predict_faces
 from inference.video.frames import Frame, Position
+from inference.video.sources import check_limit, checked_every, open_source
 from inference.video.tracking import Scene, follow
 
 AHEAD = 2  # Frames that wait for each thread that looks for faces.
@@ -65,6 +68,43 @@ class Step:
     moment: Moment
     position: Position
     scene: Scene
+
+
+@dataclass
+class Limited:
+    """Frames up to some seconds, None for all; `is_reached` says whether there were more."""
+
+    frames: Iterator[Frame]
+    limit: float | None
+    is_reached: bool = False
+
+    def __iter__(self) -> Iterator[Frame]:
+        for frame in self.frames:
+            if self.limit is not None and frame.position.seconds >= self.limit:
+                self.is_reached = True
+                return
+            yield frame
+
+
+def watch(
+    named: str | int | Path, engine: Engine, finder: Finder, every: float | str, limit: float | None, policy: Policy
+) -> Iterator[Moment]:
+    """Open a film, a camera or a stream and yield its moments, see `ferox.Reader.watch`.
+
+    Raises:
+        InputError: it cannot be opened; or, after its last moment, it could not be read to its end.
+    """
+    source, seconds = open_source(named), checked_every(every)
+    check_limit(limit)
+
+    def moments() -> Iterator[Moment]:
+        frames = Limited(source.frames(seconds), limit)
+        for step in watched(frames, engine, finder, policy):
+            yield step.moment
+        if not frames.is_reached and (trouble := source.trouble()) is not None:
+            raise InputError(trouble)
+
+    return moments()
 
 
 def watched(

@@ -78,7 +78,8 @@ def render_timeline(summary: WatchSummary, timeline: Path, pictures: Mapping[int
         timeline: its rows.
         pictures: small pictures by their moments' places among all, from 0.
     """
-    charted = sorted(summary.tracks, key=lambda track: (-track.seconds_seen, track.track))[:MOST_CHARTED]
+    longest = sorted(summary.tracks, key=lambda track: (-track.seconds_seen, track.track))[:MOST_CHARTED]
+    charted = sorted(longest, key=lambda track: track.track)
     end = summary.seconds or 1.0
     step = end / max(1, summary.moments - 1)
     length = max(step, end / MOST_POINTS)

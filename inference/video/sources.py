@@ -69,4 +69,10 @@ def checked_every(value: float | str) -> float:
     return seconds
 
 
+def check_limit(limit: float | None) -> None:
+    """Raise an `InputError` where seconds after which to stop are none."""
+    if limit is not None and not limit > 0:
+        raise InputError(f"--limit is {limit:g}, expected more than 0 seconds; give more, or leave it out")
+
+
 Kind = Literal["film", "stream", "camera"]

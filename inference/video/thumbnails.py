@@ -7,8 +7,6 @@ many; so a reading that was interrupted has the same ones in the end.
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
-import numpy as np
 from PIL import Image
 
 from data.files import whole_file
@@ -53,8 +51,8 @@ def _step(place: int) -> int:
 
 
 def _small(moment: Moment) -> Image.Image:
-    factor = min(1.0, SIDE / max(moment.pixels.shape[:2]))
-    size = tuple(max(1, round(side * factor)) for side in moment.pixels.shape[1::-1])
-    pixels = cv2.resize(moment.pixels, size, interpolation=cv2.INTER_AREA)
-    boxes = [face.box.scaled(factor) for face in moment.faces]
-    return Image.fromarray(numbered(np.asarray(pixels, np.uint8), boxes, [str(face.track) for face in moment.faces]))
+    # Drawn twice as large: numbers as large as faces would hide these.
+    texts = [str(face.track) for face in moment.faces]
+    drawn = Image.fromarray(numbered(moment.pixels, [face.box for face in moment.faces], texts, largest=2 * SIDE))
+    drawn.thumbnail((SIDE, SIDE))
+    return drawn
