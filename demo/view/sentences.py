@@ -131,6 +131,9 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "{milliseconds} ms a frame on the server · {rate} frames a second",
         "服务器每帧 {milliseconds} 毫秒 · 每秒 {rate} 帧",
     ),
+    "camera_save": ("Save the timeline", "保存时间线"),
+    "camera_rows": ("timeline.csv, {moments} moments", "timeline.csv，{moments} 个时刻"),
+    "camera_no_rows": ("Nothing was read yet: press record first.", "尚未识别任何画面：请先点击录制。"),
     "camera_strip": ("Face 1, last 30 seconds", "人脸 1，最近 30 秒"),
     # Train
     "architecture": ("Model", "模型"),

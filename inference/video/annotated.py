@@ -74,7 +74,7 @@ class Copy:
         """Append a frame with its faces marked, and the sound before it."""
         av = av_module()
         texts = [f"{face.track} {face.label} {face.confidence:.0%}" for face in faces]
-        pixels = numbered(frame.pixels, [face.box for face in faces], texts, largest=None)
+        pixels = numbered(frame.pixels, [face.box for face in faces], texts, largest=None, letters=0.6)
         height, width = (side - side % 2 for side in pixels.shape[:2])  # H.264 halves both sides for colours.
         if self._pictures is None:
             self._pictures = self._output.add_stream("libx264", rate=TICKS, options=OPTIONS)

@@ -139,11 +139,12 @@ def _step(engine: Engine, scene: Scene, frame: Frame, search: "Future[tuple[Face
     (prediction,) = predict_faces(engine, [FoundFaces("frame", crops=search.result())])
     position = frame.position
     scene = follow(scene, prediction.faces, position.seconds)
-    faces = _faces(scene, prediction.faces, position.seconds)
+    faces = watched_faces(scene, prediction.faces, position.seconds)
     return Step(Moment(position.seconds, position.number, faces, frame.pixels), position, scene)
 
 
-def _faces(scene: Scene, found: Iterable[FacePrediction], now: float) -> tuple[WatchedFace, ...]:
+def watched_faces(scene: Scene, found: Iterable[FacePrediction], now: float) -> tuple[WatchedFace, ...]:
+    """Return the faces that were found at the moment of time `now`, after which `scene` is what is remembered."""
     crops = {face.box: face.crop for face in found}
     return tuple(
         WatchedFace(track.number, track.box, track.probabilities, track.raw, crops[track.box])
