@@ -3,7 +3,7 @@
 The film is read a second time, beside its timeline: boxes move from moment to moment, for all the frames between.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from fractions import Fraction
@@ -28,7 +28,7 @@ OPTIONS = {"preset": "veryfast", "crf": "22"}
 SOUNDS = ("aac", "mp3", "opus")  # What browsers play in an MP4; others would have to be coded anew.
 
 
-def write_annotated(film: Film, moments: Iterator[TimelineMoment], path: Path, until: float | None) -> Iterator[float]:
+def write_annotated(film: Film, moments: Iterator[TimelineMoment], path: Path, until: float | None) -> Generator[float]:
     """Write the copy, whole or not at all; yield the seconds that are done, frame by frame.
 
     Args:

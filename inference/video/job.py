@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from inference.engine import Engine
 from inference.photos.faces import Finder, Policy
 from inference.video.annotated import write_annotated
 from inference.video.film import Film
-from inference.video.moments import Limited, watched
+from inference.video.moments import Limited, Moment, watched
 from inference.video.page import render_timeline
 from inference.video.plan import WatchPlan, keep_watch_plan, watch_plan
 from inference.video.sources import Source, check_limit
@@ -108,32 +109,54 @@ def _watch(source: Source, engine: Engine, finder: Finder, options: WatchOptions
         except (KeyboardInterrupt, SystemExit):
             if work.moments:
                 work.save()
-                _write_answers(source, options.out, plan, work, finished=False)
+                write_answers(source, options.out, plan, work, finished=False)
             raise
         work.save()
-        summary = _write_answers(source, options.out, plan, work, finished=True, trouble=trouble)
+        summary = write_answers(source, options.out, plan, work, finished=True, trouble=trouble)
         work.remove()
     return summary
 
 
 def _read(source: Source, engine: Engine, finder: Finder, options: WatchOptions, work: Work) -> str | None:
-    """Keep a source's moments from where `work` is; return what could not be read, as a sentence, or None."""
-    after = work.reached.position if work.reached else None
-    frames = Limited(source.frames(options.every, after), options.limit)
-    scene = work.reached.scene if work.reached else None
-    try:
-        with (
-            closing(watched(frames, engine, finder, options.faces, scene)) as steps,
-            Progress(source, options.limit, after.seconds if after else 0.0) as progress,
-        ):
-            for step in steps:
-                work.add(step)
-                progress.reached(step.moment.seconds)
-    except InputError as error:
-        if not work.moments:
-            raise
-        return str(error)
-    return None if frames.is_reached else source.trouble()
+    """Keep a source's moments from where `work` is, with a bar; return what could not be read, or None for nothing."""
+    begin = work.reached.position.seconds if work.reached else 0.0
+    reading = Reading(source, options, work)
+    with (
+        closing(reading.moments(engine, finder)) as moments,
+        Progress(source, options.limit, begin) as progress,
+    ):
+        for moment in moments:
+            progress.reached(moment.seconds)
+    return reading.trouble
+
+
+@dataclass
+class Reading:
+    """A source that is being read into a folder; `trouble` says in the end what could not be read, None for nothing."""
+
+    source: Source
+    options: WatchOptions
+    work: Work
+    trouble: str | None = None
+
+    def moments(self, engine: Engine, finder: Finder) -> Generator[Moment]:
+        """Yield the moments behind what is kept already, each when it is kept, too.
+
+        Raises:
+            InputError: not one moment can be read.
+        """
+        begun, options = self.work.reached, self.options
+        frames = Limited(self.source.frames(options.every, begun.position if begun else None), options.limit)
+        try:
+            for step in watched(frames, engine, finder, options.faces, begun.scene if begun else None):
+                self.work.add(step)
+                yield step.moment
+        except InputError as error:
+            if not self.work.moments:
+                raise
+            self.trouble = str(error)
+        else:
+            self.trouble = None if frames.is_reached else self.source.trouble()
 
 
 def _annotate(source: Source, out: Path, summary: WatchSummary) -> None:
@@ -177,7 +200,7 @@ class Progress:
         return f"{(self._at - self._begin) / taken:.1f} times real time" if taken > 0 else ""
 
 
-def _write_answers(
+def write_answers(
     source: Source, out: Path, plan: WatchPlan, work: Work, *, finished: bool, trouble: str | None = None
 ) -> WatchSummary:
     """Write timeline, page and summary of what was read; the summary comes last, and says that all are there."""

@@ -124,13 +124,13 @@ class Opening:
         return stream
 
 
-def open_film(path: Path) -> Film:
-    """Open a film in a file and look at what it says of itself.
+def open_film(path: Path, name: str | None = None) -> Film:
+    """Open a film in a file and look at what it says of itself; `name` is what to call it, its own by default.
 
     Raises:
         InputError: it cannot be opened, or has no pictures, or too large ones, or PyAV is missing.
     """
-    opening = Opening(path, file_name(str(path)))
+    opening = Opening(path, file_name(name or str(path)))
     with opening.opened() as (container, stream):
         return Film(opening, film_facts(container, stream))
 
