@@ -37,7 +37,7 @@ def idf1(moments: Sequence[tuple[Sequence[Visible], Sequence[Answered]]]) -> flo
     shared = Counter(pair for truth, answers in moments for pair in agreeing(truth, answers))
     persons = sorted({person for person, _ in shared})
     numbers = sorted({number for _, number in shared})
-    counts = np.array([[shared[person, number] for number in numbers] for person in persons]).reshape(len(persons), -1)
+    counts = np.array([[shared[person, number] for number in numbers] for person in persons], ndmin=2)
     rows, columns = linear_sum_assignment(counts, maximize=True)
     detections = sum(len(truth) + len(answers) for truth, answers in moments)
     return 2 * int(counts[rows, columns].sum()) / detections if detections else 1.0

@@ -39,11 +39,12 @@ from inference.video.opening import open_film
 from inference.video.plan import watch_plan
 from inference.video.summary import REMEDY, SUMMARY_FILE, WatchSummary
 from inference.video.timeline import timeline_moments
-from inference.video.work import Work
+from inference.video.work import WORK_FOLDER, Work
 
 SHOWN_EVERY = 0.5  # Seconds between two signs of progress.
 MOST_SECONDS = 3600.0  # Of a film that are read here: others wait behind it.
 FOLDER_PREFIX = "film-"
+MOST_FILMS = 8  # Whose answers are kept at once, for an hour at most.
 MOST_STOPS = 1000  # Visitors whose last stop is remembered.
 # What the tab shows: how far it is, the answer, the copy of the film, and the files to save.
 Shown = tuple[Any, Any, Any, Any]
@@ -224,10 +225,16 @@ def _marked(
 
 @contextmanager
 def _folder(scratch: Path) -> Iterator[Path]:
-    """Yield a folder for a film's answers; what the browser is given of them is copied before it is removed."""
-    scratch.mkdir(parents=True, exist_ok=True)
+    """Yield a folder for a film's answers, which the browser fetches from there until it is too old to keep.
+
+    One without answers is removed, and so are the oldest where there are many: they are about as large as the films.
+    """
+    for old in sorted(scratch.glob(f"{FOLDER_PREFIX}*"), key=lambda path: path.stat().st_mtime)[: 1 - MOST_FILMS]:
+        shutil.rmtree(old, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=scratch))
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder / WORK_FOLDER, ignore_errors=True)
+        if not any(folder.iterdir()):
+            folder.rmdir()
