@@ -1,9 +1,9 @@
 """Speed and memory of films: `python -m benchmarks.video [--yunet FILE] [--hours 1]`.
 
-Speed: a drawn film of 60 seconds, 1280 x 720 at 25 frames a second, H.264 with B-frames, of four persons, is watched every
-0.2 seconds without a copy, by `ferox watch` in a process of its own, several times; given as a multiple of real time, the
-start of the process included and not. Memory: the same second of film is repeated for an hour (its packets are copied, so
-that it costs seconds to make), watched, and the process's largest resident set is read afterwards.
+Speed: a drawn film of 60 seconds, 1280 x 720 at 25 frames a second, H.264 with B-frames, of four persons, is watched
+every 0.2 seconds without a copy, by `ferox watch` in a process of its own, several times; a multiple of real time, from
+the first frame on. Memory: that film is repeated for an hour (its packets are copied, which costs seconds), watched,
+and the process's largest resident set is read afterwards.
 """
 
 import argparse

@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from base64 import b64encode
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -103,3 +104,16 @@ def test_without_models_a_frame_is_answered_with_how_to_get_one(tmp_path: Path) 
     assert "there is no model in" in html
     assert "ferox export" in html
     assert memory == CameraMemory()
+
+
+def test_without_pyav_the_video_tab_says_what_to_install(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    import gradio as gr
+
+    from demo.tabs import video
+    from demo.view.words import say
+
+    monkeypatch.setattr(video, "find_spec", lambda _: None)
+    with gr.Blocks(analytics_enabled=False) as blocks:
+        video.build(replace(page, text=lambda key: say("en", key)), None)  # type: ignore[arg-type]
+    (shown,) = blocks.blocks.values()
+    assert "install ferox with its extra video" in str(shown.value)

@@ -1,17 +1,22 @@
 """Films: what is decoded and when, what is refused, rows that go on after any end, and the answers beside them."""
 
 import csv
+import http.server
 import json
 import math
 import os
+import pty
+import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -151,7 +156,7 @@ def test_seconds_never_fall_whatever_times_a_film_has(times: list[float | None],
 
 @given(st.lists(st.floats(0.001, 2), min_size=1, max_size=50), st.floats(0.05, 1))
 def test_no_two_moments_are_in_one_stretch_of_time(steps: list[float], every: float) -> None:
-    seconds, taken = 0.0, []
+    seconds, taken = 0.0, list[float]()
     for step in steps:
         if is_due(seconds, taken[-1] if taken else None, every):
             taken.append(seconds)
@@ -268,6 +273,12 @@ def test_a_damaged_film_gives_what_can_be_decoded_and_says_so(tmp_path: Path, fi
     assert damaged.trouble() is not None
 
 
+def test_without_pyav_it_is_said_how_to_get_it(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    for source in (film, "rtsp://camera.example/live"):
+        assert "PyAV is not installed; expected it to read films and streams; run " in refusal(source)
+
+
 @pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "often", ""])
 def test_every_is_seconds_or_frame(value: str) -> None:
     with pytest.raises(InputError, match="expected seconds"):
@@ -278,6 +289,48 @@ def test_every_is_seconds_or_frame(value: str) -> None:
 def test_passwords_of_streams_are_told_nobody() -> None:
     shown = without_password("rtsp://user:secret@camera.example:554/live?token=hidden")
     assert shown == "rtsp://camera.example:554/live"
+
+
+# Streams
+
+
+@pytest.fixture(scope="module")
+def served(film: Path) -> Iterator[tuple[str, Path]]:
+    """A folder below an address of this machine."""
+    folder = film.parent
+    copied(film, folder / "two.mkv")
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    handler.func.log_message = lambda *_: None  # type: ignore[attr-defined]
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", folder
+        server.shutdown()
+        thread.join()
+
+
+def test_a_stream_is_read_from_its_address_up_to_a_limit(
+    served: tuple[str, Path], engine: Engine, tmp_path: Path
+) -> None:
+    address, _ = served
+    stream = open_source(f"{address}/two.mkv?key=secret")
+    summary = run_watch(stream, engine, HaarFinder(), options(tmp_path, limit=2.0))
+    assert (summary.kind, summary.finished, summary.trouble, summary.moments) == ("stream", True, None, 10)
+    assert (summary.width, summary.height) == (640, 360)
+    assert "secret" not in (tmp_path / "summary.json").read_text() + (tmp_path / "watch.json").read_text()
+
+
+def test_a_stream_s_playlist_reads_no_file_of_this_machine(served: tuple[str, Path], film: Path) -> None:
+    address, folder = served
+    for number, entry in enumerate((f"file://{film}", str(film), f"concat:{film}")):
+        text = f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{entry}\n#EXT-X-ENDLIST\n"
+        (folder / f"{number}.m3u8").write_text(text)
+        assert f"/{number}.m3u8" in refusal(f"{address}/{number}.m3u8")
+
+
+def test_a_stream_that_is_not_there_is_said(served: tuple[str, Path]) -> None:
+    address, _ = served
+    assert "/missing.mp4 cannot be opened (" in refusal(f"{address}/missing.mp4")
 
 
 # Cameras
@@ -575,6 +628,21 @@ def test_a_command_that_is_ended_goes_on_to_the_same_rows(
     assert process.returncode == 0, said
     assert out.strip() == str(tmp_path)
     assert rows_of(tmp_path) == rows_of(whole)
+
+
+@pytest.mark.parametrize("words", [[], ["--limit", "0.5"]])
+def test_a_terminal_sees_how_far_and_how_fast(film: Path, tiny_model: Path, tmp_path: Path, words: list[str]) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "ferox", "watch", str(film), "--model", str(tiny_model), "--out", str(tmp_path)]
+    with subprocess.Popen([*command, *words], cwd=ROOT, stdout=subprocess.PIPE, stderr=theirs) as process:
+        os.close(theirs)
+        said = b""
+        with suppress(OSError):  # The terminal's end.
+            while piece := os.read(ours, 4096):
+                said += piece
+        assert process.wait() == 0, said
+    os.close(ours)
+    assert re.search(rb"two.mp4: +\d+% \|.*\| \d+ of \d+ s, \d+\.\d times real time", said), said
 
 
 def test_a_film_that_breaks_off_is_kept_and_the_status_says_so(film: Path, engine: Engine, tmp_path: Path) -> None:

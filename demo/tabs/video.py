@@ -3,7 +3,6 @@
 One film is read at a time, in a line of its own, and no photo waits for it. Stopping keeps what was read.
 """
 
-import importlib.util
 import shutil
 import tempfile
 import time
@@ -11,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,7 @@ class Stops:
 def build(page: Page, _: gr.Tab) -> None:
     """Lay out the tab and wire it up; without PyAV it says what is missing."""
     text = page.text
-    if importlib.util.find_spec("av") is None:
+    if find_spec("av") is None:
         gr.HTML(placeholder(text("no_av")), elem_id="video-missing")
         return
     with gr.Row(equal_height=False, elem_classes="fx-columns"):

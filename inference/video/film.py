@@ -101,8 +101,9 @@ class Film:
             return f"{self.name} {at} ({self._broken}): {kept}"
         if stated is not None and stated - self.reached > max(LEAST_MISSING, LEAST_MISSING_SHARE * stated):
             return f"{self.name} {at} of the {stated:.1f} s that it says it has: {kept}"
-        if self.damaged:
-            return f"{self.name} has {self.damaged} damaged frames or pieces: {kept}"
+        # Who joins a stream comes in the middle of a picture.
+        if self.damaged and not self.opening.is_live:
+            return f"{self.name} has damaged frames or pieces: {kept}"
         return None
 
     def _clock(self, container: "InputContainer", stream: "VideoStream") -> Clock:

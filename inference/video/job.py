@@ -1,6 +1,7 @@
 """Watches one film, stream or camera into a folder: reads it, or goes on, and writes timeline, summary and page."""
 
 import os
+import shutil
 import time
 from collections.abc import Generator
 from contextlib import closing
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from data.documents import read_document
 from data.errors import InputError
-from data.files import write_json, write_text
+from data.files import remove_temporaries, write_json, write_text
 from data.locks import locked
 from data.terminal import progress_bar, say
 from inference.batch.table import check_arrow
@@ -23,10 +24,11 @@ from inference.video.plan import WatchPlan, keep_watch_plan, watch_plan
 from inference.video.sources import Source, check_limit
 from inference.video.summary import REMEDY, SUMMARY_FILE, VERSION, WatchSummary, totals
 from inference.video.timeline import timeline_moments, write_parquet
-from inference.video.work import Work
+from inference.video.work import WORK_FOLDER, Work
 
 LOCK_FILE = ".lock"
-BAR = "{desc}: {percentage:3.0f}% |{bar}| {n:.0f} of {total:.0f} s {postfix}"
+BAR = "{desc}: {percentage:3.0f}% |{bar}| {n:.0f} of {total:.0f} s{postfix}"
+OPEN_BAR = "{desc}: {n:.0f} s{postfix}"  # Where nobody knows the end.
 TIMELINE_FILE, PARQUET_FILE, PAGE_FILE, ANNOTATED_FILE = (
     "timeline.csv",
     "timeline.parquet",
@@ -77,6 +79,7 @@ def run_watch(source: Source, engine: Engine, finder: Finder, options: WatchOpti
     with locked(options.out / LOCK_FILE, flags=os.O_RDWR | os.O_CREAT) as handle:
         if handle is None:
             raise InputError(f"another process writes to {options.out}; wait until it has ended")
+        remove_temporaries(options.out)
         summary = _finished(options.out) or _watch(source, engine, finder, options, plan)
         if options.annotate:
             _annotate(source, options.out, summary)
@@ -92,6 +95,7 @@ def _finished(out: Path) -> WatchSummary | None:
     if summary is None or not summary.finished:
         return None
     say(f"{out} holds all of {summary.source} already")
+    shutil.rmtree(out / WORK_FOLDER, ignore_errors=True)  # Of a process that was killed when all was written.
     return summary
 
 
@@ -177,7 +181,8 @@ class Progress:
         stated = source.facts.seconds
         ends = [end for end in (stated, limit) if end is not None]
         total = round(min(ends), 1) if ends else None
-        self._bar = progress_bar(source.name, total=total, initial=round(begin, 1), unit="s", bar_format=BAR)
+        shape = OPEN_BAR if total is None else BAR
+        self._bar = progress_bar(source.name, total=total, initial=round(begin, 1), unit="s", bar_format=shape)
         self._begin, self._at = begin, begin
         self._began = time.monotonic()
 

@@ -7,9 +7,10 @@ many; so a reading that was interrupted has the same ones in the end.
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
+import numpy as np
 from PIL import Image
 
-from data.files import whole_file
 from inference.photos.annotate import numbered
 from inference.video.moments import Moment
 
@@ -33,8 +34,8 @@ class Thumbnails:
             for path in self.folder.glob("*.jpg"):
                 if int(path.stem) % step:
                     path.unlink()
-        with whole_file(self.folder / f"{place:09d}.jpg") as file:
-            _small(moment).save(file, "JPEG", quality=QUALITY)
+        # Not waited for: a disk that has lost one has lost no row.
+        _small(moment).save(self.folder / f"{place:09d}.jpg", "JPEG", quality=QUALITY)
 
     def kept(self, moments: int) -> dict[int, Path]:
         """Return the pictures of the first `moments` moments by their places."""
@@ -53,6 +54,7 @@ def _step(place: int) -> int:
 def _small(moment: Moment) -> Image.Image:
     # Drawn twice as large: numbers as large as faces would hide these.
     texts = [str(face.track) for face in moment.faces]
-    drawn = Image.fromarray(numbered(moment.pixels, [face.box for face in moment.faces], texts, largest=2 * SIDE))
-    drawn.thumbnail((SIDE, SIDE))
-    return drawn
+    drawn = numbered(moment.pixels, [face.box for face in moment.faces], texts, largest=2 * SIDE)
+    factor = min(1.0, SIDE / max(drawn.shape[:2]))
+    size = (max(1, round(drawn.shape[1] * factor)), max(1, round(drawn.shape[0] * factor)))
+    return Image.fromarray(np.asarray(cv2.resize(drawn, size, interpolation=cv2.INTER_AREA), np.uint8))
