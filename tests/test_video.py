@@ -149,7 +149,7 @@ def test_a_film_is_turned_as_it_says(
 
 @given(st.lists(st.one_of(st.none(), st.floats(-1e6, 1e6), st.just(math.nan)), max_size=30), st.floats(0.01, 1))
 def test_seconds_never_fall_whatever_times_a_film_has(times: list[float | None], usual: float) -> None:
-    clock_ = Clock(0.0, usual)
+    clock_ = Clock(None, usual)
     seconds = [clock_.seconds(time) for time in times]
     assert all(after >= before - 1e-3 for before, after in pairwise(seconds))
 
@@ -201,6 +201,7 @@ def test_what_is_no_film_is_refused_in_one_sentence(tmp_path: Path, film: Path) 
     assert "there is no camera 97" in refusal("/dev/video97")
     assert "file:// is no protocol of streams" in refusal(f"file://{film}")
     assert "concat:// is no protocol of streams" in refusal("concat://a|b")
+    assert "is no address (Invalid IPv6 URL)" in refusal("http://[::1")
 
 
 def test_a_film_is_known_by_its_content_and_not_by_its_ending(tmp_path: Path, film: Path) -> None:
@@ -277,6 +278,21 @@ def test_without_pyav_it_is_said_how_to_get_it(film: Path, monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "av", None)
     for source in (film, "rtsp://camera.example/live"):
         assert "PyAV is not installed; expected it to read films and streams; run " in refusal(source)
+
+
+def test_a_film_whose_time_stands_still_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inference.video.film.MOST_IDLE", 10)
+    monkeypatch.setattr("inference.video.film.MOST_RATE", 10)
+    path = write(tmp_path / "still.mkv", [0, *(1000 + number // 20 for number in range(200))])
+    still = open_film(path)
+    assert len(list(still.frames(0.2))) == 2
+    assert "still.mkv breaks off at 1.0 s (its time stands still)" in str(still.trouble())
+
+
+@pytest.mark.parametrize("limit", [0.0, -1.0, math.nan, math.inf])
+def test_a_limit_is_some_seconds(film: Path, engine: Engine, tmp_path: Path, limit: float) -> None:
+    with pytest.raises(InputError, match="expected more than 0 seconds"):
+        run_watch(open_film(film), engine, HaarFinder(), options(tmp_path, limit=limit))
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "often", ""])
@@ -468,6 +484,12 @@ def test_a_folder_of_another_film_or_with_other_settings_is_refused(film: Path, 
         run_watch(open_film(film), engine, HaarFinder(), replace(given_options, every=0.1))
     run_watch(open_film(film), engine, HaarFinder(), given_options)
     assert rows_of(tmp_path) == before
+
+
+def test_a_folder_in_which_nothing_was_begun_is_free(film: Path, engine: Engine, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is no camera 97"):
+        run_watch(open_source("97"), engine, HaarFinder(), options(tmp_path))
+    assert run_watch(open_film(film), engine, HaarFinder(), options(tmp_path, limit=0.5)).moments == 3
 
 
 def test_a_camera_that_was_stopped_keeps_what_it_gave_and_is_not_read_twice(engine: Engine, tmp_path: Path) -> None:

@@ -11,13 +11,13 @@ class Clock:
     """Makes seconds that never fall of presentation times, which may be missing, or jump back where films were joined.
 
     Attributes:
-        origin: the film's first presentation time, in seconds.
+        origin: the film's first presentation time, in seconds; None until there is a frame, where nothing says so.
         usual: seconds from a frame to the next where nothing says so.
         shift: what is added because times have jumped back.
         last: the seconds of the frame before, None before the first.
     """
 
-    origin: float
+    origin: float | None
     usual: float
     shift: float = 0.0
     last: float | None = None
@@ -25,7 +25,13 @@ class Clock:
     def seconds(self, time: float | None) -> float:
         """Return when a frame is, in seconds from the film's beginning; `time` is its own, None where it has none."""
         if time is None or not math.isfinite(time):
-            time = self.origin - self.shift if self.last is None else self.last + self.usual - self.shift + self.origin
+            self.last = 0.0 if self.last is None else self.last + self.usual
+            return self.last
+        if self.last is None:
+            # A film may say that it begins later than its first frame.
+            self.origin = time if self.origin is None else min(self.origin, time)
+        elif self.origin is None:
+            self.origin = time - self.last - self.usual
         seconds = time - self.origin + self.shift
         if self.last is not None and seconds < self.last - EPSILON:
             self.shift += self.last + self.usual - seconds

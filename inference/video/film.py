@@ -30,6 +30,8 @@ USUAL_RATE = 25.0
 SEEK_BACK = 10.0  # Seconds: by then, what follows a keyframe has long been decoded as from the beginning.
 # What a film may lack at its end of the seconds that it says it has; a share of them, too, where that is more.
 LEAST_MISSING, LEAST_MISSING_SHARE = 1.0, 0.02
+# Frames between two moments, and a second: a film that has more is built to keep others waiting.
+MOST_IDLE, MOST_RATE = 10_000, 2_000
 MOST_STRETCHED = 4  # Pixels so many times as wide as high, or the other way round; others are taken as square.
 
 
@@ -108,11 +110,13 @@ class Film:
 
     def _clock(self, container: "InputContainer", stream: "VideoStream") -> Clock:
         usual = 1 / (self.facts.rate or USUAL_RATE)
+        if self.opening.is_live:
+            return Clock(None, usual)
         if container.start_time is not None:
             return Clock(container.start_time / 1e6, usual)
         if stream.start_time is not None and stream.time_base is not None:
             return Clock(float(stream.start_time * stream.time_base), usual)
-        return Clock(0.0, usual)
+        return Clock(None, usual)
 
     def _due(
         self,
@@ -125,18 +129,23 @@ class Film:
     ) -> "Iterator[Frame]":
         """Yield those of the decoded frames that are looked at, behind `last`; none up to `after`, if that is given."""
         first, taken = (0, None) if last is None else (last.number + 1, last.seconds)
+        idle = 0
         for number, picture in enumerate(coming, first):
             time = None if picture.pts is None or stream.time_base is None else float(picture.pts * stream.time_base)
             seconds = self.reached = clock.seconds(time)
             if not is_due(seconds, taken, every):
+                idle += 1
+                if idle > MOST_IDLE + MOST_RATE * every:
+                    self._broken = "its time stands still"
+                    return
                 continue
-            taken = seconds
+            taken, idle = seconds, 0
             if after is None or number > after.number:
                 position = Position(
                     number=number,
                     time=picture.pts,
                     seconds=seconds,
-                    origin=clock.origin,
+                    origin=clock.origin or 0.0,
                     shift=clock.shift,
                     damaged=self.damaged,
                 )

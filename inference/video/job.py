@@ -20,7 +20,7 @@ from inference.video.annotated import write_annotated
 from inference.video.film import Film
 from inference.video.moments import Limited, Moment, watched
 from inference.video.page import render_timeline
-from inference.video.plan import WatchPlan, keep_watch_plan, watch_plan
+from inference.video.plan import PLAN_FILE, WatchPlan, keep_watch_plan, watch_plan
 from inference.video.sources import Source, check_limit
 from inference.video.summary import REMEDY, SUMMARY_FILE, VERSION, WatchSummary, totals
 from inference.video.timeline import timeline_moments, write_parquet
@@ -110,10 +110,13 @@ def _watch(source: Source, engine: Engine, finder: Finder, options: WatchOptions
             say(f"going on after {work.reached.position.seconds:.1f} s")
         try:
             trouble = _read(source, engine, finder, options, work)
-        except (KeyboardInterrupt, SystemExit):
+        except (KeyboardInterrupt, SystemExit, InputError):
             if work.moments:
                 work.save()
                 write_answers(source, options.out, plan, work, finished=False)
+            else:  # Nothing was begun: the folder is free for another film.
+                work.remove()
+                (options.out / PLAN_FILE).unlink()
             raise
         work.save()
         summary = write_answers(source, options.out, plan, work, finished=True, trouble=trouble)

@@ -142,7 +142,10 @@ def open_stream(address: str) -> Film:
         InputError: its protocol is not known, or PyAV is missing.
     """
     av_module()
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError as error:
+        raise InputError(f"{printable(address)[:LONGEST]} is no address ({error}): expected one; correct it") from error
     if parts.scheme.lower() not in PROTOCOLS:
         raise InputError(f"{parts.scheme}:// is no protocol of streams: expected {', '.join(PROTOCOLS)}; give such one")
     return Film(Opening(address, without_password(address)), NOTHING_SAID)

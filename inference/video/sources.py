@@ -1,5 +1,6 @@
 """What can be watched, as people name it: a film's file, a camera's number, a stream's address."""
 
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,8 +72,8 @@ def checked_every(value: float | str) -> float:
 
 def check_limit(limit: float | None) -> None:
     """Raise an `InputError` where seconds after which to stop are none."""
-    if limit is not None and not limit > 0:
-        raise InputError(f"--limit is {limit:g}, expected more than 0 seconds; give more, or leave it out")
+    if limit is not None and not 0 < limit < math.inf:
+        raise InputError(f"--limit is {limit:g}, expected more than 0 seconds; correct it, or leave it out")
 
 
 Kind = Literal["film", "stream", "camera"]
