@@ -22,7 +22,7 @@ def main(args: argparse.Namespace) -> int:
     Args:
         args: source (str), model (Path or None: the default model), out (Path), every (str: seconds, or "frame"), limit
             (float or None), faces ("auto" or "whole"), yunet (Path or None), annotate (bool), parquet (bool), provider
-            (str), threads (int or None).
+            (str), threads (int or None: 1).
 
     Raises:
         InputError: the source, the model or the finder cannot be used, or the folder holds something else.
@@ -32,9 +32,9 @@ def main(args: argparse.Namespace) -> int:
     search = finder(args.yunet)
     if args.faces == "auto" and isinstance(search, HaarFinder):
         say(f"note: {finder_words(search)}")
-    engine = Engine.load(find_model(args.model or Path(DEFAULT)), provider=args.provider, threads=args.threads)
-    # Several frames are searched at once, each by one thread.
+    # Several frames are searched at once, each by one thread, while the model runs: more would wait for each other.
     cv2.setNumThreads(1)
+    engine = Engine.load(find_model(args.model or Path(DEFAULT)), provider=args.provider, threads=args.threads or 1)
     options = WatchOptions(
         out=args.out, every=every, faces=args.faces, limit=args.limit, parquet=args.parquet, annotate=args.annotate
     )
