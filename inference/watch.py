@@ -34,7 +34,8 @@ def main(args: argparse.Namespace) -> int:
         say(f"note: {finder_words(search)}")
     # Several frames are searched at once, each by one thread, while the model runs: more would wait for each other.
     cv2.setNumThreads(1)
-    engine = Engine.load(find_model(args.model or Path(DEFAULT)), provider=args.provider, threads=args.threads or 1)
+    threads = 1 if args.threads is None else args.threads
+    engine = Engine.load(find_model(args.model or Path(DEFAULT)), provider=args.provider, threads=threads)
     options = WatchOptions(
         out=args.out, every=every, faces=args.faces, limit=args.limit, parquet=args.parquet, annotate=args.annotate
     )

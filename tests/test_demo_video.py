@@ -15,6 +15,10 @@ import pytest
 
 from benchmarks.films import DrawnFilm, write_film
 from data.faceset import LABELS
+from inference.engine import Engine
+from inference.photos.faces import HaarFinder
+from inference.video.job import WatchOptions, run_watch
+from inference.video.opening import open_film
 
 pytest.importorskip("gradio", reason="the page needs Gradio: install ferox[demo]")
 pytest.importorskip("av", reason="films need PyAV: install ferox[video]")
@@ -104,6 +108,29 @@ def test_a_film_becomes_a_timeline_files_and_a_copy_that_plays(tab: Callable[...
     rows = list(csv.DictReader(io.StringIO(coming.value.path().read_text())))
     assert {row["frame"] for row in rows} == {str(number) for number in range(15)}
     assert {row["label"] for row in rows if row["track"]} <= set(LABELS)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_timeline_opens_from_a_disk_and_shows_the_frame_that_is_clicked(
+    browser: Any, film: Path, tiny_model: Path, tmp_path: Path, width: int
+) -> None:
+    run_watch(open_film(film), Engine.load(tiny_model), HaarFinder(), WatchOptions(out=tmp_path, every=0.2))
+    context = browser.new_context(viewport={"width": width, "height": 900}, offline=True)
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto((tmp_path / "timeline.html").as_uri())
+    first = page.get_attribute("#frame", "src")
+    lane = page.locator(".lane").first
+    lane.scroll_into_view_if_needed()
+    lane.click(position={"x": lane.bounding_box()["width"] * 0.5, "y": 20})
+    assert page.get_attribute("#frame", "src") != first
+    assert page.locator("#told b").inner_text() == "0:01.4"
+    page.press("#slider", "ArrowRight")
+    assert page.locator("#told b").inner_text() == "0:01.6"
+    assert page.evaluate("() => document.documentElement.scrollWidth") == width
+    context.close()
+    assert errors == []
 
 
 def test_a_film_that_is_stopped_keeps_what_was_read(tab: Callable[..., Any], film: Path, tmp_path: Path) -> None:

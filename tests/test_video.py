@@ -630,6 +630,7 @@ def appeared(path: Path, process: "subprocess.Popen[str]") -> Iterator[None]:
     yield
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
 def test_a_command_that_is_ended_goes_on_to_the_same_rows(
     film: Path, tiny_model: Path, whole: Path, tmp_path: Path, number: int, status: int
@@ -652,6 +653,7 @@ def test_a_command_that_is_ended_goes_on_to_the_same_rows(
     assert rows_of(tmp_path) == rows_of(whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [[], ["--limit", "0.5"]])
 def test_a_terminal_sees_how_far_and_how_fast(film: Path, tiny_model: Path, tmp_path: Path, words: list[str]) -> None:
     ours, theirs = pty.openpty()
