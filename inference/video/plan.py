@@ -64,7 +64,7 @@ def watch_plan(
         watch=VERSION,
         source=source.name,
         kind="camera" if isinstance(source, Camera) else "film" if source.can_resume else "stream",
-        state=fingerprint([path]) if isinstance(path, Path) else "",
+        state=fingerprint([path.resolve()]) if isinstance(path, Path) else "",
         every=every,
         limit=limit,
         model=engine.path.stem,
