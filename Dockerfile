@@ -18,7 +18,7 @@ COPY artifacts/models ./artifacts/models
 RUN useradd --no-create-home --uid 10001 ferox
 
 FROM base AS page
-RUN pip install --no-cache-dir -c constraints.txt -e '.[cpu,demo]'
+RUN pip install --no-cache-dir -c constraints.txt -e '.[cpu,demo,video]'
 USER 10001
 EXPOSE 7860
 HEALTHCHECK --start-period=60s CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:7860/config', timeout=5)"]

@@ -36,7 +36,7 @@ run: .venv/with-cpu,torch,export # trains two small models, exports, evaluates; 
 	echo "Next: .venv/bin/ferox predict PICTURE --model $$(echo $$models | awk '{print $$NF}')"
 
 # The page needs no training framework; its Train tab offers those that are there.
-demo: .venv/with-cpu,demo # opens the page
+demo: .venv/with-cpu,demo,video # opens the page
 	$(PYTHON) -m demo $(DATA)
 
 # Of the files that git has alone: one's own models, which lie beside those that come along, are not for others.

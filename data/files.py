@@ -77,6 +77,24 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def whole_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path, for what writes by name alone; it becomes `path` only if the block succeeds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _naming(path):
+        handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, suffix=path.suffix, dir=path.parent)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with _naming(path):
+            os.fsync(handle)
+            os.fchmod(handle, 0o666 & ~UMASK)
+            temporary.replace(path)
+    finally:
+        os.close(handle)
+        temporary.unlink(missing_ok=True)
+
+
 def _written(file: io.FileIO, path: Path) -> Iterator[BinaryIO]:
     """Yield a buffered file over another one; afterwards raise what went wrong below it, before anything else."""
     sink = _Sink(file)

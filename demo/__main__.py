@@ -57,7 +57,8 @@ def run(args: argparse.Namespace) -> int:
         names=tuple(args.allow_host),
         framing=args.allow_framing,
         root=root,
-        quota=Quota(*(quota_from(size) for size in (args.upload_space, args.upload_share))),
+        film_bytes=megabytes("--film-size", args.film_size),
+        quota=Quota(megabytes("--upload-space", args.upload_space), megabytes("--upload-share", args.upload_share)),
     )
     serve(places, serving)
     return 0
@@ -87,11 +88,11 @@ def root_from(text: str) -> str:
     return text.rstrip("/")
 
 
-def quota_from(megabytes: int) -> int:
-    """Return bytes; an `InputError` where there are no megabytes."""
-    if megabytes < 1:
-        raise InputError(f"--upload-space or --upload-share is {megabytes}, expected 1 or more MB; give more")
-    return megabytes * 1_000_000
+def megabytes(option: str, count: int) -> int:
+    """Return bytes; an `InputError` where an option asks for no megabytes."""
+    if count < 1:
+        raise InputError(f"{option} is {count}, expected 1 or more MB; give more")
+    return count * 1_000_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -115,6 +116,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--allow-framing", action="store_true", help="let other pages show this one in a frame")
     add("--root-path", metavar="PATH", help=f"path or address behind a proxy (default: the variable {ROOT_VARIABLE})")
+    add("--film-size", type=int, default=500, metavar="MB", help="how large a film may be (default: 500)")
     add("--upload-space", type=int, default=4000, metavar="MB", help="room for everybody's uploads (default: 4000)")
     add("--upload-share", type=int, default=2000, metavar="MB", help="of which one address may take (default: 2000)")
 

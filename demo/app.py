@@ -21,14 +21,14 @@ from demo import api
 from demo.examples import EXAMPLES
 from demo.intake.guessing import LoginLimit
 from demo.intake.hosts import Doors, HostCheck
-from demo.intake.limits import RequestLimits
+from demo.intake.limits import AROUND, RequestLimits
 from demo.intake.payloads import PayloadCheck, check_early
 from demo.intake.quota import Quota, UploadQuota
 from demo.intake.scratch import cleaned
 from demo.intake.uploads import KEPT_SECONDS
-from demo.page import LONG_QUEUES, Page, browser_language, refreshed
+from demo.page import FILM_BYTES, LONG_QUEUES, Page, browser_language, refreshed
 from demo.state.shelf import Shelf
-from demo.tabs import compare, folder, photo, train, webcam
+from demo.tabs import compare, folder, photo, train, video, webcam
 from demo.view.html import CAMERA_SCRIPT, notice
 from demo.view.theme import STYLE, theme
 from demo.view.words import say, translations
@@ -36,7 +36,7 @@ from inference.photos.faces import HaarFinder, finder
 
 WAITING = 16  # Requests in line; one more is refused at once.
 RUNNING = 2
-LARGEST_UPLOAD = "200mb"
+LARGEST_ZIP = 200_000_000
 REFRESH_SECONDS = 5.0
 CLEANING_SECONDS = 300  # Between two looks for uploads that are too old to keep.
 
@@ -46,6 +46,7 @@ I18N = gr.I18n(en=translations("en"), zh=translations("zh"), **{"zh-CN": transla
 TABS: dict[str, Callable[[Page, gr.Tab], None]] = {
     "photo": photo.build,
     "webcam": webcam.build,
+    "video": video.build,
     "folder": folder.build,
     "compare": compare.build,
     "train": train.build,
@@ -76,7 +77,8 @@ class Serving:
     """How the page is served: where it listens, what it is called, who may use it, and how much may be sent.
 
     `port` None is the first free one from 7860. `names` are those by which it may be asked for besides addresses and
-    localhost, `root` is the path or the whole address that it has behind a proxy, `account` a user and a password.
+    localhost, `root` is the path or the whole address that it has behind a proxy, `account` a user and a password,
+    `film_bytes` how large a film may be.
     """
 
     host: str = "127.0.0.1"
@@ -87,6 +89,7 @@ class Serving:
     framing: bool = False
     root: str = ""
     quota: Quota = Quota()
+    film_bytes: int = FILM_BYTES
 
     @property
     def doors(self) -> Doors:
@@ -94,6 +97,11 @@ class Serving:
         names = [self.host, urlsplit(self.root).hostname or ""]
         # An address needs no letting in, and as a name it would let pages on its other ports change things.
         return Doors([*self.names, *(name for name in names if name and not is_address(name))], framing=self.framing)
+
+    @property
+    def largest_file(self) -> int:
+        """The bytes that a file may have which is sent here, whatever it is; the tabs have limits of their own."""
+        return max(LARGEST_ZIP, self.film_bytes)
 
     @property
     def root_path(self) -> str:
@@ -110,7 +118,7 @@ def serve(places: Places, serving: Serving) -> None:
     _unwind_when_terminated()
     with suppress(KeyboardInterrupt), scratch_folder("ferox-demo-") as scratch:
         os.environ["GRADIO_TEMP_DIR"] = str(scratch)
-        blocks = build(places, scratch)
+        blocks = build(places, scratch, serving.film_bytes)
         with cleaned(scratch, scratch / EXAMPLES, KEPT_SECONDS, CLEANING_SECONDS):
             start(blocks, serving)
             blocks.block_thread()
@@ -128,10 +136,17 @@ def _leave(number: int, _: object) -> None:
     raise KeyboardInterrupt
 
 
-def build(places: Places, scratch: Path) -> Any:
-    """Lay out the whole page; files that it makes go into `scratch`."""
+def build(places: Places, scratch: Path, film_bytes: int = FILM_BYTES) -> Any:
+    """Lay out the whole page; files that it makes go into `scratch`, films may be so large."""
     page = Page(
-        Shelf(places.models, *places.shipped), finder(), places.reports, places.runs, places.data, scratch, I18N
+        Shelf(places.models, *places.shipped),
+        finder(),
+        places.reports,
+        places.runs,
+        places.data,
+        scratch,
+        I18N,
+        film_bytes,
     )
     with gr.Blocks(title="ferox", analytics_enabled=False) as blocks:
         gr.HTML(f"<header class='fx-header'><h1>ferox</h1><p class='fx-tagline'>{I18N('tagline')}</p></header>")
@@ -168,7 +183,7 @@ def start(blocks: Any, serving: Serving) -> str:
             inbrowser=False,
             ssr_mode=False,
             show_error=False,
-            max_file_size=LARGEST_UPLOAD,
+            max_file_size=serving.largest_file,
             state_session_capacity=200,
             enable_monitoring=False,
             pwa=False,
@@ -194,7 +209,7 @@ def _inside(serving: Serving) -> list[Middleware]:
         Middleware(PayloadCheck),
         *guessing,
         Middleware(UploadQuota, quota=serving.quota),
-        Middleware(RequestLimits),
+        Middleware(RequestLimits, uploads=serving.largest_file + AROUND),
     ]
 
 

@@ -15,13 +15,17 @@ from inference.photos.faces import Finder
 # What runs a model waits in one line, since onnxruntime takes all processors for each run.
 ENGINE_QUEUE = "engine"
 # But for what takes minutes: of each kind one runs at a time, in a line of its own, and no photo waits for it.
-BATCH_QUEUE, FOLDER_QUEUE, EXPORT_QUEUE = "batch", "folder", "export"
-LONG_QUEUES = frozenset((BATCH_QUEUE, FOLDER_QUEUE, EXPORT_QUEUE))
+BATCH_QUEUE, FOLDER_QUEUE, FILM_QUEUE, EXPORT_QUEUE = "batch", "folder", "film", "export"
+LONG_QUEUES = frozenset((BATCH_QUEUE, FOLDER_QUEUE, FILM_QUEUE, EXPORT_QUEUE))
+FILM_BYTES = 500_000_000  # How large a film may be that is sent here, unless somebody says otherwise.
 
 
 @dataclass(frozen=True)
 class Page:
-    """The page being built. `text` gives a sentence that the browser translates; `scratch` is removed at the end."""
+    """The page being built. `text` gives a sentence that the browser translates; `scratch` is removed at the end.
+
+    `film_bytes` is how large a film may be.
+    """
 
     shelf: Shelf
     finder: Finder
@@ -30,6 +34,7 @@ class Page:
     data: Path | None
     scratch: Path
     text: Callable[[str], Any]
+    film_bytes: int = FILM_BYTES
     choosers: list[tuple[gr.Dropdown, bool]] = field(default_factory=list)
 
     @property

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from inference.photos.faces import FaceBox
     from inference.photos.reading import FacePrediction, PicturePrediction
     from inference.saliency.explaining import FaceExplanation, HeatMap
+    from inference.video.moments import Moment, WatchedFace
 
 __all__ = [
     "LABELS",
@@ -33,8 +34,10 @@ __all__ = [
     "HeatMap",
     "InputError",
     "KnownModel",
+    "Moment",
     "PicturePrediction",
     "Reader",
+    "WatchedFace",
     "compare",
     "evaluate",
     "load",
@@ -51,8 +54,10 @@ _HOMES = {
     "HeatMap": "inference.saliency.explaining",
     "InputError": "data.errors",
     "KnownModel": "inference.catalogue",
+    "Moment": "inference.video.moments",
     "PicturePrediction": "inference.photos.reading",
     "Reader": "ferox.reader",
+    "WatchedFace": "inference.video.moments",
     "compare": "ferox.measuring",
     "evaluate": "ferox.measuring",
     "load": "ferox.reader",

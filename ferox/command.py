@@ -23,6 +23,7 @@ SHELLS = ("bash", "zsh", "fish")
 DESCRIPTION = """Facial emotions: read them in pictures; train models that do; prove, compare and serve these.
 
   ferox predict photo.jpg                  what the faces of a photo show
+  ferox watch film.mp4 --out DIR           the faces of a film over time
   ferox demo                               the same in a browser: photo, webcam, folders, training
   ferox models                             the models there are
   ferox train --model cnn_1 --data FACES   an own model; then ferox export RUN, ferox evaluate MODEL

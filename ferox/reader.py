@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from data.errors import InputError
 from data.faceset import LABELS
 from data.modes import to_rgb
 from inference.catalogue import DEFAULT, KnownModel, find_model, known_models
+from inference.video import EVERY
 
 if TYPE_CHECKING:
     from inference.engine import Engine
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from inference.photos.pictures import Picture
     from inference.photos.reading import FacePrediction, PicturePrediction
     from inference.saliency.explaining import FaceExplanation
+    from inference.video.moments import Moment
 
 Photo = str | Path | bytes | Image.Image | NDArray[np.uint8]
 
@@ -133,6 +135,33 @@ class Reader:
         from inference.saliency.explaining import explainer
 
         return explainer(self.engine, method).explain(self.read(photo, faces=faces))
+
+    def watch(
+        self,
+        source: str | int | Path,
+        *,
+        every: float | Literal["frame"] = EVERY,
+        limit: float | None = None,
+        faces: "Policy" = "auto",
+    ) -> "Iterator[Moment]":
+        """Yield what is seen in a film over time, while the next frames are read: memory stays bounded.
+
+        Each moment has `seconds`, `frame`, `pixels` (uint8[H, W, 3] in RGB, upright) and `faces`. A face has `track`, a
+        number that a person keeps, and `label`, `confidence`, `probabilities` and `ranking` as of `read`, smoothed over
+        time; `raw` is the answer to this frame alone.
+
+        Args:
+            source: a film's path, a camera's number, or a stream's address; films and streams need the extra `video`.
+            every: seconds between two moments, or "frame" for every frame.
+            limit: seconds after which to stop; a camera goes on until nobody asks for another moment.
+            faces: as for `read`.
+
+        Raises:
+            InputError: the source cannot be opened; or, after its last moment, it could not be read to its end.
+        """
+        from inference.video.moments import watch
+
+        return watch(source, self.engine, self.finder, every, limit, faces)
 
     def predict(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the probabilities, float32[N, 7], of grey face crops as they are, uint8[N, 48, 48].

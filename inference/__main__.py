@@ -11,6 +11,7 @@ from data.commands import Commands, run_command
 from data.places import explanations_folder, reports_folder
 from inference.batch import FORMATS, PICTURES_A_SHARD
 from inference.photos.fetch import ADDRESS
+from inference.video import EVERY
 
 MODEL_HELP = "an exported .onnx, or a name that ferox models prints"
 TTA = ("none", "flip", "ten-crop")
@@ -31,6 +32,7 @@ def add_commands(commands: Commands) -> None:
     for name, add, help_text in (
         ("predict", _add_predict, "the emotions of the faces in pictures"),
         ("explain", _add_explain, "what a model looked at in the faces of pictures: heat over each, for two answers"),
+        ("watch", _add_watch, "the emotions of the faces in a film, a stream or before a camera, over time"),
         ("models", _add_models, "the models there are, what to call them, how good, large and fast they are"),
         ("evaluate", _add_evaluate, "accuracy, confusion, ROC and a report page for each model"),
         ("compare", _add_compare, "one page that settles which of the models to ship"),
@@ -128,6 +130,20 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--shard", type=int, metavar="N", help=f"pictures in a shard (default: {PICTURES_A_SHARD})")
     parser.add_argument("--jobs", type=int, metavar="N", help="processes, with --out (default: one a processor)")
     parser.add_argument("--ray", metavar="ADDRESS", help=f"with --out: share the work out, {CLUSTER_HELP}")
+    _add_engine(parser)
+
+
+def _add_watch(parser: argparse.ArgumentParser) -> None:
+    what = "a film, a camera's number (0), or a stream's address (rtsp://, http:// ...)"
+    parser.add_argument("source", metavar="FILE|CAMERA|STREAM", help=what)
+    parser.add_argument("--out", type=Path, metavar="DIR", required=True, help="for the answers; goes on if stopped")
+    often = "how often to look (default: %(default)s)"
+    parser.add_argument("--every", default=str(EVERY), metavar="SECONDS|frame", help=often)
+    parser.add_argument("--limit", type=float, metavar="SECONDS", help="stop after so much of it")
+    parser.add_argument("--annotate", action="store_true", help="write a copy of the film with the faces marked, too")
+    parser.add_argument("--parquet", action="store_true", help="write the timeline as Parquet, too")
+    parser.add_argument("--model", type=Path, metavar="MODEL", help=f"{MODEL_HELP} (default: the best that ferox has)")
+    _add_finding(parser)
     _add_engine(parser)
 
 

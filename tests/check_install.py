@@ -25,7 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # What the Makefile and the README install together, beside each extra alone.
-TOGETHER = ("cpu,demo", "cpu,serve", "gpu,demo", "cpu,torch,export", "gpu,torch,export,demo")
+TOGETHER = ("cpu,demo", "cpu,serve", "cpu,demo,video", "gpu,demo", "cpu,torch,export", "gpu,torch,export,demo")
 WAYS = {"newest": [], "pinned": ["--constraint", "constraints.txt"], "lowest": ["--resolution", "lowest-direct"]}
 # A wheel that is missing would be compiled on the user's machine, or fail there.
 WHEELS = ["--only-binary", ":all:"]

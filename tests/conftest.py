@@ -72,6 +72,7 @@ SLOW = frozenset(
         "test_demo_browser",
         "test_demo_doors",
         "test_demo_train",
+        "test_demo_video",
         "test_dockerfile",
         "test_finetune",
         "test_memory",

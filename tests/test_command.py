@@ -8,8 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from benchmarks.films import write_film
 from data.commands import EXIT_STATUSES
 from data.draw import write_csv
 from data.faceset import FaceSet
@@ -20,8 +23,8 @@ from inference.catalogue import known_models
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = (
-    *("evaluate", "compare", "results", "predict", "explain", "faces", "models", "demo", "serve", "train", "sweep"),
-    *("doubts", "export", "export-repository", "keep-result", "data", "completion"),
+    *("evaluate", "compare", "results", "predict", "explain", "watch", "faces", "models", "demo", "serve", "train"),
+    *("sweep", "doubts", "export", "export-repository", "keep-result", "data", "completion"),
 )
 # Each command with what it cannot use, what may not be, or what it does at once; `{...}` are the fixture's files.
 STATUSES = [
@@ -51,6 +54,14 @@ STATUSES = [
     ("predict {photo} --ray local", 2),
     ("predict {photo} --out {out}/rayed --format csv --ray nowhere", 2),
     ("models --hub-folder {out}/hub cnn_4 --json", 2),
+    ("watch missing.mp4 --out {out}/watched", 2),
+    ("watch {broken} --out {out}/watched", 2),
+    ("watch 97 --out {out}/watched", 2),
+    ("watch {film} --out {out}/watched --every never", 2),
+    ("watch {film} --out {out}/watched --limit 0", 2),
+    ("watch {film} --out {out}/watched --annotate", 0),
+    ("watch {film} --out {out}/watched --every frame", 2),
+    ("watch {film}", 2),
     ("faces", 0),
     ("faces --yunet missing.onnx", 2),
     ("models --no-speed", 0),
@@ -98,10 +109,12 @@ def given(
     folder = tmp_path_factory.mktemp("given")
     photos = draw_examples(folder / "photos")
     (folder / "broken.jpg").write_bytes(b"no picture")
+    write_film(folder / "film.mp4", (np.asarray(Image.open(photos[0])) for _ in range(10)))
     write_csv(portraits, folder / "fer2013.csv")
     return {
         "table": folder / "fer2013.csv",
         "photo": photos[0],
+        "film": folder / "film.mp4",
         "broken": folder / "broken.jpg",
         "out": folder / "out",
         "model": artifacts["cnn_1.torch.published-official"],

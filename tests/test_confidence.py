@@ -19,7 +19,7 @@ import ferox
 from data.errors import InputError
 from data.faceset import LABELS, FaceSet
 from data.leftout import Tally
-from demo.state.tracking import Scene, follow
+from demo.state.camera import CameraMemory, remember
 from demo.view.cards import Reading, cards
 from demo.view.downloads import as_csv
 from demo.view.html import part
@@ -138,11 +138,12 @@ def test_the_page_is_unsure_as_a_person_is(lang: Any, sentence: str, short: str)
 
 
 def test_a_followed_face_is_unsure_while_its_smoothed_answer_is() -> None:
-    scene = follow(Scene(), [UNSURE], 0.0)
-    assert scene.tracks[0].label is None
-    assert scene.moments[-1].label == "happy"  # The strip shows how sure it was, and of what.
-    later = follow(scene, [SURE], 5.0)
-    assert later.tracks[-1].label == "happy"
+    pixels = np.zeros((48, 48, 3), np.uint8)
+    memory = remember(CameraMemory(), [UNSURE], pixels, 0.0)
+    assert memory.scene.tracks[0].label is None
+    assert memory.strip[-1].label == "happy"  # The strip shows how sure it was, and of what.
+    later = remember(memory, [SURE], pixels, 5.0)
+    assert later.scene.tracks[-1].label == "happy"
 
 
 @pytest.fixture(scope="module")

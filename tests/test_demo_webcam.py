@@ -1,8 +1,10 @@
 """A camera's frames: what is remembered from one to the next, and what an empty one does."""
 
+import csv
 import io
 import re
 from base64 import b64encode
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,10 +13,11 @@ import pytest
 from PIL import Image
 
 from data.faceset import LABELS, FaceSet
-from demo.state.tracking import Moment, Scene, follow
+from demo.state.camera import CameraMemory, StripMoment, remember
 from inference.photos.faces import FaceBox, HaarFinder
 from inference.photos.pictures import Picture
 from inference.photos.reading import FacePrediction
+from inference.video.timeline import COLUMNS
 
 pytest.importorskip("gradio", reason="the page needs Gradio: install ferox[demo]")
 
@@ -29,45 +32,40 @@ def face(x: int, label: str, share: float = 1.0) -> FacePrediction:
     return FacePrediction(FaceBox(x, 50, 100, 100), probabilities, np.zeros((48, 48), np.uint8))
 
 
-def test_one_odd_frame_does_not_change_a_steady_label() -> None:
-    scene = Scene()
-    for step in range(10):
-        scene = follow(scene, [face(10, "happy")], 0.2 * step)
-    scene = follow(scene, [face(12, "angry")], 2.0)
-    assert scene.tracks[0].label == "happy"
-    for step in range(10):
-        scene = follow(scene, [face(12, "angry")], 2.2 + 0.2 * step)
-    assert scene.tracks[0].label == "angry"
-
-
-def test_smoothing_is_by_time_and_not_by_frames() -> None:
-    slow = follow(follow(Scene(), [face(0, "happy")], 0.0), [face(0, "sad")], 1.0)
-    fast = follow(Scene(), [face(0, "happy")], 0.0)
-    for step in range(1, 11):
-        fast = follow(fast, [face(0, "sad")], 0.1 * step)
-    assert slow.tracks[0].probabilities == pytest.approx(fast.tracks[0].probabilities, abs=1e-5)
-    assert slow.tracks[0].probabilities.sum() == pytest.approx(1, abs=1e-5)
-
-
-def test_faces_keep_their_numbers_when_their_order_changes_and_one_leaves() -> None:
-    scene = follow(Scene(), [face(0, "happy"), face(400, "sad")], 0.0)
-    scene = follow(scene, [face(405, "sad"), face(5, "happy")], 0.2)
-    assert [(track.number, track.box.x) for track in scene.present(0.2)] == [(1, 5), (2, 405)]
-    scene = follow(scene, [face(410, "sad")], 0.4)
-    assert [track.number for track in scene.present(0.4)] == [2]
-    for moment in (1.0, 2.0):
-        scene = follow(scene, [face(410, "sad")], moment)
-    scene = follow(scene, [face(410, "sad"), face(0, "fear")], 3.0)
-    assert [track.number for track in scene.present(3.0)] == [1, 2]
-    assert scene.tracks[0].label == "fear"
+def camera(faces: list[FacePrediction], memory: CameraMemory, now: float) -> CameraMemory:
+    return remember(memory, faces, np.zeros((8, 8, 3), np.uint8), now)
 
 
 def test_the_strip_holds_half_a_minute_and_its_gaps() -> None:
-    scene = Scene()
+    memory = CameraMemory()
     for second in range(50):
-        scene = follow(scene, [] if second == 45 else [face(0, "happy")], float(second))
-    assert [moment.time for moment in scene.moments] == [float(second) for second in range(20, 50)]
-    assert scene.moments[25] == Moment(45.0, None, 0.0)
+        memory = camera([] if second == 45 else [face(0, "happy")], memory, float(second))
+    assert [moment.time for moment in memory.strip] == [float(second) for second in range(20, 50)]
+    assert memory.strip[25] == StripMoment(45.0, None, 0.0)
+
+
+def test_a_camera_s_timeline_has_the_columns_of_watch_and_counts_from_its_first_frame() -> None:
+    memory = CameraMemory()
+    for step in range(3):
+        memory = camera([] if step == 1 else [face(0, "happy"), face(400, "sad")], memory, 100 + 0.5 * step)
+    rows = list(csv.DictReader(io.StringIO(memory.timeline())))
+    assert list(rows[0]) == list(COLUMNS)
+    assert [(row["seconds"], row["track"], row["label"]) for row in rows] == [
+        ("0.000000", "1", "happy"),
+        ("0.000000", "2", "sad"),
+        ("0.500000", "", ""),
+        ("1.000000", "1", "happy"),
+        ("1.000000", "2", "sad"),
+    ]
+
+
+def test_of_a_camera_s_timeline_the_oldest_rows_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("demo.state.camera.MOST_MOMENTS", 3)
+    memory = CameraMemory()
+    for step in range(5):
+        memory = camera([face(0, "happy")], memory, float(step))
+    assert [row.split(",")[0] for row in memory.rows] == ["2.000000", "3.000000", "4.000000"]
+    assert memory.frames == 5
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +77,7 @@ def page(tiny_model: Path) -> Page:
 def test_an_empty_or_broken_frame_is_passed_over(page: Page, tiny_model: Path) -> None:
     for payload in (None, SimpleNamespace(url=None, path=None), SimpleNamespace(url="data:image/jpeg;base64,AAAA")):
         assert frame(payload) is None
-    before = follow(Scene(), [face(0, "happy")], 0.0)
+    before = camera([face(0, "happy")], CameraMemory(), 0.0)
     skipped = seen(page, None, tiny_model.stem, before, "en")
     assert [update["__type__"] for update in skipped] == ["update", "update"]
 
@@ -92,17 +90,30 @@ def test_a_frame_becomes_a_picture_with_a_card_and_states_its_latency(
     payload = SimpleNamespace(url="data:image/png;base64," + b64encode(content.getvalue()).decode(), path=None)
     picture = frame(payload)
     assert isinstance(picture, Picture)
-    html, scene = seen(page, picture, tiny_model.stem, Scene(), "en")
+    html, memory = seen(page, picture, tiny_model.stem, CameraMemory(), "en")
     assert html.count("<article") == 1
     assert re.search(r"\d+ ms a frame", html)
-    assert len(scene.tracks) == len(scene.moments) == 1
-    html, _ = seen(page, picture, "missing", scene, "en")
+    assert len(memory.scene.tracks) == len(memory.strip) == len(memory.rows) == 1
+    html, _ = seen(page, picture, "missing", memory, "en")
     assert "expected one of" in html
 
 
 def test_without_models_a_frame_is_answered_with_how_to_get_one(tmp_path: Path) -> None:
     page = Page(Shelf(tmp_path), HaarFinder(), tmp_path, tmp_path, None, tmp_path, str)
-    html, scene = seen(page, Picture(np.zeros((64, 64, 3), np.uint8), "frame"), None, Scene(), "en")
+    html, memory = seen(page, Picture(np.zeros((64, 64, 3), np.uint8), "frame"), None, CameraMemory(), "en")
     assert "there is no model in" in html
     assert "ferox export" in html
-    assert scene == Scene()
+    assert memory == CameraMemory()
+
+
+def test_without_pyav_the_video_tab_says_what_to_install(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    import gradio as gr
+
+    from demo.tabs import video
+    from demo.view.words import say
+
+    monkeypatch.setattr(video, "find_spec", lambda _: None)
+    with gr.Blocks(analytics_enabled=False) as blocks:
+        video.build(replace(page, text=lambda key: say("en", key)), None)  # type: ignore[arg-type]
+    (shown,) = blocks.blocks.values()
+    assert "install ferox with its extra video" in str(shown.value)

@@ -124,5 +124,5 @@ def test_every_instruction_that_matters_is_there() -> None:
         (user,) = re.findall(r"^USER (\d+)$", STAGES[stage], re.MULTILINE)
         assert int(user) > 0
         (extras,) = re.findall(r"'\.\[(.*)\]'", STAGES[stage])
-        assert extras == {"server": "cpu,serve", "page": "cpu,demo"}[stage]
+        assert extras == {"server": "cpu,serve", "page": "cpu,demo,video"}[stage]
     assert list(STAGES) == ["base", "page", "server"]

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 import ferox
+from benchmarks.films import write_film
 from data.draw import write_csv
 from data.faceset import FaceSet
 from demo.examples import draw_examples
@@ -24,7 +25,7 @@ HEAVY = ("torch", "tensorflow", "paddle", "gradio", "onnxruntime", "cv2", "panda
 # All that people may rely on. A name that is taken away or added is a decision, to be made here and in CHANGELOG.md.
 PUBLIC = [
     *("LABELS", "Compared", "Evaluated", "FaceBox", "FaceExplanation", "FacePrediction", "HeatMap", "InputError"),
-    *("KnownModel", "PicturePrediction", "Reader", "compare", "evaluate", "load", "models"),
+    *("KnownModel", "Moment", "PicturePrediction", "Reader", "WatchedFace", "compare", "evaluate", "load", "models"),
 ]
 
 
@@ -206,6 +207,7 @@ def test_documented_examples_run(document: str, drawn_photos: dict[str, Path], t
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / "photo.jpg").write_bytes(drawn_photos["group.jpg"].read_bytes())
     (tmp_path / "fer2013.csv").write_bytes(table.read_bytes())
+    write_film(tmp_path / "film.mp4", iter([np.asarray(Image.open(drawn_photos["group.jpg"]))] * 10))
     for example in examples:
         words = [sys.executable, "-c", example]
         paths = os.environ | {"PYTHONPATH": str(ROOT)}

@@ -33,6 +33,7 @@ from inference.report.training_result import TrainingResult
 from inference.report.writer import report_of
 from inference.results import read
 from inference.saliency.document import PictureExplanation
+from inference.video.summary import WatchSummary
 from training.run import RunRecord
 
 ROOT = Path(__file__).parents[1]
@@ -177,6 +178,7 @@ def test_predict_s_json_is_the_same_document(model: Path, tmp_path: Path, golden
         (RunRecord, "A training's run.json"),
         (PictureExplanation, "What a model looked at in a picture, by ferox explain"),
         (ClassMapsRecord, "What a model looks at in each class: a report's maps.json"),
+        (WatchSummary, "The summary.json of a film, a stream or a camera that was watched"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )

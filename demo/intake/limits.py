@@ -12,7 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from demo.intake.hosts import route_path
 
 JSON_BYTES = 1_000_000  # A webcam's frame is the largest thing that comes as JSON.
-UPLOAD_BYTES = 210_000_000  # A zip of 200 MB and what is around it.
+UPLOAD_BYTES = 510_000_000  # A film of 500 MB and what is around it.
+AROUND = 10_000_000
 LINGER_BYTES = 1_000_000_000  # As much of a refused body is read and dropped, so that its sender reads the answer.
 UPLOAD_PATH = "/gradio_api/upload"
 
@@ -20,8 +21,9 @@ UPLOAD_PATH = "/gradio_api/upload"
 class RequestLimits:
     """ASGI middleware that answers 413 to a body too large, and 400 to one too deep or with a file named by URL."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, uploads: int = UPLOAD_BYTES) -> None:
         self.app = app
+        self.uploads = uploads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection; only HTTP requests with a body are looked at."""
@@ -29,7 +31,7 @@ class RequestLimits:
             await self.app(scope, receive, send)
             return
         upload = is_upload(scope)
-        limit = UPLOAD_BYTES if upload else JSON_BYTES
+        limit = self.uploads if upload else JSON_BYTES
         if declared(scope) > limit:
             await drained(receive)
             await _refuse(413, f"the request is over {limit} bytes", scope, receive, send)

@@ -16,13 +16,13 @@ from data.leftout import Tally, sentence
 from demo.intake.archive import Source, sources
 from demo.intake.uploads import Upload, uploads
 from demo.page import FOLDER_QUEUE, Page, browser_language, least_confidence, model_choice
-from demo.view.annotate import numbered
 from demo.view.downloads import csv_link
 from demo.view.html import notice, part, placeholder
 from demo.view.words import Language, say
 from inference.confidence import ALWAYS, check_min_confidence
 from inference.engine import Engine
-from inference.photos.faces import FaceBox, Finder
+from inference.photos.annotate import numbered
+from inference.photos.faces import Finder
 from inference.photos.pictures import Picture, file_name, read_picture
 from inference.photos.reading import FacePrediction, PicturePrediction, predict_picture
 
@@ -184,10 +184,7 @@ def _thumbnail(picture: Picture, faces: Sequence[FacePrediction]) -> str:
     image = Image.fromarray(picture.pixels)
     image.thumbnail((2 * THUMBNAIL, 2 * THUMBNAIL), reducing_gap=2.0)
     factor = image.width / picture.pixels.shape[1]
-    boxes = [
-        FaceBox(*(round(side * factor) for side in (face.box.x, face.box.y, face.box.width, face.box.height)))
-        for face in faces
-    ]
+    boxes = [face.box.scaled(factor) for face in faces]
     whole = len(boxes) == 1 and boxes[0].width == image.width
     drawn = Image.fromarray(numbered(np.asarray(image), [] if whole else boxes))
     content = io.BytesIO()

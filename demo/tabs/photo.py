@@ -13,12 +13,12 @@ from demo.examples import EXAMPLES, draw_examples
 from demo.intake.uploads import Upload, read_upload, upload
 from demo.page import ENGINE_QUEUE, Page, browser_language, least_confidence, model_choice
 from demo.state.shelf import title
-from demo.view.annotate import numbered
 from demo.view.cards import MOST_EXPLAINED, Reading, cards
 from demo.view.html import notice, placeholder
 from demo.view.words import Language, say
 from inference.confidence import ALWAYS, check_min_confidence
 from inference.engine import Engine
+from inference.photos.annotate import numbered
 from inference.photos.faces import Finder, Policy
 from inference.photos.pictures import Picture
 from inference.photos.reading import find_faces, predict_faces

@@ -14,11 +14,12 @@ from PIL import Image
 from data.errors import InputError
 from demo.intake.uploads import upload
 from demo.page import Page, browser_language, least_confidence, model_choice
-from demo.state.tracking import KEPT, Scene, follow
-from demo.view.annotate import numbered
+from demo.state.camera import KEPT, CameraMemory, remember
+from demo.view.downloads import link
 from demo.view.html import camera_refusals, notice, part, placeholder
 from demo.view.words import Language, say
 from inference.confidence import ALWAYS, check_min_confidence
+from inference.photos.annotate import numbered
 from inference.photos.pictures import Picture, read_picture
 from inference.photos.reading import predict_picture
 
@@ -52,17 +53,20 @@ def build(page: Page, _: gr.Tab) -> None:
                 for refusal in camera_refusals(text):
                     gr.HTML(refusal)
             answer = gr.HTML(placeholder(text("camera_empty")), elem_id="webcam-answer")
-    scene = gr.State(Scene())
+            with gr.Row():
+                save = gr.Button(text("camera_save"), size="sm", elem_id="webcam-save")
+                saved = gr.HTML(elem_id="webcam-saved")
+    memory = gr.State(CameraMemory())
 
     def look(
-        picture: Picture | None, name: str | None, sure: float, before: Scene, request: gr.Request
+        picture: Picture | None, name: str | None, sure: float, before: CameraMemory, request: gr.Request
     ) -> tuple[Any, Any]:
         return seen(page, picture, name, before, browser_language(request), sure)
 
     camera.stream(
         look,
-        [camera, model, least, scene],
-        [answer, scene],
+        [camera, model, least, memory],
+        [answer, memory],
         stream_every=EVERY,
         time_limit=TURN,
         concurrency_limit=CAMERAS,
@@ -70,6 +74,17 @@ def build(page: Page, _: gr.Tab) -> None:
         show_progress="hidden",
         api_visibility="private",
     )
+    save.click(timeline_link, memory, saved, queue=False, show_progress="hidden", api_visibility="private")
+
+
+def timeline_link(memory: CameraMemory, request: gr.Request) -> Markup:
+    """Return a link that saves what the camera has shown so far as `timeline.csv`."""
+    lang = browser_language(request)
+    if not memory.rows:
+        return notice(say(lang, "camera_no_rows"))
+    said = say(lang, "camera_rows", moments=f"{len(memory.rows):,}")
+    # Without the mark that begins it, Excel takes UTF-8 for the system's own encoding.
+    return link(said, "timeline.csv", "text/csv", memory.timeline().encode("utf-8-sig"))
 
 
 def frame(payload: Any) -> Picture | None:
@@ -85,7 +100,7 @@ def frame(payload: Any) -> Picture | None:
 
 
 def seen(
-    page: Page, picture: Picture | None, name: str | None, before: Scene, lang: Language, least: float = ALWAYS
+    page: Page, picture: Picture | None, name: str | None, before: CameraMemory, lang: Language, least: float = ALWAYS
 ) -> tuple[Any, Any]:
     """Return what the tab shows after a frame, and what it remembers; below the confidence `least` it is unsure."""
     if picture is None:
@@ -97,13 +112,13 @@ def seen(
     except InputError as error:
         return notice(str(error), "error"), before
     now = time.monotonic()
-    scene = follow(before, prediction.faces, now)
-    return view(picture, scene, now, 1000 * (time.perf_counter() - began), lang), scene
+    memory = remember(before, prediction.faces, picture.pixels, now)
+    return view(picture, memory, now, 1000 * (time.perf_counter() - began), lang), memory
 
 
-def view(picture: Picture, scene: Scene, now: float, milliseconds: float, lang: Language) -> Markup:
+def view(picture: Picture, memory: CameraMemory, now: float, milliseconds: float, lang: Language) -> Markup:
     """Return a frame with its boxes, a card for each face, the strip, and what a frame costs."""
-    tracks = scene.present(now)
+    tracks = memory.scene.present(now)
     shown = numbered(picture.pixels, [track.box for track in tracks], [str(track.number) for track in tracks])
     content = io.BytesIO()
     Image.fromarray(shown).save(content, "JPEG", quality=80)
@@ -111,15 +126,15 @@ def view(picture: Picture, scene: Scene, now: float, milliseconds: float, lang: 
         "webcam",
         lang=lang,
         frame="data:image/jpeg;base64," + b64encode(content.getvalue()).decode(),
-        latency=say(lang, "camera_latency", milliseconds=f"{milliseconds:.0f}", rate=f"{_rate(scene):.1f}"),
-        strip=_strip(scene, now),
+        latency=say(lang, "camera_latency", milliseconds=f"{milliseconds:.0f}", rate=f"{_rate(memory):.1f}"),
+        strip=_strip(memory, now),
         strip_size=(STRIP_WIDTH, STRIP_HEIGHT),
         tracks=tracks,
     )
 
 
-def _rate(scene: Scene) -> float:
-    recent = scene.moments[-11:]
+def _rate(memory: CameraMemory) -> float:
+    recent = memory.strip[-11:]
     seconds = recent[-1].time - recent[0].time
     return (len(recent) - 1) / seconds if seconds > 0 else 0.0
 
@@ -134,9 +149,9 @@ class StripBar:
     height: float
 
 
-def _strip(scene: Scene, now: float) -> list[StripBar]:
+def _strip(memory: CameraMemory, now: float) -> list[StripBar]:
     """Return the last 30 seconds of the first face: a bar a frame in which it was found."""
-    moments, bars = scene.moments, []
+    moments, bars = memory.strip, []
     for moment, after in zip(moments, [*(each.time for each in moments[1:]), now + EVERY], strict=True):
         if moment.label is not None:
             left = STRIP_WIDTH * (1 - (now - moment.time) / KEPT)

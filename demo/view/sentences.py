@@ -21,6 +21,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "tab_photo": ("Photo", "照片"),
     "tab_webcam": ("Webcam", "摄像头"),
+    "tab_video": ("Video", "视频"),
     "tab_folder": ("Folder", "文件夹"),
     "tab_compare": ("Compare", "比较"),
     "tab_train": ("Train", "训练"),
@@ -135,7 +136,45 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "{milliseconds} ms a frame on the server · {rate} frames a second",
         "服务器每帧 {milliseconds} 毫秒 · 每秒 {rate} 帧",
     ),
+    "camera_save": ("Save the timeline", "保存时间线"),
+    "camera_rows": ("timeline.csv, {moments} moments", "timeline.csv，{moments} 个时刻"),
+    "camera_no_rows": ("Nothing was read yet: press record first.", "尚未识别任何画面：请先点击录制。"),
     "camera_strip": ("Face 1, last 30 seconds", "人脸 1，最近 30 秒"),
+    # Video
+    "film": ("Drop a film", "拖放一段视频"),
+    "film_run": ("Watch it", "开始识别"),
+    "film_annotate": ("Write a copy with the faces marked", "另存一份标出人脸的视频"),
+    "film_copy": ("The film with its faces marked", "标出人脸的视频"),
+    "film_files": ("Files", "文件"),
+    "film_empty": (
+        "Give a film: each face is followed and read five times a second, and you see when it changes.",
+        "给一段视频：每张脸都会被跟踪，每秒识别五次，您可以看到它何时变化。",
+    ),
+    "no_av": (
+        "Films need PyAV, which is not installed: install ferox with its extra video (in a checkout: make install), "
+        "and start the page again.",
+        "识别视频需要 PyAV，目前尚未安装：请安装 ferox 的附加组件 video（源码目录中：make install），"
+        "然后重新启动本页面。",
+    ),
+    "film_progress": (
+        "{done} of {total} s · {speed} times real time",
+        "已识别 {done} / {total} 秒 · {speed} 倍速",
+    ),
+    "film_progress_open": ("{done} s · {speed} times real time", "已识别 {done} 秒 · {speed} 倍速"),
+    "film_marking": ("Writing the copy: {done} of {total} s", "正在写出视频：{done} / {total} 秒"),
+    "film_done": (
+        "{seconds} s · {moments} moments · {persons} persons",
+        "{seconds} 秒 · {moments} 个时刻 · {persons} 人",
+    ),
+    "film_stopped": (
+        "Stopped after {seconds} s; timeline and files hold what was read until then.",
+        "已在 {seconds} 秒处停止；时间线和文件中只有这之前的内容。",
+    ),
+    "film_limit": (
+        "Here the first {minutes} minutes of a film are read; ferox watch reads all of it.",
+        "此处只识别视频的前 {minutes} 分钟；ferox watch 可识别全部。",
+    ),
+    "film_withdrawn": ("Stopped before anything was read.", "已停止：尚未识别任何内容。"),
     # Train
     "architecture": ("Model", "模型"),
     "framework": ("Framework", "框架"),

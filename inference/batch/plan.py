@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 import cv2
 import numpy as np
@@ -19,6 +19,11 @@ from data.files import remove_temporaries, write_json
 from inference.batch import Format
 from inference.confidence import ALWAYS
 from inference.photos.faces import Policy
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    Plan = TypeVar("Plan", bound=DataclassInstance)
 
 VERSION = 1
 PLAN_FILE = "job.json"
@@ -101,14 +106,22 @@ def keep_plan(folder: Path, plan: BatchPlan) -> list[int]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     remove_temporaries(folder)
-    file = folder / PLAN_FILE
-    if file.exists():
-        other = read_document(BatchPlan, file, "choose another --out")
-        if differing := [each.name for each in fields(plan) if getattr(other, each.name) != getattr(plan, each.name)]:
-            raise InputError(
-                f"{folder} holds a job with other {', '.join(differing)} (see {PLAN_FILE}); choose another --out, or "
-                "repeat its own command to go on with it"
-            )
-    else:
-        write_json(file, asdict(plan))
+    check_same(folder / PLAN_FILE, plan)
     return [shard for shard in range(plan.shards) if not (folder / plan.file(shard)).exists()]
+
+
+def check_same(file: Path, plan: "Plan") -> None:
+    """Write a job's plan, a dataclass, to `file`, or find the same one there.
+
+    Raises:
+        InputError: another one is there.
+    """
+    if not file.exists():
+        write_json(file, asdict(plan))
+        return
+    other = read_document(type(plan), file, "choose another --out")
+    if differing := [each.name for each in fields(plan) if getattr(other, each.name) != getattr(plan, each.name)]:
+        raise InputError(
+            f"{file.parent} holds a job with other {', '.join(differing)} (see {file.name}); choose another --out, or "
+            "repeat its own command to go on with it"
+        )

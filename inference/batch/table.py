@@ -48,7 +48,7 @@ def rows(number: int, prediction: PicturePrediction) -> Iterator[Row]:
 def check_format(kind: Format) -> None:
     """Raise an `InputError` where what writes tables of this kind is not installed."""
     if kind == "parquet":
-        _arrow()
+        check_arrow()
 
 
 def write_rows(path: Path, table: Sequence[Row], kind: Format) -> None:
@@ -57,14 +57,15 @@ def write_rows(path: Path, table: Sequence[Row], kind: Format) -> None:
 
 
 def _parquet(table: Sequence[Row]) -> bytes:
-    arrow = _arrow()
+    check_arrow()
+    import pyarrow
     import pyarrow.parquet
 
     columns = list(zip(*table, strict=True)) or [()] * len(COLUMNS)
-    types = [arrow.type_for_alias(kind) for kind in COLUMNS.values()]
-    arrays = [arrow.array(values, kind) for values, kind in zip(columns, types, strict=True)]
+    types = [pyarrow.type_for_alias(kind) for kind in COLUMNS.values()]
+    arrays = [pyarrow.array(values, kind) for values, kind in zip(columns, types, strict=True)]
     file = io.BytesIO()
-    pyarrow.parquet.write_table(arrow.table(arrays, names=list(COLUMNS)), file)
+    pyarrow.parquet.write_table(pyarrow.table(arrays, names=list(COLUMNS)), file)
     return file.getvalue()
 
 
@@ -81,11 +82,11 @@ def _json_lines(table: Sequence[Row]) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def _arrow() -> Any:
+def check_arrow() -> None:
+    """Raise an `InputError` where pyarrow is not installed."""
     try:
-        import pyarrow
+        import pyarrow  # noqa: F401
     except ImportError as missing:
         raise InputError(
             f"Parquet needs pyarrow, which is not installed; {how_to_install('parquet')}; or take --format csv or jsonl"
         ) from missing
-    return pyarrow

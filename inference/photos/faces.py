@@ -54,6 +54,11 @@ class FaceBox:
     height: int
     score: float | None = None
 
+    def scaled(self, factor: float, left: float = 0, top: float = 0) -> "FaceBox":
+        """Return the box in a picture with `factor` times as many pixels, in which this one begins at (left, top)."""
+        x, y, width, height = (side * factor for side in (self.x, self.y, self.width, self.height))
+        return FaceBox(round(left + x), round(top + y), max(1, round(width)), max(1, round(height)), self.score)
+
 
 @dataclass(frozen=True)
 class FaceCrop:
@@ -174,7 +179,7 @@ class YuNetFinder:
         corners = [(left, top) for top in tops for left in lefts]
         parts = (copy[top : top + height, left : left + width] for left, top in corners)
         found = [self._scored(part, largest, SUSPECTED) for part in parts]
-        return [_scaled_box(box, 1, *corner) for corner, boxes in zip(corners, found, strict=True) for box in boxes]
+        return [box.scaled(1, *corner) for corner, boxes in zip(corners, found, strict=True) for box in boxes]
 
     def _scored(self, copy: Pixels, largest: int, least: float) -> list[FaceBox]:
         # Its network halves the sides five times; others than multiples of 32 take up to 1.6 times as long.
@@ -314,12 +319,12 @@ def search(pixels: Pixels, fine: FineSearch, detect: Detect, suspect: Detect) ->
     # Of a large picture both copies are made by averaging it once: that takes longer than searching the smaller one.
     copy = _reduced(pixels, finer) if is_large else pixels
     coarse = _reduced(copy, factor / finer if is_large else factor)
-    boxes = [_scaled_box(box, factor) for box in detect(coarse, SMALLEST_FACE, max(coarse.shape[:2]))]
+    boxes = [box.scaled(factor) for box in detect(coarse, SMALLEST_FACE, max(coarse.shape[:2]))]
     if is_large:
         boxes = [box for box in distinct(boxes) if all(_confirmed(pixels, box, side, detect) for side in fine.coarse)]
         # Somewhat larger ones, too, which the coarse copy shows at the limit of what is found.
         candidates = suspect(copy, fine.face, round(1.25 * SMALLEST_FACE * factor / finer))
-        suspected = distinct([_scaled_box(box, finer) for box in candidates])
+        suspected = distinct([box.scaled(finer) for box in candidates])
         fresh = [box for box in suspected if not _overlaps(box, boxes)]
         # The likeliest first, where a finder says how likely they are.
         fresh = sorted(fresh, key=lambda box: -(box.score or 0))[:MOST_CONFIRMED]
@@ -336,7 +341,7 @@ def _confirmed(pixels: Pixels, box: FaceBox, surroundings: int, detect: Detect) 
     factor = max(part.shape[:2]) / surroundings
     size = (max(1, round(part.shape[1] / factor)), max(1, round(part.shape[0] / factor)))
     around = _resized(part, size, cv2.INTER_AREA if factor > 1 else cv2.INTER_LINEAR)
-    seen = [_scaled_box(closer, factor, left, top) for closer in detect(around, SMALLEST_FACE, surroundings)]
+    seen = [closer.scaled(factor, left, top) for closer in detect(around, SMALLEST_FACE, surroundings)]
     return next((closer for closer in distinct(seen) if _overlaps(closer, [box])), None)
 
 
@@ -394,9 +399,3 @@ def _plausible(box: FaceBox, pixels: Pixels) -> bool:
 def _box(rectangle: Sequence[float], score: float | None = None) -> FaceBox:
     x, y, width, height = (float(value) for value in rectangle)
     return FaceBox(round(x), round(y), max(1, round(width)), max(1, round(height)), score)
-
-
-def _scaled_box(box: FaceBox, factor: float, left: float = 0, top: float = 0) -> FaceBox:
-    """Return a box of a copy in the pixels of the picture that the copy shows from (left, top) on."""
-    x, y, width, height = (side * factor for side in (box.x, box.y, box.width, box.height))
-    return FaceBox(round(left + x), round(top + y), max(1, round(width)), max(1, round(height)), box.score)

@@ -15,12 +15,18 @@ EDGE = (67, 56, 202)
 Pixels = NDArray[np.uint8]
 
 
-def numbered(pixels: Pixels, boxes: Sequence[FaceBox], texts: Sequence[str] | None = None) -> Pixels:
-    """Return a copy of uint8[H, W, 3], RGB, of at most 1280 pixels a side, with each box and its number drawn.
+def numbered(
+    pixels: Pixels,
+    boxes: Sequence[FaceBox],
+    texts: Sequence[str] | None = None,
+    largest: int | None = SHOWN_SIDE,
+    letters: float = 1.0,
+) -> Pixels:
+    """Return a copy of uint8[H, W, 3], RGB, of at most `largest` pixels a side, with each box and its number drawn.
 
-    `texts` are drawn in place of the numbers; OpenCV's letters are ASCII alone.
+    `texts` are drawn in place of the numbers; OpenCV's letters are ASCII alone. `letters` makes them larger or smaller.
     """
-    factor = min(1.0, SHOWN_SIDE / max(pixels.shape[:2]))
+    factor = 1.0 if largest is None else min(1.0, largest / max(pixels.shape[:2]))
     size = (max(1, round(pixels.shape[1] * factor)), max(1, round(pixels.shape[0] * factor)))
     shrunk = pixels if factor == 1.0 else cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
     canvas = np.array(shrunk, np.uint8)
@@ -29,7 +35,7 @@ def numbered(pixels: Pixels, boxes: Sequence[FaceBox], texts: Sequence[str] | No
         left, top = round(box.x * factor), round(box.y * factor)
         right, bottom = round((box.x + box.width) * factor), round((box.y + box.height) * factor)
         _frame(canvas, (left, top), (right, bottom), unit)
-        _tag(canvas, texts[number - 1] if texts else str(number), (left, top), unit)
+        _tag(canvas, texts[number - 1] if texts else str(number), (left, top), letters * unit)
     return canvas
 
 
