@@ -43,7 +43,8 @@ from training.run import read_record, write_record
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-ENVIRONMENTS = Path(__file__).parents[1] / ".venv"
+ROOT = Path(__file__).parents[1]
+ENVIRONMENTS = ROOT / ".venv"
 # The camera is Chromium's own test picture; the rest keeps the browser from asking for updates.
 BROWSER_FLAGS = [
     "--no-sandbox",
@@ -90,6 +91,7 @@ SLOW = frozenset(
         "test_tutorial",
         "test_twins",
         "test_use_the_file",
+        "test_web_browser",
         "test_wheel",
     ]
 )
@@ -170,11 +172,11 @@ def on_the_path(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def onnxruntime_web() -> Path:
     """The folder beside whose `node_modules` onnxruntime-web is found; skips where it or Node.js is missing."""
-    folder = Path(os.environ.get("FEROX_ORT_WEB", ENVIRONMENTS / "web"))
+    folder = Path(os.environ.get("FEROX_ORT_WEB", ROOT / "demo" / "web"))
     if shutil.which("node") is None:
         pytest.skip("Node.js is not installed")
     if not (folder / "node_modules").is_dir():
-        pytest.skip(f"no onnxruntime-web: npm install --prefix {folder} onnxruntime-web")
+        pytest.skip(f"no onnxruntime-web in {folder}: make web")
     return folder
 
 

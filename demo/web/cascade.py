@@ -31,7 +31,9 @@ class Stage:
 
 @dataclass(frozen=True)
 class Cascade:
-    """A cascade: the window's sides in pixels, its stages, and its features' rectangles: x, y, width, height, weight."""
+    """A cascade: its window's sides in pixels, its stages, and of each feature x, y, width, height and weight of its
+    rectangles.
+    """
 
     width: int
     height: int

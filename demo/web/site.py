@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from data.commands import is_checkout
 from data.documents import top_level
 from data.errors import InputError
 from data.faceset import LABELS
 from data.files import write_bytes
+from data.places import is_checkout
 from demo.examples import draw_examples
 from demo.state.shelf import title
 from demo.view.words import EMOTIONS_ZH

@@ -11,23 +11,23 @@ export function el<K extends keyof HTMLElementTagNameMap>(
   attributes: Attributes = {},
   ...children: Child[]
 ): HTMLElementTagNameMap[K] {
-  return filled(document.createElement(name), attributes, children);
+  const element = document.createElement(name);
+  fill(element, attributes, children);
+  return element;
 }
 
 /** Returns an element of SVG. */
-export function svg<K extends keyof SVGElementTagNameMap>(
-  name: K,
-  attributes: Attributes = {},
-  ...children: Child[]
-): SVGElementTagNameMap[K] {
-  return filled(document.createElementNS("http://www.w3.org/2000/svg", name), attributes, children);
+export function svg(name: "svg" | "rect", attributes: Attributes = {}, ...children: Child[]): SVGElement {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+  fill(element, attributes, children);
+  return element;
 }
 
-/** Returns the element of the page with an id. */
-export function byId<T extends HTMLElement>(id: string): T {
+/** Returns the element of the page with an id, which must be of a kind. */
+export function byId<T extends HTMLElement>(id: string, kind: new () => T): T {
   const found = document.getElementById(id);
-  if (found === null) throw new Error(`the page has no #${id}`);
-  return found as T;
+  if (!(found instanceof kind)) throw new Error(`the page has no ${kind.name} #${id}`);
+  return found;
 }
 
 /** Returns one sentence as a box, which screen readers say. */
@@ -35,10 +35,9 @@ export function notice(text: string, kind: "note" | "empty" | "error" = "note"):
   return el("div", { class: `fx-notice fx-${kind}`, role: kind === "error" ? "alert" : "status" }, text);
 }
 
-function filled<T extends Element>(element: T, attributes: Attributes, children: readonly Child[]): T {
+function fill(element: Element, attributes: Attributes, children: readonly Child[]): void {
   for (const [name, value] of Object.entries(attributes)) {
     if (value !== undefined && value !== false) element.setAttribute(name, value === true ? "" : String(value));
   }
   element.append(...children);
-  return element;
 }

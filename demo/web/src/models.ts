@@ -28,7 +28,7 @@ export async function showManifests(models: readonly SiteModel[], client: Client
     const rows = facts(manifest, models[place]!, words).flatMap(([name, text]) => [el("dt", {}, name), el("dd", {}, text)]);
     return el("section", {}, el("h4", {}, models[place]!.title), el("dl", {}, ...rows));
   });
-  byId("manifest").replaceChildren(...parts);
+  byId("manifest", HTMLElement).replaceChildren(...parts);
 }
 
 function facts(manifest: Manifest, model: SiteModel, words: Words): [string, string][] {

@@ -33,20 +33,20 @@ async function open(): Promise<void> {
 function build(site: Site, words: Words): void {
   const client = new Client(document.baseURI);
   void client.ask({ kind: "start", base: document.baseURI });
-  const choice = byId<HTMLSelectElement>("model");
+  const choice = byId("model", HTMLSelectElement);
   fillChoice(choice, site, words);
   const wanted = asked.get("model");
   if (site.models.some((model) => model.name === wanted)) choice.value = wanted!;
-  const tell = site.embed && asked.has("embed") ? openFrame(byId("page")) : () => undefined;
+  const tell = site.embed && asked.has("embed") ? openFrame(byId("page", HTMLElement)) : () => undefined;
   const photo = new Photo(site, words, client, choice, tell);
   const webcam = new Webcam(site, words, client, choice);
-  const tabs = new Tabs(byId("tabs"), (name) => {
+  const tabs = new Tabs(byId("tabs", HTMLElement), (name) => {
     if (name !== "webcam") webcam.stop();
   });
   const load = async (): Promise<void> => {
     try {
       await showManifests(chosen(choice, site), client, words);
-      byId("status").replaceChildren();
+      byId("status", HTMLElement).replaceChildren();
       document.documentElement.dataset["ready"] = "";
     } catch (error) {
       say(words.say("not_taken", { reason: sentence(error) }));
@@ -56,7 +56,7 @@ function build(site: Site, words: Words): void {
     void load();
     void photo.readAgain();
   });
-  byId("language").addEventListener("click", () => {
+  byId("language", HTMLElement).addEventListener("click", () => {
     words.language = otherLanguage(words.language);
     words.apply(document);
     fillChoice(choice, site, words);
@@ -64,7 +64,7 @@ function build(site: Site, words: Words): void {
     webcam.show();
     void load();
   });
-  byId("page").hidden = false;
+  byId("page", HTMLElement).hidden = false;
   tabs.open("photo");
   void load();
 }
@@ -78,7 +78,7 @@ function hasSimd(): boolean {
 }
 
 function say(text: string): void {
-  byId("status").replaceChildren(notice(text, "error"));
+  byId("status", HTMLElement).replaceChildren(notice(text, "error"));
 }
 
 /** Has the page kept for visits without a network. Browsers allow that to pages over https, or of this machine. */

@@ -21,9 +21,9 @@ interface Given {
 
 /** The tab and its picture. */
 export class Photo {
-  private readonly answer = byId("photo-answer");
-  private readonly canvas = byId<HTMLCanvasElement>("photo-seen");
-  private readonly whole = byId<HTMLButtonElement>("photo-whole");
+  private readonly answer = byId("photo-answer", HTMLElement);
+  private readonly canvas = byId("photo-seen", HTMLCanvasElement);
+  private readonly whole = byId("photo-whole", HTMLButtonElement);
   private given: Given | undefined;
   private policy: Policy = "auto";
   private reading: Reading | undefined;
@@ -36,18 +36,18 @@ export class Photo {
     private readonly choice: HTMLSelectElement,
     private readonly tell: (answer: object[]) => void,
   ) {
-    const input = byId<HTMLInputElement>("photo-file");
+    const input = byId("photo-file", HTMLInputElement);
     input.addEventListener("change", () => {
       this.take(input.files?.[0]);
       // The same file may be given again.
       input.value = "";
     });
-    this.listenForDrops(byId("photo-drop"));
+    this.listenForDrops(byId("photo-drop", HTMLElement));
     document.addEventListener("paste", (event) => {
       this.take(event.clipboardData?.files[0]);
     });
     this.whole.addEventListener("click", () => void this.read("whole"));
-    byId("photo-examples").append(...site.examples.map((file, place) => this.example(file, place)));
+    byId("photo-examples", HTMLElement).append(...site.examples.map((file, place) => this.example(file, place)));
     this.show();
   }
 
@@ -58,7 +58,7 @@ export class Photo {
 
   /** Shows the last answer in the reader's language. */
   show(): void {
-    for (const [place, button] of [...byId("photo-examples").children].entries()) {
+    for (const [place, button] of [...byId("photo-examples", HTMLElement).children].entries()) {
       button.setAttribute("aria-label", this.words.say("web_example", { number: place + 1 }));
     }
     if (this.reading === undefined || this.given === undefined) {

@@ -10,7 +10,8 @@ export interface Structure {
 /** Returns what a file is by its content, never by its name; undefined where it is none of the known kinds. */
 export function structure(content: Uint8Array): Structure | undefined {
   const view = new DataView(content.buffer, content.byteOffset, content.byteLength);
-  const begins = (text: string, at = 0): boolean => [...text].every((c, i) => content[at + i] === c.charCodeAt(0));
+  const begins = (text: string, at = 0): boolean =>
+    text === String.fromCharCode(...content.subarray(at, at + text.length));
   if (begins("\xff\xd8\xff")) return { kind: "JPEG", ...jpegSize(view) };
   if (begins("\x89PNG\r\n\x1a\n") && content.length >= 24) {
     return { kind: "PNG", width: view.getUint32(16), height: view.getUint32(20) };

@@ -21,14 +21,15 @@ const REASONS: Readonly<Record<string, string>> = {
 const STRIP_WIDTH = 600;
 const STRIP_HEIGHT = 46;
 const LONGEST_BAR = 1; // Seconds: a camera that paused leaves a gap, and not a long bar.
-const EVERY = 200; // Milliseconds between two drawings of cards and strip: figures that change faster cannot be read.
+const SHOWN_EVERY = 200; // Milliseconds between two drawings of cards and strip: what changes faster cannot be read.
+const READ_EVERY = 50; // Milliseconds between two frames at least: more would only warm the device.
 
 /** The tab and its camera. */
 export class Webcam {
-  private readonly video = byId<HTMLVideoElement>("webcam-video");
-  private readonly overlay = byId<HTMLCanvasElement>("webcam-overlay");
-  private readonly button = byId<HTMLButtonElement>("webcam-start");
-  private readonly view = byId("webcam-answer");
+  private readonly video = byId("webcam-video", HTMLVideoElement);
+  private readonly overlay = byId("webcam-overlay", HTMLCanvasElement);
+  private readonly button = byId("webcam-start", HTMLButtonElement);
+  private readonly view = byId("webcam-answer", HTMLElement);
   private stream: MediaStream | undefined;
   private scene: Scene = EMPTY;
   private shown = 0;
@@ -90,6 +91,7 @@ export class Webcam {
   private async run(stream: MediaStream): Promise<void> {
     // One model: several would share the time of a frame.
     while (this.stream === stream) {
+      const began = performance.now();
       try {
         const bitmap = await createImageBitmap(this.video);
         const models = chosen(this.choice, this.site).slice(0, 1);
@@ -100,8 +102,7 @@ export class Webcam {
         this.stop();
         this.refuse(this.words.say("not_taken", { reason: sentence(error) }));
       }
-      // A page that is not seen is given no frames.
-      await new Promise(requestAnimationFrame);
+      await pause(READ_EVERY - (performance.now() - began));
     }
   }
 
@@ -113,7 +114,7 @@ export class Webcam {
     this.overlay.height = reading.height;
     const marks = tracks.map(({ box, number }) => ({ box, text: String(number) }));
     annotate(this.overlay, marks, 1, true);
-    if (performance.now() - this.shown < EVERY) return;
+    if (performance.now() - this.shown < SHOWN_EVERY) return;
     this.shown = performance.now();
     const articles = tracks.map((track) => {
       const section = el("section", {}, ...answer(track.probabilities, this.site, this.words, String(track.number)));
@@ -159,6 +160,12 @@ export class Webcam {
       });
     });
   }
+}
+
+/** Waits so long at least, and until the page is drawn: one that is not seen reads no frames. */
+async function pause(milliseconds: number): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, milliseconds));
+  await new Promise(requestAnimationFrame);
 }
 
 function rate(scene: Scene): number {
