@@ -19,6 +19,7 @@ from gradio_client import Client
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from benchmarks.site_page import FLAGS
 from data.draw import draw, write_csv
 from data.faceset import LABELS, FaceSet
 from data.files import sha256
@@ -45,17 +46,7 @@ sys.dont_write_bytecode = False
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENTS = ROOT / ".venv"
-# The camera is Chromium's own test picture; the rest keeps the browser from asking for updates.
-BROWSER_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
-]
+BROWSER_FLAGS = list(FLAGS)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -20,8 +20,8 @@ from inference.catalogue import known_models
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = (
-    *("evaluate", "compare", "results", "predict", "explain", "faces", "models", "demo", "serve", "train", "sweep"),
-    *("export", "export-repository", "keep-result", "data", "completion"),
+    *("evaluate", "compare", "results", "predict", "explain", "faces", "models", "demo", "web", "serve", "train"),
+    *("sweep", "export", "export-repository", "keep-result", "data", "completion"),
 )
 # Each command with what it cannot use, what may not be, or what it does at once; `{...}` are the fixture's files.
 STATUSES = [
@@ -67,6 +67,8 @@ STATUSES = [
     ("export missing", 2),
     ("keep-result missing missing", 2),
     ("demo --port 0", 2),
+    ("web", 2),
+    ("web {out}/site missing", 2),
     ("serve", 2),
     ("serve missing", 2),
     ("serve vgg_32 --token=", 2),

@@ -60,7 +60,7 @@ if (process.argv.includes("--tests")) {
   const tests = readdirSync("test").filter((name) => name.endsWith(".test.ts"));
   const entryPoints = tests.map((name) => `test/${name}`);
   await build({ ...options, minify: false, entryPoints, format: "esm", platform: "node", outdir: join(WORK, "test") });
-  run("--test", ...tests.map((name) => join(WORK, "test", name.replace(/\.ts$/, ".js"))));
+  run("--test", "--test-reporter=dot", ...tests.map((name) => join(WORK, "test", name.replace(/\.ts$/, ".js"))));
 } else {
   rmSync(OUT, { recursive: true, force: true });
   cpSync("static", OUT, { recursive: true });

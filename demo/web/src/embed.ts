@@ -27,8 +27,9 @@ class FeroxFaces extends HTMLElement {
     frame.title = "ferox";
     frame.allow = "camera";
     frame.style.cssText = "display:block;width:100%;height:760px;border:0;color-scheme:light dark";
-    frame.addEventListener("load", () => {
-      this.listen(frame, address.origin);
+    // It says when it listens, which is later than its `load`.
+    addEventListener("message", ({ source, origin, data }) => {
+      if (source === frame.contentWindow && origin === address.origin && data === "ferox") this.listen(frame, origin);
     });
     this.style.display ||= "block";
     this.attachShadow({ mode: "open" }).append(frame);

@@ -1,6 +1,6 @@
 /** The page within another page: tells it how high it is, and what the models said; never a picture. */
 
-/** Waits for the outer page to hand over a port, and returns what sends it an answer. */
+/** Asks the outer page for a port, and returns what sends an answer through it. */
 export function openFrame(page: HTMLElement): (answer: object[]) => void {
   let port: MessagePort | undefined;
   addEventListener("message", (event) => {
@@ -8,5 +8,6 @@ export function openFrame(page: HTMLElement): (answer: object[]) => void {
     port = event.ports[0]!;
     new ResizeObserver(() => port?.postMessage({ height: document.documentElement.scrollHeight })).observe(page);
   });
+  parent.postMessage("ferox", "*");
   return (answer) => port?.postMessage({ answer });
 }

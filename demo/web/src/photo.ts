@@ -113,9 +113,9 @@ export class Photo {
       const models = chosen(this.choice, this.site);
       const reading = await this.client.ask({ kind: "read", picture: given.content, name: given.name, policy, models });
       if (turn !== this.turn) return;
+      await this.draw(given, reading);
       this.reading = reading;
       this.show();
-      await this.draw(given, reading);
       this.whole.hidden = reading.boxes.length > 0;
       this.tell(records(reading, given.name));
     } catch (error) {
