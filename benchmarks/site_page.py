@@ -34,10 +34,25 @@ ORIENTATION = 274  # The tag of EXIF.
 ANSWERED = "#photo-answer .fx-head, #photo-answer .fx-notice"
 
 
+# The same server with the headers that isolate a page from those of other origins.
+ISOLATING = """
+import functools, http.server, sys
+class Handler(http.server.SimpleHTTPRequestHandler):
+    def end_headers(self):
+        self.send_header("Cross-Origin-Opener-Policy", "same-origin")
+        self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
+        super().end_headers()
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=sys.argv[1]))
+print("port", server.server_port)
+server.serve_forever()
+"""
+
+
 @contextmanager
-def served(folder: Path) -> Iterator[str]:
+def served(folder: Path, *, isolated: bool = False) -> Iterator[str]:
     """Serve a folder as `python -m http.server` does, on a free port of this machine; yield its address."""
-    command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", str(folder)]
+    plain = ["-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", str(folder)]
+    command = [sys.executable, "-u", *(["-c", ISOLATING, str(folder)] if isolated else plain)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
         assert process.stdout is not None

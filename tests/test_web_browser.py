@@ -192,6 +192,21 @@ def test_it_works_without_a_network_after_the_first_visit(browser: Any, folder: 
     context.close()
 
 
+def test_an_isolated_page_has_threads(browser: Any, folder: Path) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(SLOW)
+    with served(folder, isolated=True) as address:
+        page.goto(f"{address}/site/")
+        page.wait_for_selector(READY)
+        threads = page.evaluate("Math.min(navigator.hardwareConcurrency, 4)")
+        assert page.get_attribute("html", "data-threads") == str(threads)
+        # One for the page's own worker, and one for each thread but the first.
+        assert len(page.workers) == threads
+        assert len(page_faces(page, folder / "examples" / "group.jpg")) == 4
+        context.close()
+
+
 def test_neither_page_nor_worker_reaches_another_place(browser: Any, address: str) -> None:
     context = browser.new_context()
     page = context.new_page()

@@ -32,7 +32,9 @@ async function open(): Promise<void> {
 
 function build(site: Site, words: Words): void {
   const client = new Client(document.baseURI);
-  void client.ask({ kind: "start", base: document.baseURI });
+  void client.ask({ kind: "start", base: document.baseURI }).then(({ threads }) => {
+    document.documentElement.dataset["threads"] = String(threads);
+  });
   const choice = byId("model", HTMLSelectElement);
   fillChoice(choice, site, words);
   const wanted = asked.get("model");
