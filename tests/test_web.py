@@ -94,6 +94,14 @@ def test_two_models_of_one_name_are_refused(built: Path, tiny_model: Path, tmp_p
     assert not (tmp_path / "site").exists()
 
 
+def test_names_that_addresses_cannot_hold_are_quoted_or_refused(built: Path, tiny_model: Path, tmp_path: Path) -> None:
+    shutil.copy(tiny_model, named := tmp_path / "50 % #1.onnx")
+    assert write_site(tmp_path / "site", [named]).models[0].file == "models/50%20%25%20%231.onnx"
+    shutil.copy(tiny_model, unnamed := tmp_path / "a\udcff.onnx")
+    with pytest.raises(InputError, match="rename the file"):
+        write_site(tmp_path / "other", [unnamed])
+
+
 def test_without_its_scripts_it_says_how_to_build_them(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

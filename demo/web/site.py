@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 from data.documents import top_level
-from data.errors import InputError
+from data.errors import InputError, is_text
 from data.faceset import LABELS
 from data.files import write_bytes
 from data.places import is_checkout
@@ -34,7 +35,7 @@ Language = Literal["en", "zh"]
 
 @dataclass(frozen=True)
 class SiteModel:
-    """An artifact of the site: its stem, its title for people, its file there, its digest and its size in bytes."""
+    """An artifact of the site: its stem, its title for people, its file's address, its digest and its size in bytes."""
 
     name: str
     title: str
@@ -76,9 +77,9 @@ def write_site(folder: Path, models: Sequence[Path], *, embed: bool = False) -> 
     fixed = _built()
     earlier = _earlier(folder)
     files = fixed | _model_files(models) | _example_files()
+    described = _described(models)
     if not embed:
         del files[EMBED]
-    described = _described(models)
     examples = tuple(name for name in files if name.startswith("examples/"))
     files |= _texts(files)
     version = hashlib.sha256(b"".join(_mark(name, files[name]) for name in sorted(files))).hexdigest()[:16]
@@ -128,7 +129,9 @@ def _is_inside(name: str) -> bool:
 def _described(models: Sequence[Path]) -> tuple[SiteModel, ...]:
     engines = [Engine.load(path, provider="cpu") for path in models]
     return tuple(
-        SiteModel(path.stem, title(path.stem), f"models/{path.name}", engine.manifest.digest, path.stat().st_size)
+        SiteModel(
+            path.stem, title(path.stem), f"models/{quote(path.name)}", engine.manifest.digest, path.stat().st_size
+        )
         for path, engine in zip(models, engines, strict=True)
     )
 
@@ -136,6 +139,8 @@ def _described(models: Sequence[Path]) -> tuple[SiteModel, ...]:
 def _model_files(models: Sequence[Path]) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     for path in models:
+        if not is_text(path.name):
+            raise InputError(f"{path.name} is no name that a page can hold, expected UTF-8; rename the file")
         if f"models/{path.name}" in files:
             raise InputError(f"two models are called {path.name}, expected each once; rename one, or leave one out")
         files[f"models/{path.name}"] = read_artifact(path)

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { verifyDigest } from "../src/engine.ts";
-import { InputError } from "../src/errors.ts";
+import { InputError, sentence } from "../src/errors.ts";
 import { parseManifest } from "../src/manifest.ts";
 import { structure } from "../src/structure.ts";
 import { metadata } from "../src/wire.ts";
@@ -61,4 +61,12 @@ test("the first of the two languages that a reader asks for is spoken", () => {
   assert.equal(languageOf(["fr", "zh-CN", "en"]), "zh");
   assert.equal(languageOf(["en-GB", "zh"]), "en");
   assert.equal(languageOf([]), "en");
+});
+
+test("a lack of memory is one sentence, whoever says it", () => {
+  for (const text of ["Array buffer allocation failed", "no available backend found. ERR: [wasm] Out of memory", "std::bad_alloc"]) {
+    assert.match(sentence(new Error(text)), /^this browser has no memory left/);
+  }
+  assert.equal(sentence(new InputError("it is broken; mend it")), "it is broken; mend it");
+  assert.equal(sentence(new TypeError("x is undefined")), "TypeError: x is undefined");
 });
