@@ -12,8 +12,7 @@ import { roundEven } from "./rounding.ts";
 export const SIDE = 48;
 /** Pixels: larger pictures are searched in a copy of this size first. */
 export const DETECTION_SIDE = 640;
-/** The same for a camera's frames: in those of 640 x 480, faces of 48 pixels and more, ten frames a second. */
-export const FRAME_SIDE = 320;
+const FRAME_SIDE = 320;
 const SMALLEST_FACE = 24;
 const LOOKED_FOR = 48;
 const LEAST_SIDE = 38;
@@ -46,10 +45,12 @@ export interface Finder {
   find(image: Image, side: number): FaceBox[];
 }
 
-/** How a finder looks for small faces in large pictures, in pixels of the copies that it searches. */
+/** How a finder looks for faces in large pictures, in pixels of the copies that it searches. */
 interface FineSearch {
   readonly face: number;
   readonly surroundings: number;
+  /** Faces of the smaller copy are looked at again in surroundings of these sizes, and seen in every one. */
+  readonly coarse: readonly number[];
 }
 
 type Detect = (copy: Image, smallest: number, largest: number) => FaceBox[];
@@ -57,7 +58,7 @@ type Detect = (copy: Image, smallest: number, largest: number) => FaceBox[];
 /** OpenCV's `frontalface_alt2` cascade; upright faces only. */
 export class HaarFinder implements Finder {
   readonly margin = 0.02;
-  private readonly fine: FineSearch = { face: 22, surroundings: 160 };
+  private readonly fine: FineSearch = { face: 22, surroundings: 160, coarse: [160, 180] };
   private readonly classifier: CascadeClassifier;
 
   constructor(cascade: CascadeDocument) {
@@ -71,6 +72,12 @@ export class HaarFinder implements Finder {
         .map((rectangle) => ({ ...rectangle, score: null }));
     return search(grey(image), side, this.fine, detect, detect);
   }
+}
+
+/** Returns the side to search a camera's frame in, so that faces of 48 pixels are found in 640 x 480, often a second. */
+export function frameSide({ width, height }: Image): number {
+  // Half of a larger frame, in which nothing is searched twice.
+  return Math.max(FRAME_SIDE, Math.max(width, height) / 2);
 }
 
 /** Returns the faces of a picture, the largest first; a small grey square is a face already cut out. */
@@ -134,8 +141,9 @@ function search(image: Image, side: number, fine: FineSearch, detect: Detect, su
   const copy = isLarge ? reduced(image, finer) : image;
   const coarse = reduced(copy, isLarge ? factor / finer : factor);
   const largest = Math.max(coarse.width, coarse.height);
-  const boxes = detect(coarse, SMALLEST_FACE, largest).map((box) => scaledBox(box, factor));
+  let boxes = detect(coarse, SMALLEST_FACE, largest).map((box) => scaledBox(box, factor));
   if (isLarge) {
+    boxes = distinct(boxes).filter((box) => fine.coarse.every((size) => confirmed(image, box, size, detect)));
     const candidates = suspect(copy, fine.face, roundEven((1.25 * SMALLEST_FACE * factor) / finer));
     const suspected = distinct(candidates.map((box) => scaledBox(box, finer)));
     const fresh = suspected.filter((box) => !overlaps(box, boxes));

@@ -2,7 +2,7 @@
 
 import { Engine, prepare } from "./engine.ts";
 import { sentence } from "./errors.ts";
-import { DETECTION_SIDE, FRAME_SIDE, HaarFinder, faceCrops, type FaceCrop, type Finder, type Policy } from "./faces.ts";
+import { DETECTION_SIDE, HaarFinder, faceCrops, frameSide, type FaceCrop, type Finder, type Policy } from "./faces.ts";
 import type { Image } from "./image.ts";
 import { pixelsOf, readPicture } from "./pictures.ts";
 import type { Answers, Reading, Request } from "./reading.ts";
@@ -21,9 +21,9 @@ async function answer(request: Request): Promise<Answers[Request["kind"]]> {
     case "load":
       return (await engine(request.model)).manifest;
     case "read":
-      return read(() => readPicture(request.picture, request.name), request.policy, DETECTION_SIDE, request.models);
+      return read(() => readPicture(request.picture, request.name), request.policy, () => DETECTION_SIDE, request.models);
     case "frame":
-      return read(() => Promise.resolve(pixelsOf(request.bitmap)), "auto", FRAME_SIDE, request.models).finally(() => {
+      return read(() => Promise.resolve(pixelsOf(request.bitmap)), "auto", frameSide, request.models).finally(() => {
         request.bitmap.close();
       });
   }
@@ -44,14 +44,14 @@ function engine(model: SiteModel): Promise<Engine> {
 async function read(
   picture: () => Promise<Image>,
   policy: Policy,
-  side: number,
+  side: (image: Image) => number,
   models: readonly SiteModel[],
 ): Promise<Reading> {
   const loaded = await Promise.all(models.map(engine));
   const search = await finder;
   const began = performance.now();
   const image = await picture();
-  const faces: FaceCrop[] = faceCrops(image, search, policy, side);
+  const faces: FaceCrop[] = faceCrops(image, search, policy, side(image));
   const crops = faces.map((face) => face.pixels);
   const answers: Float32Array[][] = [];
   for (const each of loaded) answers.push(await each.predict(crops));
