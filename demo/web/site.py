@@ -48,7 +48,7 @@ class SiteModel:
 class Site:
     """The content of `site.json`, which `src/site.ts` reads.
 
-    `version` changes with any file; `files` are all that were written, but for `site.json` and the compressed copies;
+    `version` changes with any file; `files` are all that were written, but for `site.json` and the copies made by gzip;
     `embed` is whether other pages may ask for answers.
     """
 

@@ -10,7 +10,6 @@ import { Kernel } from "./kernel.ts";
 import type { Image } from "./image.ts";
 import { roundEven } from "./rounding.ts";
 
-
 const GROUP_EPSILON = 0.2;
 const STRIPE = 32; // Pixels across, of which OpenCV makes its stripes.
 

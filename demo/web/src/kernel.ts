@@ -5,8 +5,14 @@ import type { CascadeDocument } from "./cascade.ts";
 import type { Image } from "./image.ts";
 
 const PAGE = 1 << 16;
-const NODE = 72; // Bytes, as `kernel/cascade.ts` has it.
+// A node, as `kernel/cascade.ts` has it: its length and where its parts are, in bytes.
+const NODE = 72;
+const WEIGHTS = 48;
+const THRESHOLD = 60;
+const LEFT = 64;
+const RIGHT = 68;
 const CORNERS = 12; // Numbers at a node's beginning.
+const THRESHOLD_EPSILON = Math.fround(1e-5); // What OpenCV takes off every stage's threshold.
 
 /** What the compiled module has; all places are bytes in its memory. */
 interface Loops {
@@ -122,17 +128,19 @@ export class Kernel {
     this.reserve(end);
     const view = new DataView(this.memory.buffer);
     this.cascade.stages.forEach((stage, place) => {
-      view.setFloat32(stages + 8 * place, Math.fround(stage.threshold) - Math.fround(1e-5), true);
+      view.setFloat32(stages + 8 * place, Math.fround(stage.threshold) - THRESHOLD_EPSILON, true);
       view.setInt32(stages + 8 * place + 4, stage.trees.length, true);
     });
     all.forEach((tree, place) => view.setInt32(trees + 4 * place, tree.nodes.length, true));
     all.flatMap((tree) => tree.leaves).forEach((leaf, place) => view.setFloat32(leaves + 4 * place, leaf, true));
     all.flatMap((tree) => tree.nodes).forEach(([left, right, feature, threshold], place) => {
       const node = nodes + NODE * place;
-      this.cascade.features[feature]!.forEach((rectangle, index) => view.setFloat32(node + 48 + 4 * index, rectangle[4], true));
-      view.setFloat32(node + 60, threshold, true);
-      view.setInt32(node + 64, left, true);
-      view.setInt32(node + 68, right, true);
+      this.cascade.features[feature]!.forEach(([, , , , weight], index) => {
+        view.setFloat32(node + WEIGHTS + 4 * index, weight, true);
+      });
+      view.setFloat32(node + THRESHOLD, threshold, true);
+      view.setInt32(node + LEFT, left, true);
+      view.setInt32(node + RIGHT, right, true);
     });
     return { stages, trees, nodes, leaves, end: Math.ceil(end / 16) * 16 };
   }

@@ -89,11 +89,11 @@ export class Webcam {
   }
 
   private async run(stream: MediaStream): Promise<void> {
-    // One model: several would share the time of a frame.
     while (this.stream === stream) {
       const began = performance.now();
       try {
         const bitmap = await createImageBitmap(this.video);
+        // The first of several, which would share the time of a frame.
         const models = chosen(this.choice, this.site).slice(0, 1);
         const reading = await this.client.ask({ kind: "frame", bitmap, models }, [bitmap]);
         if (this.stream === stream) this.take(reading);
