@@ -10,7 +10,10 @@ UV := $(shell command -v uv 2>/dev/null)
 WORKERS ?= 2
 DIST ?= dist
 
-.PHONY: help install run demo wheel results test test-fast golden check check-install fix
+WEB := demo/web
+WEB_BUILT := $(WEB)/built/service-worker.js
+
+.PHONY: help install run demo web wheel results test test-fast golden check check-install fix
 .DELETE_ON_ERROR:
 .PRECIOUS: .venv/with-%
 
@@ -39,10 +42,22 @@ run: .venv/with-cpu,torch,export # trains two small models, exports, evaluates; 
 demo: .venv/with-cpu,demo,video # opens the page
 	$(PYTHON) -m demo $(DATA)
 
-# Of the files that git has alone: one's own models, which lie beside those that come along, are not for others.
-wheel: # builds dist/ferox-*.whl, with the models that come along
+web: $(WEB_BUILT) # builds the page that needs no server, for ferox web; needs Node.js 20 and npm
+
+$(WEB)/node_modules/.package-lock.json: $(WEB)/package.json $(WEB)/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20 or newer" >&2; exit 2; }
+	npm ci --silent --prefix $(WEB)
+
+$(WEB_BUILT): $(WEB)/node_modules/.package-lock.json $(wildcard $(WEB)/*.* $(WEB)/kernel/* $(WEB)/src/* $(WEB)/static/* $(WEB)/test/*)
+	cd $(WEB) && node build.mjs --tests && npm run --silent check && node build.mjs
+
+# Of the files that git has alone: one's own models, which lie beside those that come along, are not for others. The page
+# that needs no server is built where npm is.
+wheel: $(if $(shell command -v npm),$(WEB_BUILT)) # builds dist/ferox-*.whl, with the models that come along
 	@set -e; copy=$$(mktemp -d); trap 'rm -rf "$$copy"' EXIT; \
 	git ls-files -z | tar --create --null --files-from - | tar --extract --directory "$$copy"; \
+	if [ -e $(WEB_BUILT) ]; then cp -R $(WEB)/built "$$copy/$(WEB)/"; \
+	else echo "npm is missing: ferox web of this wheel will write no site" >&2; fi; \
 	$(or $(UV),.venv/bin/uv) build --quiet --wheel --out-dir "$(DIST)" "$$copy"; ls "$(DIST)"/ferox-*.whl
 
 # Writes the README's tables from what `python -m training result` and `python -m inference compare` have measured.

@@ -10,6 +10,7 @@ from functools import partial
 
 import data.__main__
 import demo.__main__
+import demo.web.__main__
 import export.__main__
 import inference.__main__
 import training.__main__
@@ -65,6 +66,7 @@ def command_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     inference.__main__.add_commands(commands)
     _add(commands, "demo", "the page: photo, webcam, folders, comparison, training", demo.__main__.add_arguments)
+    _add(commands, "web", "a static site that reads faces in the visitor's browser", demo.web.__main__.add_arguments)
     _add(commands, "serve", "a server for programs: the Open Inference Protocol, and pictures", serving.add_arguments)
     _add(commands, "train", "train a model, or go on with a training", options.add_arguments)
     _add(commands, "sweep", "train a grid of models; other options are those of train", options.add_sweep_arguments)
@@ -77,6 +79,7 @@ def command_parser() -> argparse.ArgumentParser:
     _add(commands, "completion", "completion of commands and models in bash, zsh or fish", _add_shell)
     for name, run in (
         ("demo", demo.__main__.run),
+        ("web", demo.web.__main__.run),
         ("serve", serving.main),
         ("doubts", training.__main__.find_doubts),
         ("export", export.__main__.run),

@@ -19,6 +19,7 @@ from gradio_client import Client
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from benchmarks.site_page import FLAGS
 from data.draw import draw, write_csv
 from data.faceset import LABELS, FaceSet
 from data.files import sha256
@@ -43,18 +44,9 @@ from training.run import read_record, write_record
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-ENVIRONMENTS = Path(__file__).parents[1] / ".venv"
-# The camera is Chromium's own test picture; the rest keeps the browser from asking for updates.
-BROWSER_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
-]
+ROOT = Path(__file__).parents[1]
+ENVIRONMENTS = ROOT / ".venv"
+BROWSER_FLAGS = list(FLAGS)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -91,6 +83,7 @@ SLOW = frozenset(
         "test_tutorial",
         "test_twins",
         "test_use_the_file",
+        "test_web_browser",
         "test_wheel",
     ]
 )
@@ -171,11 +164,11 @@ def on_the_path(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def onnxruntime_web() -> Path:
     """The folder beside whose `node_modules` onnxruntime-web is found; skips where it or Node.js is missing."""
-    folder = Path(os.environ.get("FEROX_ORT_WEB", ENVIRONMENTS / "web"))
+    folder = Path(os.environ.get("FEROX_ORT_WEB", ROOT / "demo" / "web"))
     if shutil.which("node") is None:
         pytest.skip("Node.js is not installed")
     if not (folder / "node_modules").is_dir():
-        pytest.skip(f"no onnxruntime-web: npm install --prefix {folder} onnxruntime-web")
+        pytest.skip(f"no onnxruntime-web in {folder}: make web")
     return folder
 
 

@@ -23,8 +23,21 @@ from inference.catalogue import known_models
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = (
-    *("evaluate", "compare", "results", "predict", "explain", "watch", "faces", "models", "demo", "serve", "train"),
-    *("sweep", "doubts", "export", "export-repository", "keep-result", "data", "completion"),
+    *(
+        "evaluate",
+        "compare",
+        "results",
+        "predict",
+        "explain",
+        "watch",
+        "faces",
+        "models",
+        "demo",
+        "web",
+        "serve",
+        "train",
+    ),
+    *("train", "sweep", "doubts", "export", "export-repository", "keep-result", "data", "completion"),
 )
 # Each command with what it cannot use, what may not be, or what it does at once; `{...}` are the fixture's files.
 STATUSES = [
@@ -90,6 +103,8 @@ STATUSES = [
     ("export missing", 2),
     ("keep-result missing missing", 2),
     ("demo --port 0", 2),
+    ("web", 2),
+    ("web {out}/site missing", 2),
     ("serve", 2),
     ("serve missing", 2),
     ("serve vgg_32 --token=", 2),

@@ -79,7 +79,7 @@ def image() -> Iterator[Image]:
 def copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.is_dir():
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.csv", "*.zip"))
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.csv", "*.zip", "node_modules"))
     else:
         shutil.copyfile(source, target)
 

@@ -70,9 +70,12 @@ def photo(tmp_path: Path) -> Path:
     return path
 
 
-def test_it_holds_the_code_and_the_models_that_git_has_and_nothing_else(wheel: Path) -> None:
+def test_it_holds_the_code_and_the_models_that_git_has_the_built_page_and_nothing_else(wheel: Path) -> None:
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     code = {file for file in tracked if file.split("/")[0] in (*NAMES, "ferox")}
+    # What the page without a server is built from stays outside; it comes built, where npm is.
+    code = {file for file in code if not file.startswith("demo/web/") or file.endswith(".py")}
+    code |= {f"demo/web/built/{path.name}" for path in (ROOT / "demo" / "web" / "built").glob("*")}
     models = {f"inference/shipped/{file.removeprefix('artifacts/models/')}" for file in tracked if "/models/" in file}
     held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert held == code | models
@@ -85,6 +88,13 @@ def test_a_newcomer_predicts(installed: Path, photo: Path, tmp_path: Path) -> No
     listed = json.loads(said(installed / "ferox", "models", "--json", "--no-speed", folder=tmp_path))
     assert {entry["stem"] for entry in listed} == {path.stem for path in (ROOT / "artifacts" / "models").glob("*.onnx")}
     assert all(entry["shipped"] and entry["part"] == "test" for entry in listed)
+
+
+def test_a_newcomer_writes_the_page_that_needs_no_server(installed: Path, tmp_path: Path) -> None:
+    if shutil.which("npm") is None:
+        pytest.skip("npm is not installed: the wheel has no page built")
+    assert said(installed / "ferox", "web", "site", folder=tmp_path) == "site\n"
+    assert (tmp_path / "site" / "index.html").is_file()
 
 
 def outside() -> dict[str, str]:
