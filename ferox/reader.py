@@ -161,7 +161,7 @@ class Reader:
         """
         from inference.video.moments import watch
 
-        return watch(source, self.engine, self.finder, every, limit, faces)
+        return watch(source, self.engine, self.finder, every, limit, faces, self.min_confidence)
 
     def predict(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the probabilities, float32[N, 7], of grey face crops as they are, uint8[N, 48, 48].

@@ -110,11 +110,7 @@ def _add_results(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--into", type=Path, metavar="FILE", help="replace what stands between its results markers")
 
 
-def _add_predict(parser: argparse.ArgumentParser) -> None:
-    pictures = "pictures, folders of them, or with --out lists of them (.txt); MODEL.onnx may stand before them"
-    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help=pictures)
-    parser.add_argument("--model", type=Path, metavar="MODEL", help=f"{MODEL_HELP} (default: the best that ferox has)")
-    _add_finding(parser)
+def _add_min_confidence(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--min-confidence",
         type=float,
@@ -122,6 +118,14 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
         metavar="P",
         help="say unsure where the most probable label has less than this probability (default: 0, always answer)",
     )
+
+
+def _add_predict(parser: argparse.ArgumentParser) -> None:
+    pictures = "pictures, folders of them, or with --out lists of them (.txt); MODEL.onnx may stand before them"
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help=pictures)
+    parser.add_argument("--model", type=Path, metavar="MODEL", help=f"{MODEL_HELP} (default: the best that ferox has)")
+    _add_finding(parser)
+    _add_min_confidence(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON list instead of a table")
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="write shards of a table there instead; goes on if stopped"
@@ -143,6 +147,7 @@ def _add_watch(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--annotate", action="store_true", help="write a copy of the film with the faces marked, too")
     parser.add_argument("--parquet", action="store_true", help="write the timeline as Parquet, too")
     parser.add_argument("--model", type=Path, metavar="MODEL", help=f"{MODEL_HELP} (default: the best that ferox has)")
+    _add_min_confidence(parser)
     _add_finding(parser)
     _add_engine(parser)
 

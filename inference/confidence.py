@@ -5,6 +5,7 @@ float32, what is asked for is a Python float; the two are compared as float64 ev
 the share of faces that a program is answered.
 """
 
+import math
 from typing import overload
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from data.errors import InputError
 
 ALWAYS = 0.0
+NEVER = math.inf  # Above every confidence.
 UNSURE = "unsure"
 
 

@@ -21,8 +21,8 @@ def main(args: argparse.Namespace) -> int:
 
     Args:
         args: source (str), model (Path or None: the default model), out (Path), every (str: seconds, or "frame"), limit
-            (float or None), faces ("auto" or "whole"), yunet (Path or None), annotate (bool), parquet (bool), provider
-            (str), threads (int or None: 1).
+            (float or None), faces ("auto" or "whole"), yunet (Path or None), min_confidence (float, 0 to 1), annotate
+            (bool), parquet (bool), provider (str), threads (int or None: 1).
 
     Raises:
         InputError: the source, the model or the finder cannot be used, or the folder holds something else.
@@ -37,7 +37,13 @@ def main(args: argparse.Namespace) -> int:
     threads = 1 if args.threads is None else args.threads
     engine = Engine.load(find_model(args.model or Path(DEFAULT)), provider=args.provider, threads=threads)
     options = WatchOptions(
-        out=args.out, every=every, faces=args.faces, limit=args.limit, parquet=args.parquet, annotate=args.annotate
+        out=args.out,
+        every=every,
+        faces=args.faces,
+        limit=args.limit,
+        min_confidence=args.min_confidence,
+        parquet=args.parquet,
+        annotate=args.annotate,
     )
     summary = run_watch(source, engine, search, options)
     hand_over(args.out)

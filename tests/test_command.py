@@ -72,6 +72,7 @@ STATUSES = [
     ("watch 97 --out {out}/watched", 2),
     ("watch {film} --out {out}/watched --every never", 2),
     ("watch {film} --out {out}/watched --limit 0", 2),
+    ("watch {film} --out {out}/watched --min-confidence 2", 2),
     ("watch {film} --out {out}/watched --annotate", 0),
     ("watch {film} --out {out}/watched --every frame", 2),
     ("watch {film}", 2),

@@ -165,7 +165,15 @@ def test_commands_tables_and_python_say_the_same(
     assert [each.faces[0].label for each in reader.read_many([photo])] == [read.label]
     args: Any = SimpleNamespace(
         **{"model": tiny_model, "images": [photo], "faces": "auto", "yunet": None, "json": True, "out": None},
-        **{"provider": "cpu", "threads": 1, "format": None, "shard": None, "jobs": None, "min_confidence": least},
+        **{
+            "provider": "cpu",
+            "threads": 1,
+            "format": None,
+            "shard": None,
+            "jobs": None,
+            "ray": None,
+            "min_confidence": least,
+        },
     )
     assert main(args) == 0
     (record,) = json.loads(capsys.readouterr().out)

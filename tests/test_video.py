@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from benchmarks.films import DrawnFilm, write_film
 from data.documents import read_document
 from data.errors import InputError
+from demo.view.film import FilmShown
 from inference.engine import Engine
 from inference.photos.faces import HaarFinder
 from inference.video import EVERY_FRAME
@@ -37,6 +38,7 @@ from inference.video.camera import Camera
 from inference.video.clock import Clock, is_due
 from inference.video.film import Film
 from inference.video.job import Reading, WatchOptions, run_watch
+from inference.video.moments import watch
 from inference.video.opening import open_film, without_password
 from inference.video.page import clock
 from inference.video.plan import watch_plan
@@ -427,6 +429,27 @@ def test_the_summary_adds_up_the_rows(whole: Path) -> None:
         labels = [change.label for change in track.changes]
         assert all(before != after for before, after in pairwise(labels))
     assert totals(timeline_moments(whole / "timeline.csv")).tracks == summary.tracks
+
+
+def test_below_the_least_confidence_a_moment_is_unsure(whole: Path, film: Path, engine: Engine, tmp_path: Path) -> None:
+    always = [face for moment in timeline_moments(whole / "timeline.csv") for face in moment.faces]
+    least = float(np.median([face.confidence for face in always]))
+    summary = run_watch(open_film(film), engine, HaarFinder(), options(tmp_path, min_confidence=least, annotate=True))
+    faces = [face for moment in timeline_moments(tmp_path / "timeline.csv") for face in moment.faces]
+    assert [face.label for face in faces] == [face.guess if face.confidence >= least else None for face in always]
+    assert 0 < sum(face.label is None for face in faces) < len(faces)
+    assert np.array_equal([face.probabilities for face in faces], [face.probabilities for face in always])
+    assert summary.min_confidence == least
+    assert sum(track.unsure for track in summary.tracks) > 0
+    for track in summary.tracks:
+        assert sum(track.shares.values()) + track.unsure == pytest.approx(1, abs=1e-4)
+    assert f"unsure below {least:g}" in (tmp_path / "timeline.html").read_text()
+    with pytest.raises(InputError, match="min_confidence"):
+        run_watch(open_film(film), engine, HaarFinder(), options(tmp_path))
+    shown = FilmShown(None)
+    for moment in watch(film, engine, HaarFinder(), 0.2, None, "auto", 1.0):
+        shown.add(moment)
+    assert not shown.lanes
 
 
 class _Killed(BaseException):

@@ -20,10 +20,11 @@ from markupsafe import Markup
 from data.documents import read_document
 from data.errors import InputError
 from demo.intake.uploads import Upload, gone, upload
-from demo.page import FILM_QUEUE, Page, browser_language, model_choice
+from demo.page import FILM_QUEUE, Page, browser_language, least_confidence, model_choice
 from demo.view.film import FilmShown
 from demo.view.html import notice, part, placeholder
 from demo.view.words import Language, say
+from inference.confidence import ALWAYS, check_min_confidence
 from inference.video import EVERY
 from inference.video.annotated import write_annotated
 from inference.video.film import Film
@@ -79,6 +80,7 @@ def build(page: Page, _: gr.Tab) -> None:
             # As in the Photo tab, no event may update this component's settings.
             film.preprocess = upload  # type: ignore[method-assign, assignment]
             model = model_choice(page, "video-model", several=False)
+            least = least_confidence(page, "video-least")
             annotate = gr.Checkbox(value=True, label=text("film_annotate"), elem_id="video-annotate")
             with gr.Row():
                 run = gr.Button(text("film_run"), variant="primary", elem_id="video-run")
@@ -92,17 +94,21 @@ def build(page: Page, _: gr.Tab) -> None:
             files = gr.File(visible=False, interactive=False, label=text("film_files"), elem_id="video-files")
     asked, stops = gr.State(0.0), Stops()
 
-    def watch(sent: Upload | None, name: str | None, marked: bool, when: float, request: gr.Request) -> Iterator[Shown]:
+    def watch(
+        sent: Upload | None, name: str | None, sure: float, marked: bool, when: float, request: gr.Request
+    ) -> Iterator[Shown]:
         visitor = request.session_hash
         lang = browser_language(request)
-        yield from answered(page, sent, name, lang, marked=marked, is_stopped=lambda: stops.since(visitor, when))
+        yield from answered(
+            page, sent, name, lang, least=sure, marked=marked, is_stopped=lambda: stops.since(visitor, when)
+        )
 
     def stop(request: gr.Request) -> None:
         stops.add(request.session_hash)
 
     run.click(time.monotonic, None, asked, queue=False, show_progress="hidden", api_visibility="private").then(
         watch,
-        [film, model, annotate, asked],
+        [film, model, least, annotate, asked],
         [progress, answer, copy, files],
         concurrency_id=FILM_QUEUE,
         concurrency_limit=1,
@@ -113,7 +119,14 @@ def build(page: Page, _: gr.Tab) -> None:
 
 
 def answered(
-    page: Page, sent: Upload | None, name: str | None, lang: Language, *, marked: bool, is_stopped: Callable[[], bool]
+    page: Page,
+    sent: Upload | None,
+    name: str | None,
+    lang: Language,
+    *,
+    marked: bool,
+    is_stopped: Callable[[], bool],
+    least: float = ALWAYS,
 ) -> Iterator[Shown]:
     """Yield what the tab shows: how far it is, then the timeline and the files, and at last the copy.
 
@@ -124,6 +137,7 @@ def answered(
         lang: the visitor's language.
         marked: whether to write the copy with the faces marked.
         is_stopped: says whether the visitor wants no more of it.
+        least: below this confidence there is no label.
     """
     hidden = gr.update(value=None, visible=False)
     if is_stopped():
@@ -133,7 +147,10 @@ def answered(
         with _folder(page.scratch) as folder:
             film = checked_film(sent, page.film_bytes, lang)
             yield FilmShown(film.facts.seconds).progress(lang), "", hidden, hidden
-            for sign in _read(page, film, name, folder, lang, is_stopped):
+            options = WatchOptions(
+                out=folder, every=EVERY, limit=MOST_SECONDS, min_confidence=check_min_confidence(least)
+            )
+            for sign in _read(page, film, name, options, lang, is_stopped):
                 yield sign, gr.skip(), gr.skip(), gr.skip()
             if not (folder / SUMMARY_FILE).exists():
                 yield notice(say(lang, "film_withdrawn")), "", hidden, hidden
@@ -184,13 +201,12 @@ def result(summary: WatchSummary, folder: Path, lang: Language) -> Markup:
 
 
 def _read(
-    page: Page, film: Film, name: str | None, folder: Path, lang: Language, is_stopped: Callable[[], bool]
+    page: Page, film: Film, name: str | None, options: WatchOptions, lang: Language, is_stopped: Callable[[], bool]
 ) -> Iterator[Markup]:
     """Yield signs of progress while a film is read; afterwards its answers are in the folder, unless there are none."""
     engine = page.shelf.engine(name)
-    options = WatchOptions(out=folder, every=EVERY, limit=MOST_SECONDS)
-    plan = watch_plan(film, engine, page.finder, options.faces, options.every, options.limit)
-    with Work(folder) as work:
+    plan = watch_plan(film, engine, page.finder, options.faces, options.every, options.limit, options.min_confidence)
+    with Work(options.out) as work:
         reading, shown, finished = Reading(film, options, work), FilmShown(film.facts.seconds), True
         said = time.monotonic()
         with closing(reading.moments(engine, page.finder)) as moments:
@@ -204,7 +220,7 @@ def _read(
                     yield shown.progress(lang)
         if work.moments:
             work.save()
-            write_answers(film, folder, plan, work, finished=finished, trouble=reading.trouble)
+            write_answers(film, options.out, plan, work, finished=finished, trouble=reading.trouble)
 
 
 def _marked(

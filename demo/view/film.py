@@ -38,13 +38,15 @@ class FilmShown:
         """Take a moment."""
         self.seconds = moment.seconds
         for face in moment.faces:
+            if face.label is None:  # A gap: nothing is sure enough to be shown.
+                continue
             if face.track not in self.lanes and len(self.lanes) == MOST_LANES:
                 continue
             spans = self.lanes.setdefault(face.track, [])
             if spans and moment.seconds - spans[-1].end <= APART:
                 spans[-1].end = moment.seconds
-            if not spans or spans[-1].label != face.guess or spans[-1].end != moment.seconds:
-                spans.append(Span(face.guess, moment.seconds, moment.seconds))
+            if not spans or spans[-1].label != face.label or spans[-1].end != moment.seconds:
+                spans.append(Span(face.label, moment.seconds, moment.seconds))
                 del spans[:-MOST_SPANS]
 
     @property

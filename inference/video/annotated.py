@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data.files import whole_path
+from inference.confidence import UNSURE
 from inference.photos.annotate import numbered
 from inference.photos.faces import FaceBox
 from inference.video import EVERY_FRAME
@@ -73,7 +74,7 @@ class Copy:
     def add(self, frame: Frame, faces: Sequence[TimelineFace]) -> None:
         """Append a frame with its faces marked, and the sound before it."""
         av = av_module()
-        texts = [f"{face.track} {face.guess} {face.confidence:.0%}" for face in faces]
+        texts = [f"{face.track} {face.label or UNSURE} {face.confidence:.0%}" for face in faces]
         pixels = numbered(frame.pixels, [face.box for face in faces], texts, largest=None, letters=0.6)
         height, width = (side - side % 2 for side in pixels.shape[:2])  # H.264 halves both sides for colours.
         if self._pictures is None:

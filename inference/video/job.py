@@ -14,6 +14,7 @@ from data.files import remove_temporaries, write_json, write_text
 from data.locks import locked
 from data.terminal import progress_bar, say
 from inference.batch.table import check_arrow
+from inference.confidence import ALWAYS, check_min_confidence
 from inference.engine import Engine
 from inference.photos.faces import Finder, Policy
 from inference.video.annotated import write_annotated
@@ -46,6 +47,7 @@ class WatchOptions:
         every: seconds between two moments, 0 for every frame.
         faces: how faces are come by.
         limit: seconds after which to stop, None for none.
+        min_confidence: below it a smoothed answer has no label, 0 for never.
         parquet: whether to write the timeline as Parquet, too.
         annotate: whether to write a copy of the film with its faces marked, too.
     """
@@ -54,6 +56,7 @@ class WatchOptions:
     every: float
     faces: Policy = "auto"
     limit: float | None = None
+    min_confidence: float = ALWAYS
     parquet: bool = False
     annotate: bool = False
 
@@ -67,6 +70,7 @@ def run_watch(source: Source, engine: Engine, finder: Finder, options: WatchOpti
         InputError: the source cannot be read at all, or the folder holds something else.
     """
     check_limit(options.limit)
+    check_min_confidence(options.min_confidence)
     if options.parquet:
         check_arrow()
     if options.annotate and not source.can_resume:
@@ -74,7 +78,7 @@ def run_watch(source: Source, engine: Engine, finder: Finder, options: WatchOpti
             f"--annotate reads a film once more when it was watched, and {source.name} cannot be: record it first, and "
             "watch the recording; or leave it out"
         )
-    plan = watch_plan(source, engine, finder, options.faces, options.every, options.limit)
+    plan = watch_plan(source, engine, finder, options.faces, options.every, options.limit, options.min_confidence)
     keep_watch_plan(options.out, plan)
     with locked(options.out / LOCK_FILE, flags=os.O_RDWR | os.O_CREAT) as handle:
         if handle is None:
@@ -155,7 +159,8 @@ class Reading:
         begun, options = self.work.reached, self.options
         frames = Limited(self.source.frames(options.every, begun.position if begun else None), options.limit)
         try:
-            for step in watched(frames, engine, finder, options.faces, begun.scene if begun else None):
+            scene = begun.scene if begun else None
+            for step in watched(frames, engine, finder, options.faces, scene, options.min_confidence):
                 self.work.add(step)
                 yield step.moment
         except InputError as error:
@@ -238,6 +243,7 @@ def _summary(source: Source, plan: WatchPlan, timeline: Path, finished: bool, tr
         finder=plan.finder,
         faces=plan.faces,
         every=plan.every,
+        min_confidence=plan.min_confidence,
         seconds=added.seconds,
         moments=added.moments,
         moments_without_face=added.without_face,

@@ -89,7 +89,13 @@ class Limited:
 
 
 def watch(
-    named: str | int | Path, engine: Engine, finder: Finder, every: float | str, limit: float | None, policy: Policy
+    named: str | int | Path,
+    engine: Engine,
+    finder: Finder,
+    every: float | str,
+    limit: float | None,
+    policy: Policy,
+    min_confidence: float = ALWAYS,
 ) -> Iterator[Moment]:
     """Open a film, a camera or a stream and yield its moments, see `ferox.Reader.watch`.
 
@@ -101,7 +107,7 @@ def watch(
 
     def moments() -> Iterator[Moment]:
         frames = Limited(source.frames(seconds), limit)
-        for step in watched(frames, engine, finder, policy):
+        for step in watched(frames, engine, finder, policy, min_confidence=min_confidence):
             yield step.moment
         if not frames.is_reached and (trouble := source.trouble()) is not None:
             raise InputError(trouble)
@@ -110,7 +116,12 @@ def watch(
 
 
 def watched(
-    frames: Iterable[Frame], engine: Engine, finder: Finder, policy: Policy = "auto", scene: Scene | None = None
+    frames: Iterable[Frame],
+    engine: Engine,
+    finder: Finder,
+    policy: Policy = "auto",
+    scene: Scene | None = None,
+    min_confidence: float = ALWAYS,
 ) -> Generator[Step]:
     """Yield a step for each frame, in their order; the next frames are searched meanwhile, a few at most.
 
@@ -120,6 +131,7 @@ def watched(
         finder: what finds the faces.
         policy: how faces are come by, see `inference.photos.faces.face_crops`.
         scene: what is remembered from before the first frame.
+        min_confidence: below it a smoothed answer has no label.
     """
     scene = scene or Scene()
     threads = available_cpus()
@@ -128,17 +140,19 @@ def watched(
         for frame in frames:
             waiting.append((frame, pool.submit(face_crops, frame.pixels, finder, policy)))
             if len(waiting) > AHEAD * threads:
-                step = _step(engine, scene, *waiting.popleft())
+                step = _step(engine, scene, *waiting.popleft(), min_confidence)
                 scene = step.scene
                 yield step
         while waiting:
-            step = _step(engine, scene, *waiting.popleft())
+            step = _step(engine, scene, *waiting.popleft(), min_confidence)
             scene = step.scene
             yield step
 
 
-def _step(engine: Engine, scene: Scene, frame: Frame, search: "Future[tuple[FaceCrop, ...]]") -> Step:
-    (prediction,) = predict_faces(engine, [FoundFaces("frame", crops=search.result())])
+def _step(
+    engine: Engine, scene: Scene, frame: Frame, search: "Future[tuple[FaceCrop, ...]]", min_confidence: float
+) -> Step:
+    (prediction,) = predict_faces(engine, [FoundFaces("frame", crops=search.result())], min_confidence)
     position = frame.position
     scene = follow(scene, prediction.faces, position.seconds)
     faces = watched_faces(scene, prediction.faces, position.seconds)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.faceset import LABELS
+from inference.confidence import UNSURE
 from inference.html import fill
 from inference.report.page import TEMPLATES as REPORT_TEMPLATES
 from inference.report.plots import PALETTE
@@ -129,7 +130,7 @@ def _collected(
 
 
 def _told(face: TimelineFace) -> tuple[int, str, int]:
-    return face.track, face.guess, round(100 * face.confidence)
+    return face.track, face.label or UNSURE, round(100 * face.confidence)
 
 
 def _chart(track: TrackSummary, points: Sequence[Point], end: float, length: float) -> Chart:
@@ -174,7 +175,8 @@ def _chips(summary: WatchSummary) -> list[str]:
     size = f"{summary.width} x {summary.height}"
     often = "every frame" if summary.every == 0 else f"every {summary.every:g} s"
     finder = "Haar cascade" if summary.finder == "haar" else "YuNet"
-    return [summary.model, size, f"{summary.moments:,} moments, {often}", finder]
+    least = [f"{UNSURE} below {summary.min_confidence:g}"] if summary.min_confidence else []
+    return [summary.model, size, f"{summary.moments:,} moments, {often}", finder, *least]
 
 
 def _notes(summary: WatchSummary, charted: int, is_thinned: bool) -> Iterator[str]:

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from data.documents import Seconds, strict
+from data.documents import Seconds, Share, strict
 from data.errors import InputError
 from inference.batch.plan import check_same, fingerprint, library_versions
+from inference.confidence import ALWAYS
 from inference.engine import Engine
 from inference.photos.faces import Finder, Policy, YuNetFinder
 from inference.video.camera import Camera
@@ -32,6 +33,7 @@ class WatchPlan:
         digest: the artifact's.
         finder: `haar`, or the sha256 of the YuNet file.
         faces: how faces are come by.
+        min_confidence: below it the model is unsure.
         versions: of what decodes films, finds faces and runs the model.
     """
 
@@ -47,6 +49,7 @@ class WatchPlan:
     digest: str
     finder: str
     faces: Policy
+    min_confidence: Share
     versions: dict[str, str]
 
     def __post_init__(self) -> None:
@@ -55,7 +58,13 @@ class WatchPlan:
 
 
 def watch_plan(
-    source: Source, engine: Engine, finder: Finder, faces: Policy, every: float, limit: float | None
+    source: Source,
+    engine: Engine,
+    finder: Finder,
+    faces: Policy,
+    every: float,
+    limit: float | None,
+    min_confidence: float = ALWAYS,
 ) -> WatchPlan:
     """Return the plan of watching a source."""
     path = source.opening.source if isinstance(source, Film) else None
@@ -71,6 +80,7 @@ def watch_plan(
         digest=engine.manifest.digest,
         finder=finder.digest if isinstance(finder, YuNetFinder) else "haar",
         faces=faces,
+        min_confidence=min_confidence,
         versions=library_versions() | decoder,
     )
 

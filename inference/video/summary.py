@@ -40,7 +40,8 @@ class TrackSummary:
         seconds_seen: how long the face was found; each moment stands for the time until the next one.
         moments: in how many it was found.
         shares: the share of that time in which each emotion was the most probable one, smoothed.
-        changes: when that changed.
+        unsure: the share in which none had the least confidence that was asked for.
+        changes: when the emotion changed, from the last sure moment to the next one.
     """
 
     track: Number
@@ -49,6 +50,7 @@ class TrackSummary:
     seconds_seen: Seconds
     moments: Number
     shares: dict[str, Share]
+    unsure: Share
     changes: tuple[EmotionChange, ...]
 
 
@@ -71,6 +73,7 @@ class WatchSummary:
         finder: `haar`, or the sha256 of the YuNet file.
         faces: how faces were come by.
         every: seconds between two moments, 0 for every frame.
+        min_confidence: below it the model is unsure, 0 for never.
         smoothing: seconds in which an old moment's weight falls to 1/e.
         seconds: of the last moment.
         moments: how many frames were looked at.
@@ -94,6 +97,7 @@ class WatchSummary:
     finder: str
     faces: str
     every: Seconds
+    min_confidence: Share
     smoothing: Seconds = SMOOTHING
     seconds: float
     moments: Count
@@ -108,15 +112,17 @@ class _Seen:
     first: float
     last: float = 0.0
     moments: int = 0
-    label: str = ""
-    lengths: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    label: str | None = None
+    lengths: dict[str | None, float] = field(default_factory=lambda: defaultdict(float))
     changes: list[EmotionChange] = field(default_factory=list)
 
     def add(self, face: TimelineFace, at: float, length: float) -> None:
         """Take a moment of this person, which stands for `length` seconds."""
-        self.last, self.moments, label = at, self.moments + 1, face.guess
+        self.last, self.moments, label = at, self.moments + 1, face.label
         self.lengths[label] += length
-        if self.label and label != self.label:
+        if label is None:
+            return
+        if self.label is not None and label != self.label:
             confidence = min(1.0, face.confidence)
             self.changes.append(
                 EmotionChange(seconds=at, before=self.label, label=label, confidence=round(confidence, 6))
@@ -126,16 +132,17 @@ class _Seen:
     def summary(self, track: int) -> TrackSummary:
         """Return what it came to."""
         total = sum(self.lengths.values())
-        shares = {label: self.lengths[label] / total if total else 0.0 for label in LABELS}
-        if not total:
-            shares[self.label] = 1.0
+        # Whoever was seen in one moment alone has no time, but showed something.
+        parts = self.lengths if total else {self.label: 1.0}
+        shares = {label: parts.get(label, 0.0) / (total or 1.0) for label in (*LABELS, None)}
         return TrackSummary(
             track=track,
             first=self.first,
             last=self.last,
             seconds_seen=round(total, 6),
             moments=self.moments,
-            shares={label: round(share, 6) for label, share in shares.items()},
+            shares={label: round(shares[label], 6) for label in LABELS},
+            unsure=round(shares[None], 6),
             changes=tuple(self.changes),
         )
 

@@ -15,11 +15,13 @@ from data.errors import InputError, printable
 from data.faceset import LABELS
 from data.files import whole_file
 from inference.batch.table import check_arrow
+from inference.confidence import ALWAYS, NEVER
 from inference.photos.faces import FaceBox
 from inference.photos.reading import Answer
 from inference.video.moments import Moment
 
-# Names and types of the columns, as docs/video.md describes them; all but the first two are empty without a face.
+# Names and types of the columns, as docs/video.md describes them; all but the first two are empty without a face, and
+# `label` where the model is unsure.
 COLUMNS = {
     "seconds": "float64",
     "frame": "int64",
@@ -40,11 +42,15 @@ ROWS_AT_ONCE = 50_000
 
 @dataclass(frozen=True)
 class TimelineFace(Answer):
-    """A face in a timeline: its person's number, its box, and its smoothed probabilities, float32[7]."""
+    """A face in a timeline: its person's number, its box, and its smoothed probabilities, float32[7].
+
+    `min_confidence` is `NEVER` where the row has no label, which says that the model was unsure, else `ALWAYS`.
+    """
 
     track: int
     box: FaceBox
     probabilities: NDArray[np.float32]
+    min_confidence: float = ALWAYS
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,7 @@ def moment_lines(moment: Moment) -> str:
     for face in moment.faces:
         box = face.box
         score = "" if box.score is None else _figure(box.score)
-        found = [face.track, box.x, box.y, box.width, box.height, score, face.guess, _figure(face.confidence)]
+        found = [face.track, box.x, box.y, box.width, box.height, score, face.label or "", _figure(face.confidence)]
         table.writerow([*when, *found, *map(_figure, face.raw), *map(_figure, face.probabilities)])
     if not moment.faces:
         table.writerow([*when, *[""] * (len(COLUMNS) - len(when))])
@@ -101,7 +107,8 @@ def _moment(rows: list[dict[str, str]], path: Path, number: str) -> TimelineMome
 def _face(row: dict[str, str]) -> TimelineFace:
     x, y, width, height = (int(row[side]) for side in ("x", "y", "width", "height"))
     box = FaceBox(x, y, width, height, float(row["score"]) if row["score"] else None)
-    return TimelineFace(int(row["track"]), box, np.array([row[label] for label in LABELS], np.float32))
+    probabilities = np.array([row[label] for label in LABELS], np.float32)
+    return TimelineFace(int(row["track"]), box, probabilities, ALWAYS if row["label"] else NEVER)
 
 
 def write_parquet(timeline: Path, path: Path) -> None:
