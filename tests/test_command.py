@@ -23,20 +23,7 @@ from inference.catalogue import known_models
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = (
-    *(
-        "evaluate",
-        "compare",
-        "results",
-        "predict",
-        "explain",
-        "watch",
-        "faces",
-        "models",
-        "demo",
-        "web",
-        "serve",
-        "train",
-    ),
+    *("evaluate", "compare", "results", "predict", "explain", "watch", "faces", "models", "demo", "web", "serve"),
     *("train", "sweep", "doubts", "export", "export-repository", "keep-result", "data", "completion"),
 )
 # Each command with what it cannot use, what may not be, or what it does at once; `{...}` are the fixture's files.

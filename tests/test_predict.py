@@ -59,6 +59,7 @@ def arguments(model: Path, *images: Path, **others: object) -> argparse.Namespac
         "format": None,
         "shard": None,
         "jobs": None,
+        "ray": None,
     }
     return argparse.Namespace(model=model, images=list(images), **{**defaults, **others})
 
