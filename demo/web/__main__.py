@@ -41,7 +41,9 @@ def run(args: argparse.Namespace) -> int:
 
     site = write_site(args.folder, [find_model(model) for model in args.models or (DEFAULT,)], embed=args.embed)
     total = sum(path.stat().st_size for path in args.folder.rglob("*") if path.suffix not in (".gz", ".br"))
-    say(f"{len(site.models)} models, {total / 1e6:.1f} MB; any web server can serve the folder")
+    count = len(site.models)
+    named = "1 model" if count == 1 else f"{count} models"
+    say(f"{named}, {total / 1e6:.1f} MB; any web server can serve the folder")
     if args.embed:
         say(f"in another page: {TAGS}")
     hand_over(args.folder)
