@@ -135,3 +135,10 @@ def test_the_cascade_is_whole_and_has_upright_rectangles_alone() -> None:
     # What the loops in float32 count on: whole weights, so that a feature's sum is exact.
     assert {weight for feature in cascade.features for *_, weight in feature} <= {-1.0, 2.0, 3.0}
     assert licence.endswith("possibility of such damage.")
+
+
+def test_the_lock_file_names_no_host() -> None:
+    # `npm install` writes where a package asks for money, whatever .npmrc says of registries.
+    lock = (SOURCE.parent / "package-lock.json").read_text()
+    assert '"node_modules/onnxruntime-web"' in lock
+    assert "://" not in lock

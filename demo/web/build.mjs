@@ -8,7 +8,7 @@ import { dirname, join } from "node:path";
 import { brotliCompressSync, constants } from "node:zlib";
 
 const OUT = "built";
-const WORK = "work"; // What is made on the way.
+const GENERATED = "generated"; // What is made on the way.
 const RUNTIME = ["ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"];
 // `ferox web` writes the service worker and the licences anew.
 const COMPRESSED = /^(?!service-worker).*\.(html|css|js|mjs|wasm|svg|webmanifest)$/;
@@ -28,8 +28,8 @@ function run(program, ...words) {
 }
 
 function compileKernel() {
-  mkdirSync(WORK, { recursive: true });
-  const words = ["-O3", "--runtime", "stub", "--noAssert", "--importMemory", "--outFile", join(WORK, "cascade.wasm")];
+  mkdirSync(GENERATED, { recursive: true });
+  const words = ["-O3", "--runtime", "stub", "--noAssert", "--importMemory", "--outFile", join(GENERATED, "cascade.wasm")];
   run("node_modules/assemblyscript/bin/asc.js", "kernel/cascade.ts", ...words);
 }
 
@@ -59,8 +59,8 @@ compileKernel();
 if (process.argv.includes("--tests")) {
   const tests = readdirSync("test").filter((name) => name.endsWith(".test.ts"));
   const entryPoints = tests.map((name) => `test/${name}`);
-  await build({ ...options, minify: false, entryPoints, format: "esm", platform: "node", outdir: join(WORK, "test") });
-  run("--test", "--test-reporter=dot", ...tests.map((name) => join(WORK, "test", name.replace(/\.ts$/, ".js"))));
+  await build({ ...options, minify: false, entryPoints, format: "esm", platform: "node", outdir: join(GENERATED, "test") });
+  run("--test", "--test-reporter=dot", ...tests.map((name) => join(GENERATED, "test", name.replace(/\.ts$/, ".js"))));
 } else {
   rmSync(OUT, { recursive: true, force: true });
   cpSync("static", OUT, { recursive: true });

@@ -1,7 +1,7 @@
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
-  { ignores: ["built/", "work/", "kernel/", "node_modules/", "*.js", "*.mjs"] },
+  { ignores: ["built/", "generated/", "kernel/", "node_modules/", "*.js", "*.mjs"] },
   ...tseslint.configs.strictTypeChecked,
   {
     languageOptions: { parserOptions: { project: ["./tsconfig.json", "./tsconfig.worker.json", "./tsconfig.test.json"] } },

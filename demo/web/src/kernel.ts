@@ -1,6 +1,6 @@
 /** Lays out the memory of `kernel/cascade.ts`, the loops that are compiled to WebAssembly, and calls them. */
 
-import code from "../work/cascade.wasm";
+import code from "../generated/cascade.wasm";
 import type { CascadeDocument } from "./cascade.ts";
 import type { Image } from "./image.ts";
 
