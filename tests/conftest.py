@@ -47,6 +47,7 @@ sys.dont_write_bytecode = False
 ROOT = Path(__file__).parents[1]
 ENVIRONMENTS = ROOT / ".venv"
 BROWSER_FLAGS = list(FLAGS)
+PATIENCE = 60_000  # Milliseconds: the machine that runs this may be busy.
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -120,7 +121,8 @@ def browser() -> Iterator[Any]:
 
 
 @contextmanager
-def _opened_page(words: Sequence[str], folder: Path, variables: Mapping[str, str]) -> Iterator[Client]:
+def page_address(words: Sequence[str], folder: Path, variables: Mapping[str, str]) -> Iterator[str]:
+    """Open the page by a command, and end it as a service would."""
     process = subprocess.Popen(
         words,
         cwd=folder,
@@ -135,7 +137,7 @@ def _opened_page(words: Sequence[str], folder: Path, variables: Mapping[str, str
         for line in process.stdout:
             log += line
             if address := re.search(r"http://127\.0\.0\.1:\d+", line):
-                yield Client(address.group(), verbose=False)
+                yield address.group()
                 break
         else:
             raise AssertionError(log)
@@ -143,6 +145,42 @@ def _opened_page(words: Sequence[str], folder: Path, variables: Mapping[str, str
         process.terminate()
         process.communicate(timeout=60)
     assert process.returncode == 0
+
+
+@contextmanager
+def _opened_page(words: Sequence[str], folder: Path, variables: Mapping[str, str]) -> Iterator[Client]:
+    with page_address(words, folder, variables) as address:
+        yield Client(address, verbose=False)
+
+
+@pytest.fixture
+def visit(browser: Any, server: str) -> Iterator[Callable[..., Any]]:
+    """Open the page of a module's `server`; afterwards no error may have been logged, and no request gone elsewhere."""
+    errors: list[str] = []
+    elsewhere: list[str] = []
+    contexts = []
+
+    def opened(locale: str = "en-US", width: int = 1280, **options: Any) -> Any:
+        context = browser.new_context(
+            locale=locale, viewport={"width": width, "height": 900}, permissions=["camera"], **options
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        # A frame that the page itself fills is at about:srcdoc.
+        own = (server, "data:", "blob:", "about:")
+        page.on("request", lambda request: None if request.url.startswith(own) else elsewhere.append(request.url))
+        page.goto(server)
+        page.wait_for_selector("#tabs")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert errors == []
+    assert elsewhere == []
 
 
 @pytest.fixture(scope="session")

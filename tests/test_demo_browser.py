@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import BROWSER_FLAGS
+from conftest import BROWSER_FLAGS, PATIENCE, ROOT, page_address
 
 from data.faceset import LABELS
 from demo.view.words import EMOTIONS_ZH
@@ -23,7 +23,6 @@ pytest.importorskip("gradio", reason="the page needs Gradio: install ferox[demo]
 
 NAME = "mlp_4.torch.published-official"
 OTHER = "cnn_1.torch.published-official"
-SLOW = 60_000  # Milliseconds: the machine that runs this may be busy.
 
 
 @pytest.fixture(scope="module")
@@ -45,63 +44,9 @@ def reports(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(models: Path, reports: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     runs = tmp_path_factory.mktemp("runs")
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "demo",
-            "--models",
-            str(models),
-            "--runs",
-            str(runs),
-            "--reports",
-            str(reports),
-            "--allow-host",
-            "ferox.test",
-        ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
-    )
-    assert process.stdout is not None
-    yield next(found.group() for line in process.stdout if (found := re.search(r"http://127\.0\.0\.1:\d+", line)))
-    process.terminate()
-    process.wait(timeout=30)
-    process.stdout.close()
-
-
-@pytest.fixture
-def visit(browser: Any, server: str) -> Iterator[Callable[..., Any]]:
-    """Open the page; afterwards no error may have been logged, and no request may have gone elsewhere."""
-    errors: list[str] = []
-    elsewhere: list[str] = []
-    contexts = []
-
-    def opened(locale: str = "en-US", width: int = 1280, **options: Any) -> Any:
-        context = browser.new_context(
-            locale=locale, viewport={"width": width, "height": 900}, permissions=["camera"], **options
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(SLOW)
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on(
-            "request",
-            lambda request: (
-                None if request.url.startswith((server, "data:", "blob:")) else elsewhere.append(request.url)
-            ),
-        )
-        page.goto(server)
-        page.wait_for_selector("#tabs")
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert errors == []
-    assert elsewhere == []
+    words = ["--models", str(models), "--runs", str(runs), "--reports", str(reports), "--allow-host", "ferox.test"]
+    with page_address([sys.executable, "-m", "demo", *words], ROOT, os.environ) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -405,11 +350,11 @@ def test_a_training_is_loaded_paused_resumed_exported_and_used(visit: Callable[.
     again.click("role=tab[name='Train']")
     again.wait_for_selector(".fx-run[data-status=paused]")
     again.click("#train-resume")
-    page.wait_for_selector(".fx-run[data-status=finished][data-epochs='30']", timeout=5 * SLOW)
+    page.wait_for_selector(".fx-run[data-status=finished][data-epochs='30']", timeout=5 * PATIENCE)
     assert page.locator("#train-shown .fx-figures img").count() == 3
     assert page.locator("#train-shown .fx-classes tbody tr").count() == 7
     page.click("#train-export")
-    page.wait_for_selector("#train-exported >> text=is published", timeout=5 * SLOW)
+    page.wait_for_selector("#train-exported >> text=is published", timeout=5 * PATIENCE)
 
     page.click("role=tab[name='Photo']")
     give(page, examples / "portrait.jpg")
@@ -433,9 +378,9 @@ def test_a_second_training_asks_and_a_stopped_one_frees_the_page(visit: Callable
     second.click("#train-start")
     second.wait_for_selector("text=Only one runs at a time")
     second.click("#train-replace")
-    second.wait_for_selector(".fx-run >> text=of 4000", timeout=3 * SLOW)
+    second.wait_for_selector(".fx-run >> text=of 4000", timeout=3 * PATIENCE)
     second.click("#train-stop")
-    second.wait_for_selector(".fx-run[data-status=stopped]", timeout=3 * SLOW)
+    second.wait_for_selector(".fx-run[data-status=stopped]", timeout=3 * PATIENCE)
     first.wait_for_selector(".fx-run[data-status=stopped]")
 
 
@@ -479,7 +424,7 @@ def strict_browser(browser: Any) -> Iterator[Any]:
 
 def open_webcam(browser: Any, address: str) -> Any:
     page = browser.new_page(locale="en-US")
-    page.set_default_timeout(SLOW)
+    page.set_default_timeout(PATIENCE)
     page.goto(address)
     page.click("role=tab[name='Webcam']")
     return page

@@ -3,8 +3,6 @@
 import csv
 import io
 import os
-import re
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import ROOT, page_address
 
 from benchmarks.films import DrawnFilm, write_film
 from data.faceset import LABELS
@@ -22,8 +21,6 @@ from inference.video.opening import open_film
 
 pytest.importorskip("gradio", reason="the page needs Gradio: install ferox[demo]")
 pytest.importorskip("av", reason="films need PyAV: install ferox[video]")
-
-SLOW = 60_000  # Milliseconds: the machine that runs this may be busy.
 
 
 @pytest.fixture(scope="module")
@@ -38,50 +35,21 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("page")
     words = ["--models", str(tiny_model.parent), "--runs", str(folder), "--reports", str(folder), "--film-size", "2"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "demo", *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
-    )
-    assert process.stdout is not None
-    yield next(found.group() for line in process.stdout if (found := re.search(r"http://127\.0\.0\.1:\d+", line)))
-    process.terminate()
-    process.wait(timeout=30)
-    process.stdout.close()
+    with page_address([sys.executable, "-m", "demo", *words], ROOT, os.environ) as address:
+        yield address
 
 
 @pytest.fixture
-def tab(browser: Any, server: str) -> Iterator[Callable[..., Any]]:
-    """Open the tab; afterwards no error may have been logged, and no request may have gone elsewhere."""
-    errors: list[str] = []
-    elsewhere: list[str] = []
-    contexts = []
+def tab(visit: Callable[..., Any]) -> Callable[..., Any]:
+    """Open the tab."""
 
-    def opened(locale: str = "en-US", width: int = 1280) -> Any:
-        context = browser.new_context(locale=locale, viewport={"width": width, "height": 900}, accept_downloads=True)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(SLOW)
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on(
-            "request",
-            lambda request: (
-                None if request.url.startswith((server, "data:", "blob:", "about:")) else elsewhere.append(request.url)
-            ),
-        )
-        page.goto(server)
+    def opened(**options: Any) -> Any:
+        page = visit(**options)
         page.click("#tabs button[role=tab]:has-text('Video'), #tabs button[role=tab]:has-text('视频')")
         page.wait_for_selector("#video-run")
         return page
 
-    yield opened
-    for context in contexts:
-        context.close()
-    assert errors == []
-    assert elsewhere == []
+    return opened
 
 
 def give(page: Any, film: Path) -> None:
