@@ -14,12 +14,8 @@ from data.files import write_bytes
 from inference.batch import Format
 from inference.photos.reading import PicturePrediction
 
-# Names and types of the columns, as docs/reports.md describes them; all but `picture` and `file` may be null:
-# a row without a face, and one without a label, where a face was found and the model is unsure.
-COLUMNS = {
-    "picture": "int64",
-    "file": "string",
-    "face": "int32",
+# Of a face in any table: its box, the finder's score, and the most probable label.
+FACE_COLUMNS = {
     "x": "int32",
     "y": "int32",
     "width": "int32",
@@ -27,6 +23,14 @@ COLUMNS = {
     "score": "float32",
     "label": "string",
     "confidence": "float32",
+}
+# Names and types of the columns, as docs/reports.md describes them; all but `picture` and `file` may be null:
+# a row without a face, and one without a label, where a face was found and the model is unsure.
+COLUMNS = {
+    "picture": "int64",
+    "file": "string",
+    "face": "int32",
+    **FACE_COLUMNS,
     **dict.fromkeys(LABELS, "float32"),
     "notes": "string",
     "error": "string",

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from data.errors import InputError, printable
 from data.faceset import LABELS
 from data.files import whole_file
-from inference.batch.table import check_arrow
+from inference.batch.table import FACE_COLUMNS, check_arrow
 from inference.confidence import ALWAYS, NEVER
 from inference.photos.faces import FaceBox
 from inference.photos.reading import Answer
@@ -26,13 +26,7 @@ COLUMNS = {
     "seconds": "float64",
     "frame": "int64",
     "track": "int32",
-    "x": "int32",
-    "y": "int32",
-    "width": "int32",
-    "height": "int32",
-    "score": "float32",
-    "label": "string",
-    "confidence": "float32",
+    **FACE_COLUMNS,
     **{f"raw_{label}": "float32" for label in LABELS},
     **dict.fromkeys(LABELS, "float32"),
 }
