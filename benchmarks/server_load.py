@@ -1,8 +1,9 @@
 """The server under load: `python -m benchmarks.server_load MODEL.onnx --against http://127.0.0.1:8001`.
 
 How long do clients wait, and how many faces are answered in a second, with so many of them at once? Every client sends
-one face a request, as a binary tensor over one connection, and the next when it has its answer. With --against another
-server that has the model under the same name takes its turn in every round, and the ratio of each round is given, too.
+one face a request over one connection, as a binary tensor or as JSON, and the next when it has its answer. With
+--against another server that has the model under the same name takes its turn in every round, and the ratio of each
+round is given, too; `benchmarks/servers` has some.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from data.draw import draw
 from data.errors import InputError
 
 OK = 200
+JSON = {"Content-Type": "application/json"}
 WARM_UP_SECONDS = 1.0
 
 
@@ -49,30 +51,34 @@ class Ask:
 def main() -> int:
     """Load the server, and the one that it is measured against, in turns; print what came of it."""
     args = _parser().parse_args()
-    ask = request(args.model.stem)
+    ask = request(args.model.stem, args.body)
+    asks = {"ferox": ask, "other": bentoml_request() if args.other == "bentoml" else ask}
     with served(args.model, args.wait) as address:
         servers = {"ferox": address} | ({"other": args.against} if args.against else {})
         for count in args.clients:
             loads: dict[str, list[Load]] = {name: [] for name in servers}
             for _ in range(args.rounds):
                 for name, each in servers.items():
-                    loads[name].append(load(each, ask, count, args.seconds))
+                    loads[name].append(load(each, asks[name], count, args.seconds))
             report(count, loads)
     return 0
 
 
-def request(model: str) -> Ask:
-    """Return a request for one drawn face, with binary values both ways."""
-    pixels = draw(21, seed=1).pixels[:1].tobytes()
-    tensor = {
-        "name": "pixels",
-        "shape": [1, 48, 48],
-        "datatype": "UINT8",
-        "parameters": {"binary_data_size": len(pixels)},
-    }
-    text = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
+def request(model: str, body: str) -> Ask:
+    """Return a request of the Open Inference Protocol for one drawn face, its values `binary` or `json` both ways."""
+    pixels = draw(21, seed=1).pixels[:1]
+    path, tensor = f"/v2/models/{model}/infer", {"name": "pixels", "shape": [1, 48, 48], "datatype": "UINT8"}
+    if body == "json":
+        return Ask(path, json.dumps({"inputs": [tensor | {"data": pixels.ravel().tolist()}]}).encode(), JSON)
+    size = {"parameters": {"binary_data_size": pixels.size}}
+    text = json.dumps({"inputs": [tensor | size], "parameters": {"binary_data_output": True}}).encode()
     headers = {"Inference-Header-Content-Length": str(len(text)), "Content-Type": "application/octet-stream"}
-    return Ask(f"/v2/models/{model}/infer", text + pixels, headers)
+    return Ask(path, text + pixels.tobytes(), headers)
+
+
+def bentoml_request() -> Ask:
+    """Return the same request in BentoML's own form, which is JSON."""
+    return Ask("/infer", json.dumps({"pixels": draw(21, seed=1).pixels[:1].tolist()}).encode(), JSON)
 
 
 @contextmanager
@@ -139,6 +145,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.server_load", description=__doc__, allow_abbrev=False)
     parser.add_argument("model", type=Path, help="an exported .onnx")
     parser.add_argument("--against", metavar="URL", help="another server, whose turns alternate with this one's")
+    other = "what the other one speaks (default: v2, the Open Inference Protocol)"
+    parser.add_argument("--other", choices=("v2", "bentoml"), default="v2", help=other)
+    form = "of the values in the protocol (default: binary)"
+    parser.add_argument("--body", choices=("binary", "json"), default="binary", help=form)
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32], help="clients at once (default: 1 8 32)")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each server (default: 5)")
     parser.add_argument("--seconds", type=float, default=4.0, help="of each turn (default: 4)")

@@ -126,6 +126,12 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, metavar="MODEL", help=f"{MODEL_HELP} (default: the best that ferox has)")
     _add_finding(parser)
     _add_min_confidence(parser)
+    parser.add_argument(
+        "--decode-side",
+        type=int,
+        metavar="N",
+        help="decode JPEGs 2, 4 or 8 times smaller, as long as the longer side keeps N pixels: faster, other answers",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON list instead of a table")
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="write shards of a table there instead; goes on if stopped"

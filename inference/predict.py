@@ -25,7 +25,7 @@ from inference.confidence import UNSURE, check_min_confidence
 from inference.engine import Engine
 from inference.photos.faces import HaarFinder, finder, finder_words
 from inference.photos.files import picture_files
-from inference.photos.reading import PicturePrediction, as_record, predict_files
+from inference.photos.reading import PicturePrediction, as_record, check_decode_side, predict_files
 from inference.text import percent
 
 NO_FACE = "no face found; --faces whole takes the whole picture as one"
@@ -37,14 +37,15 @@ def main(args: argparse.Namespace) -> int:
     Args:
         args: model (Path or None: the first of `images` where that is an .onnx, else the default model), images
             (list[Path]), faces ("auto" or "whole"), yunet (Path or None), json (bool), min_confidence (float, 0 to 1),
-            provider (str), threads (int or None), out (Path or None: print); for `out`, format (str), shard and jobs
-            (int) and ray (str), each None by default.
+            decode_side (int or None: JPEGs as they are), provider (str), threads (int or None), out (Path or None:
+            print); for `out`, format (str), shard and jobs (int) and ray (str), each None by default.
 
     Raises:
         InputError: options do not go together, a path is missing, a folder holds no pictures, the only picture cannot
             be read, or the model cannot be used.
     """
     check_min_confidence(args.min_confidence)
+    check_decode_side(args.decode_side)
     model, images = _model_and_images(args)
     search = finder(args.yunet)
     if args.faces == "auto" and isinstance(search, HaarFinder):
@@ -58,7 +59,13 @@ def main(args: argparse.Namespace) -> int:
     _say_left_out(left_out)
     engine = Engine.load(find_model(model), provider=args.provider, threads=args.threads)
     predictions = predict_files(
-        engine, files, search, args.faces, keep_errors=len(files) > 1, min_confidence=args.min_confidence
+        engine,
+        files,
+        search,
+        args.faces,
+        keep_errors=len(files) > 1,
+        min_confidence=args.min_confidence,
+        decode_side=args.decode_side,
     )
     refused = _print_json(predictions) if args.json else _print_table(predictions, files)
     if refused:
@@ -91,7 +98,13 @@ def _batch(args: argparse.Namespace, model: Path, images: Sequence[Path]) -> int
     _say_left_out(left_out)
     # Of several workers each has a thread: together they take all processors.
     settings = WorkerSettings(
-        model, args.provider, args.threads or 1, args.yunet, args.faces, min_confidence=args.min_confidence
+        model,
+        args.provider,
+        args.threads or 1,
+        args.yunet,
+        args.faces,
+        min_confidence=args.min_confidence,
+        decode_side=args.decode_side,
     )
     format_, shard = args.format or FORMATS[0], PICTURES_A_SHARD if args.shard is None else args.shard
     unread = run_job(files, BatchOptions(args.out, format_, shard, args.jobs, settings, args.ray))

@@ -550,3 +550,30 @@ def test_several_threads_read_at_once() -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_jpeg_is_decoded_smaller_as_long_as_its_longer_side_keeps_what_was_asked_for(mode: str) -> None:
+    tall = encoded(Image.new(mode, (1001, 2001), 90 if mode == "L" else (90,) * len(mode)), "JPEG")
+    for asked, reduction in ((None, 1), (2001, 1), (1001, 1), (1000, 2), (640, 2), (500, 4), (100, 8)):
+        picture = read_picture(tall, decode_side=asked)
+        assert picture.reduction == reduction
+        assert picture.pixels.shape == (-(-2001 // reduction), -(-1001 // reduction), 3)
+        assert np.ptp(picture.pixels) <= 1
+        assert picture.notes == (() if reduction == 1 else (f"decoded at 1/{reduction} of its sides",))
+
+
+def test_an_upright_jpeg_is_upright_when_decoded_smaller() -> None:
+    wide = Image.new("RGB", (2000, 1000), RED)
+    wide.paste(BLUE, (1000, 0, 2000, 1000))
+    # Its left half, red, is above once it is turned by a quarter to the right.
+    turned = read_picture(encoded(wide, "JPEG", exif=exif(6)), decode_side=640)
+    assert turned.pixels.shape == (1000, 500, 3)
+    assert turned.pixels[10, 100, 0] > 200
+    assert turned.pixels[-10, 100, 2] > 200
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WebP", "BMP"])
+def test_others_than_jpegs_are_decoded_as_they_are(kind: str) -> None:
+    picture = read_picture(encoded(Image.new("RGB", (2000, 1000)), kind), decode_side=640)
+    assert (picture.reduction, picture.notes, picture.pixels.shape) == (1, (), (1000, 2000, 3))

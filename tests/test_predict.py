@@ -53,6 +53,7 @@ def arguments(model: Path, *images: Path, **others: object) -> argparse.Namespac
         "yunet": None,
         "json": False,
         "min_confidence": 0.0,
+        "decode_side": None,
         "provider": "auto",
         "threads": 1,
         "out": None,
@@ -221,6 +222,29 @@ def test_many_pictures_are_predicted_in_groups_as_they_are_alone(
     assert [record["file"] for record in records] == [str(path) for path in paths]
     found = [list(record["faces"][0]["probabilities"].values()) for record in records]
     assert np.allclose(found, expected, atol=1e-6)
+
+
+def test_a_jpeg_decoded_smaller_has_its_faces_where_they_are_in_the_file(
+    tiny_model: Path, face: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    large = saved(tmp_path / "large.jpg", cv2.resize(photo(face, face), (3200, 1600)))
+    engine = Engine.load(tiny_model, threads=1)
+    (exact,) = predict_files(engine, [large], HaarFinder(), "auto", keep_errors=False)
+    for side, reduction in ((3200, 1), (1601, 1), (1600, 2), (800, 4)):
+        (told,) = predict_files(engine, [large], HaarFinder(), "auto", keep_errors=False, decode_side=side)
+        assert told.notes == ((f"decoded at 1/{reduction} of its sides",) if reduction > 1 else ())
+        assert len(told.faces) == len(exact.faces) == 2
+        # The searched copy has a fifth of the file's sides, so that a box moves by pixels of that.
+        for box, expected in zip(
+            *(sorted((f.box for f in p.faces), key=lambda b: b.x) for p in (told, exact)), strict=True
+        ):
+            assert abs(box.x - expected.x) <= 15
+            assert abs(box.width - expected.width) <= 15
+
+
+def test_a_decode_side_below_what_is_searched_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^--decode-side is 639, expected 640 or more"):
+        main(arguments(tiny_model, tmp_path / "any.jpg", decode_side=639))
 
 
 def test_the_provider_is_the_engines_matter(tiny_model: Path, face: NDArray[np.uint8], tmp_path: Path) -> None:

@@ -150,4 +150,5 @@ def _plan(files: Sequence[Path], options: BatchOptions) -> BatchPlan:
         sources=fingerprint(files),
         versions=library_versions(),
         min_confidence=settings.min_confidence,
+        decode_side=settings.decode_side,
     )

@@ -45,6 +45,7 @@ class BatchPlan:
         sources: the sha256 over every picture's path, size and time of change.
         versions: of what reads pictures, finds faces and runs the model.
         min_confidence: the least confidence at which a face has a label, 0 is always.
+        decode_side: of a JPEG, the longer side that it keeps at least when it is decoded smaller; null is as it is.
     """
 
     __pydantic_config__: ClassVar = strict(job=VERSION)
@@ -60,6 +61,7 @@ class BatchPlan:
     sources: str
     versions: dict[str, str]
     min_confidence: Share = ALWAYS
+    decode_side: Count | None = None
 
     def __post_init__(self) -> None:
         if self.job != VERSION:

@@ -32,6 +32,7 @@ class WorkerSettings:
     yunet: Path | None
     faces: Policy
     min_confidence: float = ALWAYS
+    decode_side: int | None = None
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,14 @@ def work(settings: WorkerSettings, tasks: Connection, at: "Synchronized[int]") -
         answers = []
         for number, path in task.pictures:
             at.value = number
-            least = settings.min_confidence
             (prediction,) = predict_files(
-                engine, [path], search, settings.faces, keep_errors=True, min_confidence=least
+                engine,
+                [path],
+                search,
+                settings.faces,
+                keep_errors=True,
+                min_confidence=settings.min_confidence,
+                decode_side=settings.decode_side,
             )
             answers.append((number, tuple(rows(number, prediction))))
         at.value = NOTHING

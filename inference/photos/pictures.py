@@ -57,11 +57,15 @@ _DECODING = threading.Lock()
 
 @dataclass(frozen=True)
 class Picture:
-    """An upright picture: `pixels` is uint8[H, W, 3], RGB; `notes` say what of the file was not taken."""
+    """An upright picture: `pixels` is uint8[H, W, 3], RGB; `notes` say what of the file was not taken.
+
+    `reduction` is how many times smaller than the file's its sides are: 1, or what `decode_side` made of it.
+    """
 
     pixels: NDArray[np.uint8]
     name: str
     notes: tuple[str, ...] = ()
+    reduction: int = 1
 
 
 class _Jpeg(JpegImagePlugin.JpegImageFile):
@@ -81,7 +85,7 @@ FORMATS: tuple[tuple[str, re.Pattern[bytes], type[ImageFile.ImageFile]], ...] = 
 )
 
 
-def read_picture(source: Path | bytes, name: str | None = None) -> Picture:
+def read_picture(source: Path | bytes, name: str | None = None, decode_side: int | None = None) -> Picture:
     """Read a picture from a file or from a file's content.
 
     The first frame of an animation and the first page of a document are taken, with a note; EXIF
@@ -90,6 +94,7 @@ def read_picture(source: Path | bytes, name: str | None = None) -> Picture:
     Args:
         source: a path, or the whole content of a file.
         name: what messages call the picture; the file's own name, without its folders, by default.
+        decode_side: decode a JPEG 2, 4 or 8 times smaller, as long as its longer side keeps so many pixels.
 
     Raises:
         InputError: it is missing, over 10 MB, in none of the known formats (by its content), truncated or
@@ -107,7 +112,7 @@ def read_picture(source: Path | bytes, name: str | None = None) -> Picture:
         raise _too_large(name, len(content))
     with _DECODING, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return _decode(content, name)
+        return _decode(content, name, decode_side)
 
 
 def file_name(path: str) -> str:
@@ -135,7 +140,7 @@ def _too_large(name: str, size: int) -> InputError:
     return InputError(f"{name} has {size / 1e6:.1f} MB: at most {MAX_BYTES // 1_000_000} MB are taken; save it smaller")
 
 
-def _decode(content: bytes, name: str) -> Picture:
+def _decode(content: bytes, name: str, decode_side: int | None) -> Picture:
     kind, reader = _format(content, name)
     if (complaint := structure.complaint(kind, content)) is not None:
         raise InputError(f"{name} {complaint}: it is not opened; save it anew with another program")
@@ -143,6 +148,7 @@ def _decode(content: bytes, name: str) -> Picture:
         image = reader(io.BytesIO(content))
         check_size(*image.size, name)
         notes = _notes(kind, image, content)
+        reduction = 1 if decode_side is None else _reduce(image, decode_side)
         image.load()
         _check_whole(kind, content)
         rgb = to_rgb(image, name)
@@ -156,7 +162,17 @@ def _decode(content: bytes, name: str) -> Picture:
             f"{name} is a damaged or truncated {kind} file: expected a whole picture; save or copy it anew"
         ) from error
     turn = UPRIGHT.get(structure.orientation(exif))
-    return Picture(np.asarray(rgb if turn is None else rgb.transpose(turn)), name, notes)
+    if reduction > 1:
+        notes += (f"decoded at 1/{reduction} of its sides",)
+    return Picture(np.asarray(rgb if turn is None else rgb.transpose(turn)), name, notes, reduction)
+
+
+def _reduce(image: ImageFile.ImageFile, longer: int) -> int:
+    """Have a JPEG decoded so that its sides are 2, 4 or 8 times smaller; return how many times, 1 for all others."""
+    width, height = image.size
+    size = (longer, MIN_SIDE) if width >= height else (MIN_SIDE, longer)
+    image.draft(image.mode, size)
+    return round(max(width, height) / max(image.size))
 
 
 def _format(content: bytes, name: str) -> tuple[str, type[ImageFile.ImageFile]]:

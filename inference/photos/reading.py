@@ -5,7 +5,7 @@ one; what is kept of a picture meanwhile is its crops alone, so memory stays bou
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,7 +17,7 @@ from data.errors import InputError
 from data.faceset import LABELS
 from inference.confidence import ALWAYS, is_sure
 from inference.engine import Engine
-from inference.photos.faces import FaceBox, FaceCrop, Finder, Policy, face_crops
+from inference.photos.faces import DETECTION_SIDE, FaceBox, FaceCrop, Finder, Policy, face_crops
 from inference.photos.pictures import Picture, read_picture
 
 FACES_AT_ONCE = 256
@@ -127,9 +127,21 @@ def policy_named(name: str | None) -> Policy:
     raise InputError(f"faces is {name!r:.50}, expected {' or '.join(POLICIES)}")
 
 
+def check_decode_side(side: int | None) -> int | None:
+    """Return `side`; an `InputError` where it is smaller than the copy in which faces are looked for."""
+    if side is not None and side < DETECTION_SIDE:
+        raise InputError(f"--decode-side is {side}, expected {DETECTION_SIDE} or more; faces are looked for in so many")
+    return side
+
+
 def find_faces(picture: Picture, finder: Finder, policy: Policy) -> FoundFaces:
-    """Find the faces of a picture and cut them out, see `inference.photos.faces.face_crops`."""
-    return FoundFaces(picture.name, picture.notes, face_crops(picture.pixels, finder, policy))
+    """Find the faces of a picture and cut them out, see `inference.photos.faces.face_crops`.
+
+    Their boxes are in pixels of the picture's file, however small it was decoded.
+    """
+    found = face_crops(picture.pixels, finder, policy)
+    crops = tuple(replace(face, box=face.box.scaled(picture.reduction)) for face in found)
+    return FoundFaces(picture.name, picture.notes, crops)
 
 
 def predict_faces(
@@ -165,15 +177,18 @@ def predict_files(
     *,
     keep_errors: bool,
     min_confidence: float = ALWAYS,
+    decode_side: int | None = None,
 ) -> Iterator[PicturePrediction]:
     """Yield one prediction a file, named as given; with `keep_errors`, one that cannot be read has its error.
+
+    With `decode_side`, JPEGs are decoded smaller, see `inference.photos.pictures.read_picture`.
 
     Raises:
         InputError: a file cannot be read, without `keep_errors`.
     """
     waiting: list[FoundFaces] = []
     for file in files:
-        waiting.append(_find_faces_of(file, finder, policy, keep_error=keep_errors))
+        waiting.append(_find_faces_of(file, finder, policy, decode_side, keep_error=keep_errors))
         faces = sum(len(picture.crops) for picture in waiting)
         if faces >= FACES_AT_ONCE or len(waiting) >= PICTURES_AT_ONCE:
             yield from predict_faces(engine, waiting, min_confidence)
@@ -181,14 +196,16 @@ def predict_files(
     yield from predict_faces(engine, waiting, min_confidence)
 
 
-def _find_faces_of(file: Path, finder: Finder, policy: Policy, *, keep_error: bool) -> FoundFaces:
+def _find_faces_of(
+    file: Path, finder: Finder, policy: Policy, decode_side: int | None, *, keep_error: bool
+) -> FoundFaces:
     try:
-        picture = read_picture(file)
+        picture = read_picture(file, decode_side=decode_side)
     except InputError as error:
         if not keep_error:
             raise
         return FoundFaces(str(file), error=str(error))
-    return FoundFaces(str(file), picture.notes, face_crops(picture.pixels, finder, policy))
+    return replace(find_faces(picture, finder, policy), name=str(file))
 
 
 def as_record(prediction: PicturePrediction, file: str | None = None) -> PictureRecord:
