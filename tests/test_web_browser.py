@@ -28,7 +28,7 @@ from inference.photos.reading import predict_picture
 
 ROOT = Path(__file__).parents[1]
 SLOW = 60_000  # Milliseconds: the machine that runs this may be busy.
-HALF = "cnn_4.torch.best-official.fp16"
+OTHER = "vgg_64.torch.best-official.int8"
 READY = "html[data-ready]"
 # Resolves once the service worker has kept all that the first answer needs.
 KEPT = """() => new Promise(async (resolve) => {
@@ -44,7 +44,7 @@ pytestmark = pytest.mark.skipif(not (BUILT / WORKER).is_file(), reason="demo/web
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a site in it, so that it is served in a sub-path, and drawn pictures."""
     made = tmp_path_factory.mktemp("web")
-    command = [sys.executable, "-m", "ferox", "web", str(made / "site"), DEFAULT, HALF, "--embed"]
+    command = [sys.executable, "-m", "ferox", "web", str(made / "site"), DEFAULT, OTHER, "--embed"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{made / 'site'}\n"
@@ -93,7 +93,7 @@ def test_it_is_equal_to_python_on_drawn_pictures(visit: Callable[..., Any], fold
     page, finder = visit(), HaarFinder()
     page.select_option("#model", "all")
     page.wait_for_selector("#manifest section:nth-child(2)", state="attached")
-    engines = [Engine.load(find_model(name), provider="cpu") for name in (DEFAULT, HALF)]
+    engines = [Engine.load(find_model(name), provider="cpu") for name in (DEFAULT, OTHER)]
     tally, kinds = Tally(), set()
     for path in sorted((folder / "drawn").iterdir()):
         picture = read_picture(path)
@@ -186,7 +186,7 @@ def test_it_works_without_a_network_after_the_first_visit(browser: Any, folder: 
     page.reload()
     page.wait_for_selector(READY)
     assert len(page_faces(page, folder / "examples" / "group.jpg")) == 4
-    page.select_option("#model", HALF)
+    page.select_option("#model", OTHER)
     page.wait_for_selector("#status .fx-error")
     assert "no network" in page.inner_text("#status")
     context.close()
