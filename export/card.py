@@ -54,15 +54,14 @@ def _head(manifest: Manifest) -> str:
 
 
 def _facts(manifest: Manifest, record: RunRecord) -> list[str]:
-    data, selection, proof = manifest.data, manifest.selection, manifest.parity.fp32 or manifest.parity
-    settings = record.settings
+    data, settings, proof = record.data, record.settings, manifest.parity.fp32 or manifest.parity
     rows = {
         "parameters": f"{manifest.parameters:,} ({manifest.precision})",
         "data": f"{data.source}, fingerprint `{data.fingerprint[:16]}`",
         "protocol": f"{data.protocol}: {', '.join(f'{count:,} {part}' for part, count in data.counts.items())}",
         **({"corrected": f"training faces: {data.corrections.words}"} if data.corrections else {}),
         "recipe": f"{settings.recipe}, seed {settings.seed}",
-        "selected on": f"{selection.part}, epoch {selection.epoch}: accuracy {percent(selection.accuracy, 2)}",
+        **_selected(manifest),
     }
     if settings.weights != "none":
         rows["began with"] = f"the weights of {settings.weights}"
@@ -92,6 +91,12 @@ def _facts(manifest: Manifest, record: RunRecord) -> list[str]:
     return ["| | |", "|---|---|", *(f"| {name} | {text} |" for name, text in rows.items())]
 
 
+def _selected(manifest: Manifest) -> dict[str, str]:
+    if (selection := manifest.selection) is None:
+        return {}
+    return {"selected on": f"{selection.part}, epoch {selection.epoch}: accuracy {percent(selection.accuracy, 2)}"}
+
+
 def _cost(manifest: Manifest) -> dict[str, str]:
     """What a lower precision costs, by part, and the layers that int8 leaves alone."""
     rows = {
@@ -109,7 +114,7 @@ def _cost(manifest: Manifest) -> dict[str, str]:
 def _temperature(manifest: Manifest) -> str:
     temperature = manifest.temperature
     if temperature.faces is None or temperature.log_loss is None or temperature.log_loss_before is None:
-        return f"{temperature.value:g}: the {manifest.data.protocol} protocol has no validation part to fit one on"
+        return f"{temperature.value:g}: the {manifest.protocol} protocol has no validation part to fit one on"
     return (
         f"{temperature.value:.3f}, fitted on {temperature.faces:,} validation faces: log loss "
         f"{temperature.log_loss_before:.4f} before, {temperature.log_loss:.4f} after"

@@ -15,8 +15,8 @@ def metadata(manifest: Manifest) -> dict[str, str]:
     labels = manifest.labels
     return {
         "description": (
-            f"Facial emotion of a grey 48x48 face: {manifest.model}, {manifest.precision}, trained in "
-            f"{manifest.framework} on {manifest.data.source}{_form(manifest)}"
+            f"Facial emotion of a grey 48x48 face: {manifest.model}, {manifest.precision}, {_made(manifest)}"
+            f"{_form(manifest)}"
         ),
         "author": "ferox",
         "date": manifest.created,
@@ -29,6 +29,10 @@ def metadata(manifest: Manifest) -> dict[str, str]:
         "model_info model_type": "Classification",
         "model_info labels": " ".join(labels),
     }
+
+
+def _made(manifest: Manifest) -> str:
+    return manifest.made if manifest.data is None else f"{manifest.made} on {manifest.data.source}"
 
 
 def _form(manifest: Manifest) -> str:
