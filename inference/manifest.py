@@ -246,9 +246,7 @@ class Manifest:
             if (value := getattr(self, name)) not in known:
                 raise InputError(f"{name} is {printable(value)[:40]!r}, expected one of {', '.join(known)}")
         if (self.adoption is not None) != adopted or (self.data is None) != adopted:
-            raise InputError(
-                f"the origin is {self.origin}, expected data of a trained model, adoption of an adopted one"
-            )
+            raise InputError(f"the origin is {self.origin}, expected data of a trained model, else an adoption")
         if (self.selection is None) != adopted or (adopted and self.inherited):
             raise InputError(f"the origin is {self.origin}, expected a selection of a trained model alone")
 

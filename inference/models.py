@@ -141,13 +141,9 @@ def test_reports(folders: Sequence[Path]) -> dict[str, Report]:
             except (InputError, OSError, UnicodeDecodeError) as error:
                 say(f"note: {file.parent.name} says nothing of a model: {error}")
                 continue
-            on = report.evaluated_on
-            adopted_on = None if report.manifest.adoption is None else "official"
-            if (
-                on.part == "test"
-                and on.augmentation == "none"
-                and on.protocol in (report.manifest.protocol, adopted_on)
-            ):
+            on, data = report.evaluated_on, report.manifest.data
+            protocol = "official" if data is None else data.protocol
+            if on.part == "test" and on.augmentation == "none" and on.protocol == protocol:
                 found.setdefault(report.manifest.digest, report)
     return found
 
