@@ -4,6 +4,7 @@ Such a model is adopted: `ferox adopt` puts the contract around it, and all that
 The declaration itself is kept in the manifest, for people: no engine reads it.
 """
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypeVar
@@ -58,6 +59,12 @@ class Preprocessing:
                 raise InputError(
                     f"{name} has {len(values)} values, expected 1, or one for each of {self.channels} channels"
                 )
+        if not all(map(math.isfinite, (self.divide_by, *self.mean, *self.deviation))):
+            raise InputError("what is divided by, mean or deviation is no finite number, expected numbers")
+        if self.divide_by <= 0 or min(self.deviation) <= 0:
+            raise InputError(
+                f"values are divided by {self.divide_by:g} and {min(self.deviation):g}, expected more than 0"
+            )
         if self.layout == "nhw" and self.channels > 1:
             raise InputError(f"the layout nhw has no place for {self.channels} channels, expected nchw or nhwc")
 

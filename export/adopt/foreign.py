@@ -1,0 +1,100 @@
+"""Reads a foreign model, which may be anybody's: what it is, as far as its own bytes say, and what is refused of it."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import onnx
+from onnx import TensorProto
+
+from data.errors import InputError, printable
+from inference.engine import read_artifact
+from inference.operators import check_operators
+
+# Operators of older opsets that ONNX's own converter rewrites, and what `export.adopt.network` takes out.
+REWRITTEN = frozenset({"Constant", "Dropout", "Upsample"})
+REMEDY = (
+    "export it again from its framework without them (loops, branches and operators of one program cannot be adopted), "
+    "or simplify it first: onnxslim MODEL.onnx OUT.onnx"
+)
+MOST_SHOWN = 8
+Shape = tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """A foreign model: its file's name and bytes, and the interface that it states; None in a shape is an open axis."""
+
+    name: str
+    content: bytes
+    input: str
+    shape: Shape
+    outputs: Mapping[str, Shape]
+    opset: int
+    producer: str
+
+    @cached_property
+    def sha256(self) -> str:
+        """The sha256 of the file, as 64 hex digits."""
+        return hashlib.sha256(self.content).hexdigest()
+
+    @property
+    def batch(self) -> int | None:
+        """How many faces every run takes; None is any number."""
+        return self.shape[0]
+
+
+def read_foreign(path: Path) -> Foreign:
+    """Read a foreign `.onnx`.
+
+    Raises:
+        InputError: it cannot be read, is no ONNX model, or is one that an engine would not run: too large, with weights
+            in another file, with operators, functions or domains of its own, or with other inputs than one picture.
+    """
+    content = read_artifact(path)
+    check_operators(content, path.name, REMEDY, REWRITTEN)
+    try:
+        model = onnx.load_from_string(content)
+        onnx.checker.check_model(model)
+    # protobuf's and ONNX's errors share no narrower base class.
+    except Exception as error:
+        reason = printable(str(error).strip() or type(error).__name__)[:200]
+        raise InputError(f"{path.name} is no ONNX model ({reason}); export it again from its framework") from error
+    graph = model.graph
+    if graph.sparse_initializer:
+        raise InputError(f"{path.name} has sparse weights, expected dense ones; export it again from its framework")
+    weights = {tensor.name for tensor in graph.initializer}
+    inputs = [value for value in graph.input if value.name not in weights]
+    name, shape = _picture(path.name, inputs)
+    return Foreign(
+        name=path.name,
+        content=content,
+        input=name,
+        shape=shape,
+        outputs={value.name: _shape(value) for value in graph.output},
+        opset=next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 1),
+        producer=f"{model.producer_name} {model.producer_version}".strip()[:100],
+    )
+
+
+def _picture(file: str, inputs: list[onnx.ValueInfoProto]) -> tuple[str, Shape]:
+    if len(inputs) != 1:
+        names = printable(", ".join(value.name for value in inputs[:MOST_SHOWN]))[:200]
+        raise InputError(f"{file} takes {len(inputs)} inputs ({names}), expected one: a face; export it with one input")
+    kind, shape = inputs[0].type.tensor_type.elem_type, _shape(inputs[0])
+    if kind != TensorProto.FLOAT:
+        known = TensorProto.DataType.Name(kind).lower() if kind in TensorProto.DataType.values() else str(kind)
+        raise InputError(f"{file} takes {known}, expected float (32 bits); export it with a float32 input")
+    if len(shape) not in (3, 4):
+        raise InputError(
+            f"{file} takes an input of {len(shape)} axes, expected batch, channels, rows and columns in some order; "
+            "export it so that it takes pictures"
+        )
+    return inputs[0].name, shape
+
+
+def _shape(value: onnx.ValueInfoProto) -> Shape:
+    axes = value.type.tensor_type.shape.dim
+    return tuple(axis.dim_value if axis.HasField("dim_value") and axis.dim_value > 0 else None for axis in axes)
