@@ -23,6 +23,7 @@ Others = Literal["dropped", "kept-out"]
 SMALLEST_SIDE, LARGEST_SIDE = 8, 512
 # More labels than any model of emotions has.
 MOST_LABELS = 64
+LONGEST_CLAIM = 40
 Positive = Annotated[float, Gt(0)]
 Value = TypeVar("Value")
 
@@ -155,6 +156,15 @@ class Adoption:
         if self.trained_on is None:
             return "unknown"
         return f"unknown; whoever adopted it says: {printable(self.trained_on)}"
+
+
+    @property
+    def claim(self) -> str:
+        """The same in the few words that a table has room for."""
+        if self.trained_on is None:
+            return "unknown"
+        short = printable(self.trained_on)
+        return f"{short}, unchecked" if len(short) <= LONGEST_CLAIM else "see below, unchecked"
 
 
 def check_names(names: tuple[str, ...]) -> None:

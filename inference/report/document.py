@@ -106,8 +106,7 @@ class Report:
         """The name of the recipe that the model was trained by, a dash where it has none; of an adopted one, that it is
         unknown what it was trained on."""
         if (adoption := self.manifest.adoption) is not None:
-            said = "unknown" if adoption.trained_on is None else "as its adopter says"
-            return f"adopted (trained on: {said})"
+            return f"adopted (trained on: {adoption.claim})"
         return str(self.manifest.recipe.get("recipe", "-"))
 
     @property
