@@ -157,7 +157,6 @@ class Adoption:
             return "unknown"
         return f"unknown; whoever adopted it says: {printable(self.trained_on)}"
 
-
     @property
     def claim(self) -> str:
         """The same in the few words that a table has room for."""

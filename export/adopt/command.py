@@ -82,7 +82,8 @@ def run(args: argparse.Namespace) -> int:
     """
     try:
         from export.adopt.declaration import Wish
-        from export.adopt.publish import Target, adopt
+        from export.adopt.proving import Target
+        from export.adopt.publish import adopt
         from export.conversion import ExportError
     except ModuleNotFoundError as missing:
         raise InputError(

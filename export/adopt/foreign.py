@@ -10,6 +10,7 @@ import onnx
 from onnx import TensorProto
 
 from data.errors import InputError, printable
+from export.contract import OPSET
 from inference.engine import read_artifact
 from inference.operators import check_operators
 
@@ -19,6 +20,7 @@ REMEDY = (
     "export it again from its framework without them (loops, branches and operators of one program cannot be adopted), "
     "or simplify it first: onnxslim MODEL.onnx OUT.onnx"
 )
+UNLOADED = f"export it again from its framework with opset {OPSET}, and try it with onnxruntime alone first"
 MOST_SHOWN = 8
 Shape = tuple[int | None, ...]
 

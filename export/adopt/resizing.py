@@ -42,23 +42,29 @@ def row_taps(size: int) -> Taps:
 
 def linear_matrix(size: int) -> Floats:
     """Return the weights of INTER_LINEAR for float32 pictures, float32[size, 48]."""
-    places, parts = _places(size)
+    places, parts = _exact_places(size)
     return _matrix(places, np.stack([1 - parts, parts], axis=1), first=0)
 
 
 def cubic_matrix(size: int) -> Floats:
     """Return the weights of INTER_CUBIC for float32 pictures, float32[size, 48]."""
-    places, parts = _places(size)
-    x = parts.astype(np.float64)
-    a = CUBIC_A
+    places, parts = _exact_places(size)
+    x, a = parts, CUBIC_A
     outer = ((a * (x + 1) - 5 * a) * (x + 1) + 8 * a) * (x + 1) - 4 * a
     near = ((a + 2) * x - (a + 3)) * x * x + 1
     far = ((a + 2) * (1 - x) - (a + 3)) * (1 - x) * (1 - x) + 1
     return _matrix(places, np.stack([outer, near, far, 1 - outer - near - far], axis=1), first=-1)
 
 
+def _exact_places(size: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the old pixel before each new one's centre, int64[size], and how far behind it that is, float64[size]."""
+    centres = (np.arange(size) + 0.5) * (SIDE / size) - 0.5
+    places = np.floor(centres)
+    return places.astype(np.int64), centres - places
+
+
 def _places(size: int) -> tuple[NDArray[np.int64], Floats]:
-    """Return the old pixel before each new one's centre, int64[size], and how far behind it that is, float32[size]."""
+    """Return the same as OpenCV has it for uint8 pictures, rounded to float32 before it is divided."""
     centres = ((np.arange(size) + 0.5) * (SIDE / size) - 0.5).astype(np.float32)
     places = np.floor(centres)
     return places.astype(np.int64), (centres - places).astype(np.float32)

@@ -15,6 +15,7 @@ import onnx
 
 from data.commands import run_command
 from data.documents import read_document, strict
+from export.adopt.foreign import UNLOADED
 from export.adopt.network import foreign_network
 from export.adopt.reference import Floats, answered
 from inference.adoption import Preprocessing
@@ -43,7 +44,7 @@ def main() -> int:
     work = Path(sys.argv[1])
     task = read_document(SideTask, work / TASK, "adopt it again")
     content = (work / FOREIGN).read_bytes()
-    session = open_session(content, "the file", CPU, available_cpus())
+    session = open_session(content, "the file", CPU, available_cpus(), UNLOADED)
 
     def run(faces: Floats) -> Floats:
         return np.asarray(session.run([task.output], {task.input: faces})[0], np.float32)
