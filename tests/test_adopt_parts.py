@@ -194,6 +194,26 @@ def test_an_old_graph_comes_to_the_contract_s_opset_without_its_names() -> None:
     np.testing.assert_array_equal(session.run([OUTPUT], {INPUT: faces})[0], faces.reshape(5, -1)[:, :7])
 
 
+@pytest.mark.parametrize("sides", [[1, 64], [1, -1], [1, 8, -1]])
+def test_a_fixed_batch_is_freed_as_torch_writes_it(sides: list[int]) -> None:
+    nodes = [
+        helper.make_node("Reshape", ["x", "sides"], ["view"], allowzero=1),
+        helper.make_node("Flatten", ["view"], ["y"], axis=1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "fixed",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, 8, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 64])],
+        [numpy_helper.from_array(np.array(sides), "sides")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    network = foreign_network(model.SerializeToString(), "y", (1, 8, 8), None)
+    faces = np.random.default_rng(0).random((5, 1, 8, 8), np.float32)
+    session = open_session(network.SerializeToString(), "network", CPU, 1)
+    np.testing.assert_array_equal(session.run([OUTPUT], {INPUT: faces})[0], faces.reshape(5, -1))
+
+
 def test_no_operator_that_loops_branches_or_makes_much_of_little_is_taken() -> None:
     never = {"Loop", "If", "Scan", "SequenceMap", "Expand", "Tile", "ConstantOfShape", "Range", "RandomNormal"}
     assert not never & OPERATORS[""]

@@ -110,26 +110,26 @@ def _constant(node: onnx.NodeProto) -> NDArray[Any]:
 
 
 def _free(model: onnx.ModelProto, fixed: int) -> None:
-    """Have every `Reshape` of what comes from the input take over the first axis, where it states the fixed batch."""
+    """Have every `Reshape` of what comes from the input take the number of faces, where it states the fixed batch."""
     graph = model.graph
-    weights = {tensor.name: tensor for tensor in graph.initializer}
+    weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     fed = {graph.input[0].name}
-    freed: dict[str, str] = {}
-    for node in graph.node:
+    for number, node in enumerate(graph.node):
         if not fed.intersection(node.input):
             continue
         fed.update(node.output)
-        shape = weights.get(node.input[1]) if node.op_type == "Reshape" and len(node.input) > 1 else None
-        if shape is None:
+        sides = weights.get(node.input[1]) if node.op_type == "Reshape" and len(node.input) > 1 else None
+        if sides is None or sides.ndim != 1 or not len(sides) or sides[0] != fixed:
             continue
-        sides = numpy_helper.to_array(shape)
-        if sides.ndim == 1 and len(sides) and sides[0] == fixed:
-            if shape.name not in freed:
-                freed[shape.name] = f"{shape.name}.freed"
-                # 0 is as many as there are.
-                open_sides = np.concatenate([[0], sides[1:]]).astype(np.int64)
-                graph.initializer.append(numpy_helper.from_array(open_sides, freed[shape.name]))
-            node.input[1] = freed[shape.name]
+        # -1 is what is left; where another axis is that already, 0 is as many as there are.
+        rest = sides[1:].astype(np.int64)
+        first = 0 if -1 in rest else -1
+        name = f"{node.input[1]}.freed.{number}"
+        graph.initializer.append(numpy_helper.from_array(np.concatenate([[first], rest]), name))
+        node.input[1] = name
+        if first == 0 and 0 not in rest:
+            # With `allowzero`, as torch writes it, 0 would be none at all.
+            del node.attribute[:]
 
 
 def _renamed(model: onnx.ModelProto, output: str, shape: tuple[int, ...]) -> onnx.ModelProto:

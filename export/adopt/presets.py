@@ -83,7 +83,8 @@ RMN = Preset(
     trained_on="ImageNet, then FER2013",
     source="https://github.com/phamquiluan/ResidualMaskingNetwork/blob/master/rmn/__init__.py",
 )
-# fer/fer.py: cv2.resize to the model's 64, x / 255, - 0.5, * 2, which is x / 127.5 - 1; Keras ends it in a softmax.
+# fer/fer.py of fer 25.10.3: cv2.resize to the model's 64, x / 255, - 0.5, * 2, which is x / 127.5 - 1; Keras ends it in
+# a softmax.
 FER = Preset(
     preprocessing=Preprocessing(size=64, divide_by=127.5, mean=(1.0,), layout="nhwc"),
     names=LABELS,
@@ -91,14 +92,14 @@ FER = Preset(
     trained_on="FER2013",
     source="https://github.com/JustinShenk/fer/blob/master/src/fer/fer.py",
 )
-# deepface/models/demography/Emotion.py: grey, cv2.resize to 48; the picture is in [0, 1] before
-# (deepface/modules/detection.py); Keras ends it in a softmax.
+# `EmotionClient` of deepface 0.0.103 (models/demography/onnx/Emotion.py and tf/Emotion.py): grey, cv2.resize to 48; the
+# picture is in [0, 1] before (`extract_faces` of modules/detection.py); Keras ends it in a softmax.
 DEEPFACE = Preset(
     preprocessing=Preprocessing(size=48, divide_by=255.0, layout="nhwc"),
     names=LABELS,
     answers="probabilities",
     trained_on="FER2013",
-    source="https://github.com/serengil/deepface/blob/master/deepface/models/demography/Emotion.py",
+    source="https://github.com/serengil/deepface/blob/master/deepface/models/demography",
 )
 PRESETS: Mapping[str, Preset] = {
     "emotion-ferplus-8": FERPLUS,
