@@ -13,7 +13,7 @@ from annotated_types import Ge, Gt, Le
 
 from data.documents import Number, Share
 from data.errors import InputError, printable
-from data.faceset import LABELS
+from data.faceset import LABELS, SIDE
 
 Layout = Literal["nchw", "nhwc", "nhw"]
 Order = Literal["rgb", "bgr"]
@@ -87,11 +87,16 @@ class Preprocessing:
     def words(self) -> str:
         """All of it in words."""
         colours = f"{self.channels} channels ({self.order.upper()})" if self.channels > 1 else "1 channel"
-        mean, deviation = (", ".join(f"{value:g}" for value in values) for values in (self.mean, self.deviation))
-        return (
-            f"{self.size}x{self.size} pixels ({self.resize}), {colours}, (grey value / {self.divide_by:g} - {mean}) / "
-            f"{deviation}, {self.layout.upper()}"
-        )
+        resized = "" if self.size == SIDE else f" ({self.resize})"
+        return f"{self.size}x{self.size} pixels{resized}, {colours}, {self._values}, {self.layout.upper()}"
+
+    @property
+    def _values(self) -> str:
+        """What becomes of a grey value, in words, without what changes nothing."""
+        mean, deviation = map(_numbers, (self.mean, self.deviation))
+        divided = "grey value" if self.divide_by == 1 else f"grey value / {self.divide_by:g}"
+        shifted = divided if mean == "0" else f"{divided} - {mean}"
+        return shifted if deviation == "1" else f"({shifted}) / {deviation}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,12 +163,25 @@ class Adoption:
         return f"unknown; whoever adopted it says: {printable(self.trained_on)}"
 
     @property
+    def others_words(self) -> str:
+        """What becomes of labels that are none of the seven, in words; empty where there are none."""
+        if len(self.names) == len(LABELS):
+            return ""
+        kept_out = "kept out: their share is spread evenly over the seven"
+        return kept_out if self.others == "kept-out" else "dropped: the seven sum to 1 without them"
+
+    @property
     def claim(self) -> str:
         """The same in the few words that a table has room for."""
         if self.trained_on is None:
             return "unknown"
         short = printable(self.trained_on)
         return f"{short}, unchecked" if len(short) <= LONGEST_CLAIM else "see below, unchecked"
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    listed = ", ".join(f"{value:g}" for value in values)
+    return listed if len(values) == 1 else f"[{listed}]"
 
 
 def check_names(names: tuple[str, ...]) -> None:

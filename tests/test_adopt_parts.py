@@ -14,7 +14,8 @@ from onnx import TensorProto, helper, numpy_helper
 from data.documents import parse_document
 from data.errors import InputError
 from data.faceset import LABELS
-from export.adopt.declaration import parse_names
+from export.adopt.declaration import Wish, declared, parse_names
+from export.adopt.foreign import Foreign
 from export.adopt.network import INPUT, OUTPUT, foreign_network
 from export.adopt.nodes import Chain, feed, take
 from export.adopt.presets import PRESETS
@@ -141,6 +142,61 @@ def test_synonyms_are_read_and_other_names_stay() -> None:
     assert names == ("angry", "contempt", "disgust", "fear", "happy", "neutral", "sad", "surprise")
     with pytest.raises(InputError, match="--labels"):
         parse_names("angry,,x")
+
+
+def foreign(shape: tuple[int | None, ...], *outputs: str) -> Foreign:
+    return Foreign("a.onnx", b"", "x", shape, dict.fromkeys(outputs or ("y",), (None, 7)), 18, "")
+
+
+SEVEN = Wish(names=",".join(LABELS), divide_by=255.0)
+
+
+@pytest.mark.parametrize(
+    ("shape", "layout", "channels", "size"),
+    [
+        ((None, 1, 64, 64), "nchw", 1, 64),
+        ((1, 3, 224, 224), "nchw", 3, 224),
+        ((None, 40, 40, 3), "nhwc", 3, 40),
+        ((7, 48, 48), "nhw", 1, 48),
+    ],
+)
+def test_a_file_says_its_layout_channels_and_size(
+    shape: tuple[int | None, ...], layout: str, channels: int, size: int
+) -> None:
+    found = declared(SEVEN, foreign(shape)).preprocessing
+    assert (found.layout, found.channels, found.size) == (layout, channels, size)
+
+
+@pytest.mark.parametrize(
+    ("wish", "file", "said"),
+    [
+        (SEVEN, foreign((None, 1, 64, 64), "a", "b"), r"several outputs \(a, b\).*--output NAME"),
+        (SEVEN, foreign((None, None, None, None)), "tells no layout"),
+        (SEVEN, foreign((None, 3, None, None)), "pictures of any size.*--size N"),
+        (SEVEN, foreign((None, 5, 64, 64)), "tells no layout"),
+        (
+            replace(SEVEN, names=f"{SEVEN.names},valence", others="kept-out"),
+            foreign((1, 1, 9, 9)),
+            "valence is no label",
+        ),
+    ],
+)
+def test_what_a_file_leaves_open_has_to_be_said(wish: Wish, file: Foreign, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        declared(wish, file)
+    open_size = declared(replace(SEVEN, size=96), foreign((None, 3, None, None))).preprocessing
+    assert (open_size.size, open_size.channels) == (96, 3)
+
+
+def test_a_declaration_reads_as_the_formula_that_it_is() -> None:
+    plain = Preprocessing(size=48)
+    assert plain.words == "48x48 pixels, 1 channel, grey value, NCHW"
+    assert PRESETS["fer"].preprocessing.words == (
+        "64x64 pixels (opencv-linear), 1 channel, grey value / 127.5 - 1, NHWC"
+    )
+    assert (
+        "(grey value / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]" in PRESETS["hsemotion"].preprocessing.words
+    )
 
 
 def test_chance_is_what_always_giving_one_label_reaches() -> None:

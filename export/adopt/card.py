@@ -17,7 +17,7 @@ def adopted_card(manifest: Manifest, adoption: Adoption) -> str:
         "declared by": f"the preset {adoption.preset}" if adoption.preset else "its adopter",
         "fed with": adoption.preprocessing.words,
         "its answers": f"{adoption.answers} of {', '.join(adoption.names)}",
-        **_others(adoption),
+        **({"other labels": adoption.others_words} if adoption.others_words else {}),
         "on validation faces": validation_words(adoption),
         "parity": f"{proof_words(manifest)}, compared with the adopted file itself, fed by NumPy and OpenCV",
         **({} if manifest.batch is None else {"batch": f"fixed at {manifest.batch}"}),
@@ -47,10 +47,3 @@ def validation_words(adoption: Adoption) -> str:
 
 def _producer(adoption: Adoption) -> str:
     return f", written by {adoption.producer}" if adoption.producer else ""
-
-
-def _others(adoption: Adoption) -> dict[str, str]:
-    if adoption.others == "kept-out":
-        return {"other labels": "their share is spread evenly over the seven"}
-    beside = len(adoption.names) > 7
-    return {"other labels": "dropped: the seven sum to 1 without them"} if beside else {}

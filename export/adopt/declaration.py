@@ -21,6 +21,8 @@ from inference.adoption import (
 )
 
 LONGEST_STATEMENT = 300
+# What models of emotions answer besides, and what softmax says nothing about.
+NO_CLASSES = {"valence", "arousal"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +70,10 @@ def declared(wish: Wish, foreign: Foreign) -> Declaration:
         raise InputError(
             "--labels is missing: expected what each of the model's answers means, in their order, such as "
             f"--labels angry,disgust,fear,happy,sad,surprise,neutral, or a --preset ({', '.join(PRESETS)})"
+        )
+    if wish.others == "kept-out" and (no_classes := sorted(NO_CLASSES.intersection(names))):
+        raise InputError(
+            f"--others is kept-out, and {', '.join(no_classes)} is no label with a share of its own; leave it out"
         )
     statement = wish.trained_on or (preset.trained_on if preset else None)
     if statement is not None and len(statement) > LONGEST_STATEMENT:

@@ -89,7 +89,7 @@ def _facts(report: Report) -> list[tuple[str, str]]:
         ("parity", parity_verdict(manifest.parity)),
         ("temperature", _temperature(report)),
         ("checkpoint" if manifest.adoption is None else "adopted file's sha256", manifest.checkpoint_sha256),
-        ("exported", manifest.created),
+        ("exported" if manifest.adoption is None else "adopted", manifest.created),
         ("engine", f"onnxruntime {engine.onnxruntime}, {', '.join(engine.providers)}, {threads(engine.threads)}"),
     ]
 
@@ -115,7 +115,8 @@ def _adoption(adoption: Adoption) -> list[tuple[str, str]]:
         ("trained on", adoption.training_data),
         ("adopted from", f"{adoption.file}, opset {adoption.opset}, output {adoption.output} ({adoption.answers})"),
         ("fed with", adoption.preprocessing.words),
-        ("its labels", f"{', '.join(adoption.names)}; others are {adoption.others}"),
+        ("its labels", ", ".join(adoption.names)),
+        *([("other labels", adoption.others_words)] if adoption.others_words else []),
     ]
 
 
