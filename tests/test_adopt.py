@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from conftest import ROOT, least_squares
+from conftest import ROOT, data_of, least_squares
 from foreign_models import BODIES, Body, fitted, foreign_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 
 from data.draw import write_csv
 from data.errors import InputError
@@ -36,6 +37,7 @@ from inference.comparison.summary import summary_table
 from inference.engine import Engine
 from inference.manifest import Manifest
 from inference.measure.evaluation import assign
+from inference.report.document import Report, in_tables
 from inference.report.writer import report_of
 
 LABELS_7 = ",".join(LABELS)
@@ -113,16 +115,26 @@ def test_each_preset_s_signature_is_adopted_and_proven(
     assert adoption.preprocessing.words in card
 
 
+@pytest.fixture
+def reports(
+    foreign: Callable[[str], Path],
+    table: Path,
+    portraits: FaceSet,
+    artifacts: dict[str, Path],
+    tmp_path: Path,
+    here: None,
+) -> list[Report]:
+    """A trained model's report and an adopted one's, on the same faces."""
+    wish = Wish(preset="deepface", trained_on="a b\x1b[31m")
+    paths = [artifacts["cnn_1.torch.published-official"], adopt(foreign("deepface"), wish, table, Target(tmp_path))]
+    engines = [Engine.load(path, provider="cpu", threads=1) for path in paths]
+    return [report_of(assign(engine, portraits).evaluate(lambda _: None)) for engine in engines]
+
+
 @pytest.mark.usefixtures("here")
 def test_figures_of_an_adopted_model_stand_beside_others_and_say_that_its_training_is_unknown(
-    foreign: Callable[[str], Path], table: Path, portraits: FaceSet, artifacts: dict[str, Path], tmp_path: Path
+    reports: list[Report], portraits: FaceSet, tmp_path: Path
 ) -> None:
-    path = adopt(
-        foreign("deepface"), replace(Wish(preset="deepface"), trained_on="a b\x1b[31m"), table, Target(tmp_path)
-    )
-    trained = Engine.load(artifacts["cnn_1.torch.published-official"], provider="cpu", threads=1)
-    adopted = Engine.load(path, provider="cpu", threads=1)
-    reports = [report_of(assign(engine, portraits).evaluate(lambda _: None)) for engine in (trained, adopted)]
     shown = summary_table(reports)
     assert shown.count("official test part") == 1
     assert "adopted (trained on: a b?[31m, unchecked)" in shown
@@ -130,6 +142,7 @@ def test_figures_of_an_adopted_model_stand_beside_others_and_say_that_its_traini
     assert "what it was trained on is unknown; whoever adopted it says: a b" in notes
     assert reports[1].evaluated_on.same_faces is None
     assert reports[1].abstention is not None
+    adopted = Engine.load(tmp_path / "deepface.adopted.onnx", provider="cpu", threads=1)
     train = report_of(assign(adopted, portraits, "train").evaluate(lambda _: None))
     assert any("what it remembers" in note for note in train.notes)
     # Of nobody's data, it is measured on any.
@@ -425,6 +438,46 @@ def test_a_declaration_that_cannot_be_is_refused(
 ) -> None:
     with pytest.raises(InputError, match=said):
         adopt(foreign("fer"), wish, table, Target(tmp_path))
+
+
+@pytest.mark.usefixtures("here")
+def test_faces_without_parts_cannot_tell_whether_a_model_is_fed_rightly(
+    foreign: Callable[[str], Path], faces: FaceSet, tmp_path: Path
+) -> None:
+    for number, (pixels, label) in enumerate(zip(faces.pixels[:14], faces.labels[:14], strict=True)):
+        path = tmp_path / "faces" / LABELS[label] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+    with pytest.raises(InputError, match=r"which adopting needs; leave out --data.*--part all"):
+        adopt(foreign("fer"), Wish(preset="fer"), tmp_path / "faces", Target(tmp_path / "models"))
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    ("weight", "said"), [(np.nan, "NaN or infinity"), (np.float32(-7), "is no probability.*--answers logits")]
+)
+def test_answers_that_cannot_be_are_refused(
+    weight: float, said: str, foreign: Callable[[str], Path], table: Path, tmp_path: Path
+) -> None:
+    model = onnx.load(foreign("fer"))
+    # Shifts all that the softmax has answered.
+    model.graph.initializer.append(numpy_helper.from_array(np.array(weight, np.float32), "spoiled"))
+    model.graph.node[-1].output[0] = "right"
+    model.graph.node.append(helper.make_node("Add", ["right", "spoiled"], ["predictions"]))
+    onnx.save(model, tmp_path / "spoiled.onnx")
+    with pytest.raises(InputError, match=said):
+        adopt(tmp_path / "spoiled.onnx", Wish(preset="fer"), table, Target(tmp_path))
+
+
+def test_an_adopted_model_stands_with_the_first_measured_on_the_same_faces(reports: list[Report]) -> None:
+    trained, adopted = reports
+    data = data_of(trained.manifest)
+    elsewhere = replace(trained, manifest=replace(trained.manifest, data=replace(data, fingerprint="2" * 64)))
+    third = replace(trained, manifest=replace(trained.manifest, data=replace(data, fingerprint="3" * 64)))
+    assert in_tables([adopted, elsewhere, third], lambda report: report) == [[elsewhere, adopted], [third]]
+    assert in_tables([adopted], lambda report: report) == [[adopted]]
+    assert "unknown" not in adopted.heading
+    assert adopted.table_key[0] == adopted.evaluated_on.fingerprint
 
 
 def test_an_adopted_manifest_has_no_training_and_a_trained_one_no_adoption(tiny_manifest: Manifest) -> None:

@@ -12,12 +12,10 @@ from numpy.typing import NDArray
 
 from data.faceset import LABELS, FaceSet
 from data.splits import Split
-from export.adopt.foreign import Foreign
+from export.adopt.foreign import Foreign, runner
 from export.adopt.presets import IMAGENET_DEVIATION, IMAGENET_MEAN
 from export.adopt.reference import Floats, Pixels, answered
 from inference.adoption import Adoption, Order, Preprocessing, ValidationFigures
-from inference.engine import CPU, open_session
-from inference.machine import available_cpus
 from inference.measure.metrics import wilson_interval
 from inference.text import percent
 
@@ -53,16 +51,15 @@ class _Tried:
     accuracy: float
 
 
-def suggestion(foreign: Foreign, adoption: Adoption, faces: FaceSet, division: Split) -> str:
-    """Return in a sentence which other declaration does much better on some validation faces; empty where none does."""
+def suggestion(foreign: Foreign, output: str, adoption: Adoption, faces: FaceSet, division: Split) -> str:
+    """Return in a sentence which other declaration does much better on some validation faces; empty where none does.
+
+    `output` is the foreign file's own name of what is used.
+    """
     chosen = np.random.default_rng(0).permutation(division.validation)[:FACES]
     pixels = np.ascontiguousarray(faces.records["pixels"][chosen])
     labels = faces.labels[chosen].astype(np.int64)
-    session = open_session(foreign.content, foreign.name, CPU, available_cpus())
-
-    def run(values: Floats) -> Floats:
-        return np.asarray(session.run([adoption.output], {foreign.input: values})[0], np.float32)
-
+    run = runner(foreign.content, foreign.name, foreign.input, output)
     tried = list(_tried(run, adoption, pixels, labels, foreign.batch))
     now, best = tried[0], max(tried, key=lambda one: one.accuracy)
     if best.accuracy < now.accuracy + LEAST_GAIN:

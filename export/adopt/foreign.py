@@ -1,17 +1,20 @@
 """Reads a foreign model, which may be anybody's: what it is, as far as its own bytes say, and what is refused of it."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto
 
 from data.errors import InputError, printable
 from export.contract import OPSET
-from inference.engine import read_artifact
+from inference.engine import CPU, open_session, read_artifact
+from inference.machine import available_cpus
 from inference.operators import check_operators
 
 # Operators of older opsets that ONNX's own converter rewrites, and what `export.adopt.network` takes out.
@@ -23,6 +26,7 @@ REMEDY = (
 UNLOADED = f"export it again from its framework with opset {OPSET}, and try it with onnxruntime alone first"
 MOST_SHOWN = 8
 Shape = tuple[int | None, ...]
+Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,30 @@ def read_foreign(path: Path) -> Foreign:
         opset=next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 1),
         producer=f"{model.producer_name} {model.producer_version}".strip()[:100],
     )
+
+
+def runner(content: bytes, source: str, entry: str, output: str) -> Callable[[Floats], Floats]:
+    """Return what asks a foreign model itself, in a session of its own: float32[N, ...] to its answers, [N, columns].
+
+    Raises:
+        InputError: onnxruntime cannot load it; what is returned raises one where it stops, or answers not every face.
+    """
+    session = open_session(content, source, CPU, available_cpus(), UNLOADED)
+
+    def run(faces: Floats) -> Floats:
+        try:
+            answer = np.asarray(session.run([output], {entry: faces})[0], np.float32)
+        except Exception as error:  # onnxruntime's errors share no narrower base class
+            reason = printable((str(error).strip() or type(error).__name__).splitlines()[0])[:200]
+            raise InputError(f"{source} stopped while it answered {len(faces)} faces ({reason}); {UNLOADED}") from error
+        if answer.shape[:1] != faces.shape[:1]:
+            raise InputError(
+                f"{source} answers with {list(answer.shape)} to {len(faces)} faces, expected a row for each; export it "
+                "again so that it does"
+            )
+        return answer.reshape(len(faces), -1)
+
+    return run
 
 
 def _picture(file: str, inputs: list[onnx.ValueInfoProto]) -> tuple[str, Shape]:

@@ -71,6 +71,10 @@ class Case:
         """The faces at `places`."""
         return np.ascontiguousarray(self.faces.records["pixels"][places])
 
+    def suggestion(self, adoption: Adoption) -> str:
+        """What would do much better on validation faces; see `export.adopt.chance.suggestion`."""
+        return suggestion(self.foreign, self.declaration.output, adoption, self.faces, self.division)
+
 
 def proven(case: Case) -> tuple[Engine, Adoption]:
     """Return the finished artifact, still in the work folder, and what its manifest says of the adoption."""
@@ -122,6 +126,11 @@ def _adoption(case: Case, raw: NDArray[np.float32]) -> Adoption:
             f"{foreign.name} answers with {columns} values a face, and {len(declaration.names)} labels are declared "
             f"({', '.join(declaration.names)}); name each of them: --labels"
         )
+    if not np.isfinite(raw).all():
+        raise InputError(
+            f"{foreign.name} answers with NaN or infinity, expected numbers; try it with onnxruntime alone, and export "
+            "it again from its framework"
+        )
     answers = declaration.answers or what_they_are(raw)
     if answers is None:
         raise InputError(
@@ -162,7 +171,7 @@ def _judged(
     if verdict.passed:
         return verdict
     tells_apart = verdict.classes is None or verdict.classes >= known
-    better = "" if tells_apart or case.is_drawn else suggestion(case.foreign, adoption, case.faces, case.division)
+    better = "" if tells_apart or case.is_drawn else case.suggestion(adoption)
     raise ExportError("parity", "; ".join(filter(None, (verdict.reason, better))), verdict)
 
 
@@ -172,7 +181,7 @@ def _check_chance(case: Case, adoption: Adoption) -> None:
     if figures is None:
         return
     say(f"{case.name} on validation faces: {validation_words(adoption)}")
-    better = suggestion(case.foreign, adoption, case.faces, case.division)
+    better = case.suggestion(adoption)
     if figures.is_above_chance:
         if better:
             warn(f"{case.name} may be fed wrongly: {better}")

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from data.errors import InputError, printable
+from data.faceset import USAGES
 from data.files import write_bytes
 from data.load import load
 from data.scratch import scratch_folder
@@ -43,6 +44,11 @@ def adopt(path: Path, wish: Wish, data: Path | None, target: Target) -> Path:
     declaration = declared(wish, foreign)
     name = _name(target.name, wish.preset or path.stem)
     faces = load(data)
+    if not faces.has_usage:
+        raise InputError(
+            f"{faces.source} does not say which faces belong to {', '.join(USAGES)}, which adopting needs; leave out "
+            "--data to prove it on drawn faces, and measure it on all of these with ferox evaluate --part all"
+        )
     division = split(faces, SplitPlan())
     with scratch_folder("ferox-adopt-") as work:
         case = Case(foreign, declaration, faces, division, data is None, target, name, work)

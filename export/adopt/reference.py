@@ -39,7 +39,7 @@ def answered(
     """Return all that a foreign model answers to faces uint8[N, 48, 48], float32[N, columns].
 
     Args:
-        run: the model itself.
+        run: the model itself, a row of answers for each face.
         pixels: the faces, N at least 1.
         preprocessing: how they are fed to it.
         batch: how many it takes, the last ones being filled up with black faces; None is any number.
@@ -49,7 +49,7 @@ def answered(
         part = pixels[start : start + size]
         missing = 0 if batch is None else batch - len(part)
         filled = np.concatenate([part, np.zeros((missing, *part.shape[1:]), np.uint8)])
-        parts.append(run(fed(filled, preprocessing)).reshape(len(filled), -1)[: len(part)])
+        parts.append(run(fed(filled, preprocessing))[: len(part)])
     return np.concatenate(parts)
 
 

@@ -15,12 +15,10 @@ import onnx
 
 from data.commands import run_command
 from data.documents import read_document, strict
-from export.adopt.foreign import UNLOADED
+from export.adopt.foreign import runner
 from export.adopt.network import foreign_network
-from export.adopt.reference import Floats, answered
+from export.adopt.reference import answered
 from inference.adoption import Preprocessing
-from inference.engine import CPU, open_session
-from inference.machine import available_cpus
 
 FOREIGN, TASK, PIXELS, RAW, NETWORK = "foreign.onnx", "task.json", "pixels.npy", "raw.npy", "network.onnx"
 
@@ -44,11 +42,7 @@ def main() -> int:
     work = Path(sys.argv[1])
     task = read_document(SideTask, work / TASK, "adopt it again")
     content = (work / FOREIGN).read_bytes()
-    session = open_session(content, "the file", CPU, available_cpus(), UNLOADED)
-
-    def run(faces: Floats) -> Floats:
-        return np.asarray(session.run([task.output], {task.input: faces})[0], np.float32)
-
+    run = runner(content, "the file", task.input, task.output)
     raw = answered(run, np.load(work / PIXELS), task.preprocessing, task.foreign_batch)
     np.save(work / RAW, raw)
     network = foreign_network(content, task.output, task.preprocessing.shape, task.batch)
