@@ -6,7 +6,9 @@ The engine reads none of it: the manifest says the same and more.
 from data.faceset import SIDE
 from inference.manifest import Manifest
 
-LICENCE = "The weights: as the terms of the training data allow. The program that wrote this file: Apache-2.0"
+PROGRAM = "The program that wrote this file: Apache-2.0"
+LICENCE = f"The weights: as the terms of the training data allow. {PROGRAM}"
+OTHERS_LICENCE = f"The weights: as their makers and the terms of their training data allow. {PROGRAM}"
 
 
 def metadata(manifest: Manifest) -> dict[str, str]:
@@ -20,7 +22,7 @@ def metadata(manifest: Manifest) -> dict[str, str]:
         ),
         "author": "ferox",
         "date": manifest.created,
-        "license": LICENCE,
+        "license": LICENCE if manifest.adoption is None else OTHERS_LICENCE,
         "task": "classify",
         "batch": f"{manifest.batch or 1}",
         "imgsz": f"{[SIDE, SIDE]}",

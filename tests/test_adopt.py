@@ -32,7 +32,7 @@ from export.adopt.foreign import read_foreign
 from export.adopt.proving import Target
 from export.adopt.publish import adopt
 from export.conversion import ExportError
-from inference.adoption import Preprocessing
+from inference.adoption import Others, Preprocessing
 from inference.comparison.summary import summary_table
 from inference.engine import Engine
 from inference.manifest import Manifest
@@ -174,6 +174,23 @@ def test_one_s_own_declaration_is_completed_by_the_file(
     assert replace(known, preset=None, trained_on=None) == mine
     assert mine.training_data == "unknown"
     assert sorted(Shelf(tmp_path).names()) == ["fer.adopted", "own.adopted"]
+
+
+@pytest.mark.usefixtures("here")
+def test_labels_beside_the_seven_are_dropped_or_kept_out(
+    foreign: Callable[[str], Path], table: Path, faces: FaceSet, tmp_path: Path
+) -> None:
+    wish, file = Wish(preset="emotion-ferplus-8"), foreign("emotion-ferplus-8")
+    kinds: tuple[Others, ...] = ("dropped", "kept-out")
+    paths = [adopt(file, replace(wish, others=others), table, Target(tmp_path, others)) for others in kinds]
+    dropped, kept_out = (Engine.load(path, provider="cpu", threads=1) for path in paths)
+    logits, spread = (engine.run(faces.pixels[:50])[0] for engine in (dropped, kept_out))
+    np.testing.assert_array_equal(logits.argmax(axis=1), spread.argmax(axis=1))
+    # What is left to the seven is shared out evenly, so that none of them is surer than before.
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    assert (np.exp(spread).max(axis=1) < shares.max(axis=1)).all()
+    np.testing.assert_allclose(np.exp(spread).sum(axis=1), 1, atol=1e-5)
+    assert "kept out" in paths[1].with_suffix(".md").read_text()
 
 
 # --- a batch that is part of the graph

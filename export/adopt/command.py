@@ -12,13 +12,15 @@ from data.commands import GATE_REFUSED, how_to_install
 from data.errors import InputError, printable
 from data.places import models_folder
 from data.terminal import hand_over, say, warn
+from export.adopt.presets import PRESETS
 from inference.adoption import Answers, Layout, Order, Others, Resizing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what is adopted, what is declared of it, and where it goes."""
     parser.add_argument("file", type=Path, metavar="FILE.onnx", help="a model of emotions that others have trained")
-    parser.add_argument("--preset", metavar="NAME", help="a known model: see docs/adopt.md; what is said besides wins")
+    known = f"a known model, {', '.join(PRESETS)}: see docs/adopt.md; what is said besides wins"
+    parser.add_argument("--preset", choices=PRESETS, metavar="NAME", help=known)
     _add_preprocessing(parser)
     _add_answers(parser)
     parser.add_argument(
