@@ -104,7 +104,7 @@ def validation_faces(faces: FaceSet, engine: Engine, count: int) -> Faces:
     shuffled = np.random.default_rng(SEED).permutation(part)
     allowed = np.delete(shuffled, CHOSEN_ON)
     data = engine.manifest.data
-    if data.protocol != "official" and data.faces == faces.fingerprint:
+    if data is not None and data.protocol != "official" and data.faces == faces.fingerprint:
         allowed = allowed[np.isin(allowed, split(faces, data.plan()).test)]
     return np.ascontiguousarray(faces.records[allowed[:count]]["pixels"])
 

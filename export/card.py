@@ -36,7 +36,7 @@ class SpoiledFigures:
 
 def model_card(manifest: Manifest, record: RunRecord, spoiled: SpoiledFigures | None = None) -> str:
     """Return a model card in Markdown from what the artifact and its run say of themselves, and its spoiled faces."""
-    parts = [_head(manifest), *_facts(manifest, record), ""]
+    parts = [head(manifest), *_facts(manifest, record), ""]
     if record.test:
         parts += _classes(record.test)
     if spoiled:
@@ -44,25 +44,25 @@ def model_card(manifest: Manifest, record: RunRecord, spoiled: SpoiledFigures | 
     return "\n".join([*parts, USE, "## Licence\n", terms(manifest), ""])
 
 
-def _head(manifest: Manifest) -> str:
+def head(manifest: Manifest) -> str:
+    """What the model is, and what goes in and comes out."""
     batch = manifest.batch or "batch"
     return (
-        f"# {manifest.model}, trained in {manifest.framework}\n\n"
+        f"# {manifest.model}, {manifest.made}\n\n"
         f"Takes a grey 48x48 face crop (`pixels`, uint8 [{batch}, 48, 48]) and gives `logits` and `probabilities` "
         f"(float32 [{batch}, 7]) for {', '.join(manifest.labels)}.\n"
     )
 
 
 def _facts(manifest: Manifest, record: RunRecord) -> list[str]:
-    data, selection, proof = manifest.data, manifest.selection, manifest.parity.fp32 or manifest.parity
-    settings = record.settings
+    data, settings = record.data, record.settings
     rows = {
         "parameters": f"{manifest.parameters:,} ({manifest.precision})",
         "data": f"{data.source}, fingerprint `{data.fingerprint[:16]}`",
         "protocol": f"{data.protocol}: {', '.join(f'{count:,} {part}' for part, count in data.counts.items())}",
         **({"corrected": f"training faces: {data.corrections.words}"} if data.corrections else {}),
         "recipe": f"{settings.recipe}, seed {settings.seed}",
-        "selected on": f"{selection.part}, epoch {selection.epoch}: accuracy {percent(selection.accuracy, 2)}",
+        **_selected(manifest),
     }
     if settings.weights != "none":
         rows["began with"] = f"the weights of {settings.weights}"
@@ -76,10 +76,7 @@ def _facts(manifest: Manifest, record: RunRecord) -> list[str]:
         rows["these had learned from"] = ", ".join(others)
     if record.test:
         rows["test part"] = _accuracy(record.test)
-    rows["parity"] = (
-        f"{proof.faces:,} faces, largest logit difference {proof.largest_difference:.2g}, "
-        f"{len(proof.near_ties)} near ties"
-    )
+    rows["parity"] = proof_words(manifest)
     rows |= _cost(manifest)
     if manifest.batch is not None:
         rows["batch"] = (
@@ -87,9 +84,15 @@ def _facts(manifest: Manifest, record: RunRecord) -> list[str]:
         )
     if manifest.features:
         rows["features"] = "the output `features` is what the last layer averages over all places"
-    rows["temperature"] = _temperature(manifest)
+    rows["temperature"] = temperature_words(manifest)
     rows["trained"] = f"{record.seconds:.0f} s on {record.machine.device}, commit `{record.commit or 'unknown'}`"
     return ["| | |", "|---|---|", *(f"| {name} | {text} |" for name, text in rows.items())]
+
+
+def _selected(manifest: Manifest) -> dict[str, str]:
+    if (selection := manifest.selection) is None:
+        return {}
+    return {"selected on": f"{selection.part}, epoch {selection.epoch}: accuracy {percent(selection.accuracy, 2)}"}
 
 
 def _cost(manifest: Manifest) -> dict[str, str]:
@@ -106,10 +109,22 @@ def _cost(manifest: Manifest) -> dict[str, str]:
     return rows
 
 
-def _temperature(manifest: Manifest) -> str:
+def proof_words(manifest: Manifest) -> str:
+    """How the float32 artifact was proven."""
+    proof = manifest.parity.fp32 or manifest.parity
+    return (
+        f"{proof.faces:,} faces, largest logit difference {proof.largest_difference:.2g}, "
+        f"{len(proof.near_ties)} near ties"
+    )
+
+
+def temperature_words(manifest: Manifest) -> str:
+    """The temperature, and what it was fitted on."""
     temperature = manifest.temperature
     if temperature.faces is None or temperature.log_loss is None or temperature.log_loss_before is None:
-        return f"{temperature.value:g}: the {manifest.data.protocol} protocol has no validation part to fit one on"
+        if manifest.adoption is not None:
+            return f"{temperature.value:g}: it was adopted without a validation part to fit one on"
+        return f"{temperature.value:g}: the {manifest.protocol} protocol has no validation part to fit one on"
     return (
         f"{temperature.value:.3f}, fitted on {temperature.faces:,} validation faces: log loss "
         f"{temperature.log_loss_before:.4f} before, {temperature.log_loss:.4f} after"

@@ -10,7 +10,9 @@ The batch is open in all that is worked with here; `seal` fixes it where the man
 written by `seal`, so that graph and manifest cannot disagree about it.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -40,29 +42,35 @@ def wrap(network: onnx.ModelProto) -> onnx.ModelProto:
         helper.make_node("Sub", ["contract_scaled", "contract_one"], ["contract_normal"], "contract_sub"),
         helper.make_node("Unsqueeze", ["contract_normal", "contract_axis"], [entry], "contract_unsqueeze"),
     ]
+    constants = {
+        "contract_half": np.float32(127.5),
+        "contract_one": np.float32(1),
+        "contract_axis": np.array([1]),
+    }
+    return enclose([*before, *graph.node], leave, [*graph.initializer, *tensors(constants)])
+
+
+def tensors(constants: Mapping[str, Any]) -> list[onnx.TensorProto]:
+    """Return constants as initialisers, by their names."""
+    return [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
+
+
+def enclose(network: Sequence[onnx.NodeProto], leave: str, weights: Sequence[onnx.TensorProto]) -> onnx.ModelProto:
+    """Put the contract's input and outputs around nodes that take `pixels` and give logits, called `leave`."""
     after = [
         helper.make_node("Identity", [leave], ["logits"], "contract_logits"),
         helper.make_node("Div", [leave, TEMPERATURE], ["contract_tempered"], "contract_temper"),
         helper.make_node("Softmax", ["contract_tempered"], ["probabilities"], "contract_softmax", axis=-1),
     ]
-    constants = {
-        "contract_half": np.float32(127.5),
-        "contract_one": np.float32(1),
-        "contract_axis": np.array([1]),
-        TEMPERATURE: np.float32(1),
-    }
     wrapped = helper.make_graph(
-        [*before, *graph.node, *after],
+        [*network, *after],
         "ferox",
         [helper.make_tensor_value_info("pixels", TensorProto.UINT8, [BATCH_AXIS, SIDE, SIDE])],
         [
             helper.make_tensor_value_info(name, TensorProto.FLOAT, [BATCH_AXIS, len(LABELS)])
             for name in ("logits", "probabilities")
         ],
-        [
-            *graph.initializer,
-            *(numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()),
-        ],
+        [*weights, *tensors({TEMPERATURE: np.float32(1)})],
     )
     model = helper.make_model(wrapped, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="ferox")
     model.ir_version = IR_VERSION

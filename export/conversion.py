@@ -60,7 +60,16 @@ def run_framework(job: ExportJob, work: Path) -> None:
     framework = job.record.settings.framework
     check_converter(framework)
     weights = check_file(work, job.checkpoint.file, job.checkpoint.sha256)
-    command = [sys.executable, "-m", f"export.from_{framework}", str(job.run.resolve()), str(weights), str(work)]
+    run_side(f"export.from_{framework}", str(job.run.resolve()), str(weights), str(work))
+
+
+def run_side(module: str, *words: str) -> None:
+    """Run a module that answers and converts in a process of its own.
+
+    Raises:
+        ExportError: it failed, with what it said last.
+    """
+    command = [sys.executable, "-m", module, *words]
     # The proof is made on the processor: a GPU would answer with other last digits.
     alone = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=alone)

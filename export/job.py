@@ -126,15 +126,20 @@ def refuse_taken_names(jobs: Sequence[ExportJob], out: Path, *, replace: bool) -
     if twice:
         raise InputError(f"two of the runs would be published as {twice[0]}; {remedy}")
     for job in jobs:
-        path = out / f"{job.stem}.onnx"
-        if replace or not path.exists():
-            continue
-        try:
-            checkpoint = Engine.load(path, provider="cpu").manifest.checkpoint_sha256
-        except InputError as error:
-            raise InputError(f"{error}; or put {job.run}'s artifact in its place with --replace") from error
-        if checkpoint != job.checkpoint.sha256:
-            raise InputError(
-                f"{path} is of another checkpoint ({checkpoint[:12]}) than {job.run} would publish there "
-                f"({job.checkpoint.sha256[:12]}); {remedy}, or put this one in its place with --replace"
-            )
+        if not replace:
+            refuse_taken(out / f"{job.stem}.onnx", job.checkpoint.sha256, job.run, remedy)
+
+
+def refuse_taken(path: Path, sha256: str, source: Path, remedy: str) -> None:
+    """Raise `InputError` where an artifact of another checkpoint than `source`'s, by its sha256, has a name."""
+    if not path.exists():
+        return
+    try:
+        checkpoint = Engine.load(path, provider="cpu").manifest.checkpoint_sha256
+    except InputError as error:
+        raise InputError(f"{error}; or put {source}'s artifact in its place with --replace") from error
+    if checkpoint != sha256:
+        raise InputError(
+            f"{path} is of another checkpoint ({checkpoint[:12]}) than {source} would publish there ({sha256[:12]}); "
+            f"{remedy}, or put this one in its place with --replace"
+        )

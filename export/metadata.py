@@ -6,7 +6,9 @@ The engine reads none of it: the manifest says the same and more.
 from data.faceset import SIDE
 from inference.manifest import Manifest
 
-LICENCE = "The weights: as the terms of the training data allow. The program that wrote this file: Apache-2.0"
+PROGRAM = "The program that wrote this file: Apache-2.0"
+LICENCE = f"The weights: as the terms of the training data allow. {PROGRAM}"
+OTHERS_LICENCE = f"The weights: as their makers and the terms of their training data allow. {PROGRAM}"
 
 
 def metadata(manifest: Manifest) -> dict[str, str]:
@@ -15,12 +17,12 @@ def metadata(manifest: Manifest) -> dict[str, str]:
     labels = manifest.labels
     return {
         "description": (
-            f"Facial emotion of a grey 48x48 face: {manifest.model}, {manifest.precision}, trained in "
-            f"{manifest.framework} on {manifest.data.source}{_form(manifest)}"
+            f"Facial emotion of a grey 48x48 face: {manifest.model}, {manifest.precision}, {_made(manifest)}"
+            f"{_form(manifest)}"
         ),
         "author": "ferox",
         "date": manifest.created,
-        "license": LICENCE,
+        "license": LICENCE if manifest.adoption is None else OTHERS_LICENCE,
         "task": "classify",
         "batch": f"{manifest.batch or 1}",
         "imgsz": f"{[SIDE, SIDE]}",
@@ -29,6 +31,10 @@ def metadata(manifest: Manifest) -> dict[str, str]:
         "model_info model_type": "Classification",
         "model_info labels": " ".join(labels),
     }
+
+
+def _made(manifest: Manifest) -> str:
+    return manifest.made if manifest.data is None else f"{manifest.made} on {manifest.data.source}"
 
 
 def _form(manifest: Manifest) -> str:

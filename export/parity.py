@@ -43,12 +43,17 @@ def answers_in_batches(answer: Callable[[Pixels], Logits], pixels: Pixels) -> li
 
 
 def judge(
-    reference: Logits, answered: list[tuple[int, Logits]], faces: int, known_classes: int = LEAST_CLASSES
+    reference: Logits,
+    answered: list[tuple[int, Logits]],
+    faces: int,
+    known_classes: int = LEAST_CLASSES,
+    remedy: str = "train it longer, or otherwise, until it tells faces apart",
 ) -> Parity:
     """Compare the answers with `reference` float32[probes, 7], of which the first `faces` are of real faces.
 
     A reference has to give real faces `LEAST_CLASSES` different labels, or as many as there are `known_classes` among
-    those faces where that is fewer: agreement with a model that always says the same would prove nothing.
+    those faces where that is fewer: agreement with a model that always says the same would prove nothing; `remedy` is
+    what to do then.
     """
     classes, least = len(np.unique(reference[:faces].argmax(axis=1))), min(LEAST_CLASSES, known_classes)
     finite = np.isfinite(reference).all() and all(np.isfinite(logits).all() for _, logits in answered)
@@ -68,8 +73,8 @@ def judge(
         reason = f"logits differ by {smallest:.3g} of their scale, over the tolerance of {TOLERANCE:g}"
     elif classes < least:
         reason = (
-            f"the reference gives real faces {classes} different labels; agreement proves nothing below {least}; train "
-            "it longer, or otherwise, until it tells faces apart"
+            f"the reference gives real faces {classes} different labels; agreement proves nothing below {least}; "
+            f"{remedy}"
         )
     return Parity(
         passed=not reason,

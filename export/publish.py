@@ -1,6 +1,6 @@
 """One run to one artifact: reference and conversion in the framework's process, then contract, parity, publication."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +8,13 @@ import onnx
 from numpy.typing import NDArray
 
 from data.faceset import LABELS, FaceSet
-from data.files import as_json, write_bytes
+from data.files import write_bytes
 from data.scratch import scratch_folder
 from data.splits import Split
 from export.card import SpoiledFigures, model_card
-from export.contract import network_bytes, seal, wrap
+from export.contract import wrap
 from export.conversion import ExportError, converted, stage
+from export.finishing import drafted, finished, parity_record
 from export.job import OPEN, ExportJob, Form, held, refuse_taken_names
 from export.lowering import Judge, Lowered, lower
 from export.parity import answers_in_batches, judge
@@ -23,9 +24,6 @@ from inference.engine import Engine
 from inference.manifest import CONTRACT, NO_DIGEST, Manifest, Parity, Selection
 from inference.measure import robustness
 from training.run import now, run_faces
-
-# A probability is rounded to float32 after a softmax that onnxruntime computes in it.
-PROBABILITY_TOLERANCE = 1e-6
 
 
 def publish(
@@ -71,11 +69,11 @@ def publish(
         except ExportError as error:
             refusal = error.verdict or Parity(passed=False, reason=error.reason)
             with exclusive(out):
-                write_bytes(out / f"{job.stem}{FAILURE}", _record(error.stage, refusal))
+                write_bytes(out / f"{job.stem}{FAILURE}", parity_record(error.stage, refusal))
             raise
         figures = spoiled_figures(engine, faces, division) if spoiled else None
         contents = {
-            PARITY: _record("passed", proof),
+            PARITY: parity_record("passed", proof),
             CARD: model_card(engine.manifest, job.record, figures).encode(),
             MODEL: engine.path.read_bytes(),
         }
@@ -83,10 +81,6 @@ def publish(
             # Another export may have taken the name while this one was at work.
             refuse_taken_names([job], out, replace=replace)
             return put(out, job.stem, contents)
-
-
-def _record(stage: str, verdict: Parity) -> bytes:
-    return as_json({"stage": stage, **asdict(verdict)}).encode()
 
 
 def spoiled_figures(engine: Engine, faces: FaceSet, division: Split) -> SpoiledFigures:
@@ -110,28 +104,8 @@ def _proven(job: ExportJob, work: Path, faces: FaceSet, division: Split) -> tupl
         proof = replace(lowered.verdict, fp32=proof)
     temperature = fitted_temperature(engine, faces, division)
     manifest = replace(_manifest(job, proof), temperature=temperature, float_layers=float_layers)
-    content = seal(graph, manifest)
-    with stage("seal"):
-        # onnxruntime loads files that others cannot.
-        onnx.checker.check_model(content, full_check=True)
-    if network_bytes(content) != network_bytes(engine.path.read_bytes()):
-        raise ExportError("seal", "the sealed file's network is not the one that was judged")
-    (work / "finished.onnx").write_bytes(content)
-    finished = _load(work / "finished.onnx")
-    _check_probabilities(finished, np.load(work / "pixels.npy"))
-    return finished, proof
-
-
-def _check_probabilities(engine: Engine, pixels: NDArray[np.uint8]) -> None:
-    """Raise `ExportError` unless the finished file's probabilities are softmax(logits / temperature)."""
-    from scipy.special import softmax
-
-    logits, probabilities = engine.run(pixels)
-    # Divided in float32, as the graph does: for large logits its rounding is more than the softmax's.
-    tempered = logits / np.float32(engine.manifest.temperature.value)
-    expected = softmax(tempered.astype(np.float64), axis=1)
-    if (difference := float(np.abs(probabilities - expected).max())) > PROBABILITY_TOLERANCE:
-        raise ExportError("temperature", f"probabilities differ by {difference:.3g} from softmax(logits / temperature)")
+    pixels = np.load(work / "pixels.npy")
+    return finished(graph, manifest, engine, work / "finished.onnx", pixels), proof
 
 
 def _parity(
@@ -164,13 +138,7 @@ def _lowered(
 
 
 def _draft(job: ExportJob, graph: onnx.ModelProto, path: Path) -> Engine:
-    path.write_bytes(seal(graph, _manifest(job, Parity(passed=False))))
-    return _load(path)
-
-
-def _load(path: Path) -> Engine:
-    with stage("load"):
-        return Engine.load(path, provider="cpu")
+    return drafted(graph, _manifest(job, Parity(passed=False)), path)
 
 
 def _manifest(job: ExportJob, parity: Parity) -> Manifest:

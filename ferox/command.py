@@ -12,6 +12,7 @@ import data.__main__
 import demo.__main__
 import demo.web.__main__
 import export.__main__
+import export.adopt.command
 import inference.__main__
 import training.__main__
 from data.commands import EXIT_STATUSES, Commands, run_command
@@ -72,6 +73,9 @@ def command_parser() -> argparse.ArgumentParser:
     _add(commands, "sweep", "train a grid of models; other options are those of train", options.add_sweep_arguments)
     _add(commands, "doubts", "labels of a dataset that are probably wrong", options.add_doubts_arguments)
     _add(commands, "export", "prove a trained model equal, and publish it as an .onnx", export.__main__.add_arguments)
+    _add(
+        commands, "adopt", "put a model of others into the same form, and prove it", export.adopt.command.add_arguments
+    )
     _add(commands, "export-repository", "files for Triton and KServe", repository_arguments)
     _add(commands, "keep-result", "keep a training and its report as one small file", options.add_result_arguments)
     faces = commands.add_parser("data", help="look at a dataset, or draw one", allow_abbrev=False)
@@ -83,6 +87,7 @@ def command_parser() -> argparse.ArgumentParser:
         ("serve", serving.main),
         ("doubts", training.__main__.find_doubts),
         ("export", export.__main__.run),
+        ("adopt", export.adopt.command.run),
         ("export-repository", _export_repository),
         ("keep-result", training.__main__.keep_result),
         ("completion", _print_completion),

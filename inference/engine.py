@@ -242,8 +242,10 @@ def _session(content: bytes, name: str, provider: str, threads: int) -> Any:
         return session
 
 
-def open_session(content: bytes, name: str, wanted: str, threads: int) -> Any:
+def open_session(content: bytes, name: str, wanted: str, threads: int, remedy: str = REMEDY) -> Any:
     """Return onnxruntime's session of a model's bytes with the provider `wanted`, called as it does, and no other.
+
+    `remedy` is what to do where it cannot load them on the processor.
 
     Raises:
         InputError: onnxruntime cannot load them, or not with that provider.
@@ -253,7 +255,7 @@ def open_session(content: bytes, name: str, wanted: str, threads: int) -> Any:
     options.log_severity_level = 3
     on_processor = wanted == CPU
     mend = MEND_GPU if wanted == CUDA else "mend its installation"
-    remedy = REMEDY if on_processor else f"{mend}, or use --provider cpu"
+    remedy = remedy if on_processor else f"{mend}, or use --provider cpu"
     unloaded = _unloaded(wanted)
     try:
         # Its own way back to the CPU prints to stdout, where programs read answers.

@@ -14,7 +14,7 @@ from data.faceset import SIDE
 from data.files import write_bytes, write_json, write_text
 from inference.engine import Engine, read_artifact
 from inference.licence import terms
-from inference.manifest import Manifest
+from inference.manifest import DataRecord, Manifest
 from inference.report.document import REPORT_FILE, EvaluatedOn, Report, read_report
 from inference.report.published import is_fer2013
 from inference.wire import contents
@@ -80,12 +80,18 @@ def hub_folder(artifact: Path, out: Path, report: Path | None = None) -> Path:
             `reports/<stem>` beside the artifact where there is one, else what the export itself has measured.
 
     Raises:
-        InputError: the artifact, its card or the report cannot be used, or `out` is some other project's folder.
+        InputError: the artifact, its card or the report cannot be used, the model was adopted and is others' to give
+            away, or `out` is some other project's folder.
         OSError: something cannot be written.
     """
     content, engine = read_artifact(artifact), Engine.load(artifact, provider="cpu")
     manifest = engine.manifest
-    measured = _measured(manifest, _report(artifact, manifest, report))
+    if manifest.data is None:
+        raise InputError(
+            f"{artifact.name} was adopted: its weights are others', under terms that its file does not say; expected a "
+            "model that was trained here; point to where its makers offer it"
+        )
+    measured = _measured(manifest, manifest.data, _report(artifact, manifest, report))
     card = _text(artifact)
     _check_target(out)
     write_bytes(out / MODEL, content)
@@ -131,13 +137,13 @@ def _report(artifact: Path, manifest: Manifest, folder: Path | None) -> Report |
     return report
 
 
-def _measured(manifest: Manifest, report: Report | None) -> list[Measured]:
+def _measured(manifest: Manifest, data: DataRecord, report: Report | None) -> list[Measured]:
     """What is known of the file itself: of a lower precision, the figures of float32 are not."""
-    data, selection, parts = manifest.data, manifest.selection, manifest.parity.parts
+    selection, parts = manifest.selection, manifest.parity.parts
     if report is not None:
         on, figures = report.evaluated_on, report.figures
         return [Measured(_faces(on), on.part, is_fer2013(on), figures.accuracy, figures.macro.f1.value)]
-    if manifest.precision == "fp32":
+    if manifest.precision == "fp32" and selection is not None:
         faces = f"{selection.part} part of {printable(data.source)}, on which its epoch was picked"
         return [Measured(faces, selection.part, is_fer2013(data), selection.accuracy)]
     return [
@@ -169,7 +175,7 @@ def _front_matter(name: str, manifest: Manifest, measured: list[Measured]) -> st
         "library_name": "onnx",
         "pipeline_tag": TASK,
         "tags": ["onnx", "onnxruntime", "facial-emotion-recognition", printable(manifest.model), manifest.precision],
-        **({"datasets": [FER2013]} if is_fer2013(manifest.data) else {}),
+        **({"datasets": [FER2013]} if manifest.data is not None and is_fer2013(manifest.data) else {}),
         "metrics": list(dict.fromkeys(metric for one in measured for metric in one.metrics)),
         "model-index": [{"name": printable(name), "results": list(map(_result, measured))}],
     }

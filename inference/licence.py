@@ -25,11 +25,16 @@ OWN_FACES = "They learned from faces that this program has drawn; nobody else ha
 OTHER_FACES = """They learned from {sources}. Under which terms these faces may be used for training, and the weights
 after it, is known to whoever trained the model, not to this program; docs/licences.md says what is known of FER2013, of
 which they may be copies or parts. This is no legal advice."""
+OTHERS_WEIGHTS = """They are others': they were adopted as they are, from {file}. Under which terms they may be used or
+given away is said by whoever published them, not by this file; the faces that they learned from have terms of their
+own. This is no legal advice."""
 IMAGENET = "\n\nThey began as weights that torchvision offers, learned from ImageNet, which has terms of its own."
 
 
 def terms(manifest: Manifest) -> str:
     """Return, in Markdown, what is known of the terms of an artifact's weights, by all faces that they learned from."""
+    if manifest.adoption is not None:
+        return f"{OURS}\n\n{OTHERS_WEIGHTS.format(file=printable(manifest.adoption.file))}"
     sources = dict.fromkeys(printable(record.source) for record in manifest.learned)
     if any(is_fer2013(record) for record in manifest.learned):
         known = FER2013

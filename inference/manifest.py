@@ -14,6 +14,7 @@ from data.documents import Count, Number, Share, parse_document, strict, top_lev
 from data.errors import InputError, printable
 from data.faceset import LABELS
 from data.splits import Split, SplitPlan
+from inference.adoption import Adoption
 
 CONTRACT = 2
 # Files of contract 1 have no temperature, and `probabilities` = softmax(logits).
@@ -25,6 +26,8 @@ FEATURES = "features"
 # Bounds what one run holds in memory; throughput no longer grows beyond it.
 LARGEST_BATCH = 64
 FRAMEWORKS = ("torch", "tensorflow", "paddle")
+# What stands in a framework's place for a model that was adopted as an ONNX file, and in that of what it is unknown of.
+ADOPTED_FROM, UNKNOWN = "onnx", "unknown"
 PRECISIONS = ("fp32", "fp16", "int8")
 PARTS = {"train", "validation", "test"}
 Setting = str | int | float | bool | None
@@ -201,13 +204,17 @@ class Manifest:
     with or was taught by had learned from, where that is not `data`. `float_layers` are those that int8 leaves in
     float32, by the names of their nodes. `batch` is how many faces every run takes, neither more nor fewer; None is any
     number. `features`: whether it has the output `features`, too.
+
+    A model that others have trained has the origin `adopted`: `adoption` says what was declared of it, and `data` and
+    `selection` are None, since what it was trained and selected on is unknown. Its `framework` is `onnx`, its `recipe`
+    empty, `checkpoint_sha256` that of the foreign file, and its `parity` was proven against that file.
     """
 
     __pydantic_config__: ClassVar = strict(
         contract={"enum": list(READABLE)},
         labels={"const": list(LABELS)},
         precision={"enum": list(PRECISIONS)},
-        framework={"enum": list(FRAMEWORKS)},
+        framework={"enum": [*FRAMEWORKS, ADOPTED_FROM]},
     )
 
     contract: int
@@ -219,33 +226,55 @@ class Manifest:
     versions: dict[str, str]
     labels: tuple[str, ...]
     recipe: dict[str, Setting | tuple[Setting, ...] | dict[str, Setting]]
-    data: DataRecord
-    selection: Selection
+    data: DataRecord | None
+    selection: Selection | None
     checkpoint_sha256: str
     parity: Parity
     created: str
     inherited: tuple[DataRecord, ...] = ()
-    origin: Literal["trained"] = "trained"
+    origin: Literal["trained", "adopted"] = "trained"
     temperature: Temperature = Temperature()
     float_layers: tuple[str, ...] = ()
     batch: Annotated[int, Ge(1), Le(LARGEST_BATCH)] | None = None
     features: bool = False
+    adoption: Adoption | None = None
 
     def __post_init__(self) -> None:
-        for name, known in (("precision", PRECISIONS), ("framework", FRAMEWORKS)):
+        adopted = self.origin == "adopted"
+        frameworks = (ADOPTED_FROM,) if adopted else FRAMEWORKS
+        for name, known in (("precision", PRECISIONS), ("framework", frameworks)):
             if (value := getattr(self, name)) not in known:
                 raise InputError(f"{name} is {printable(value)[:40]!r}, expected one of {', '.join(known)}")
+        if (self.adoption is not None) != adopted or (self.data is None) != adopted:
+            raise InputError(f"the origin is {self.origin}, expected data of a trained model, else an adoption")
+        if (self.selection is None) != adopted or (adopted and self.inherited):
+            raise InputError(f"the origin is {self.origin}, expected a selection of a trained model alone")
 
     @property
     def learned(self) -> tuple[DataRecord, ...]:
-        """All that it has learned from, itself or through other models; its own faces first."""
-        return (self.data, *self.inherited)
+        """All that it is known to have learned from, itself or through other models; its own faces first."""
+        return self.inherited if self.data is None else (self.data, *self.inherited)
+
+    @property
+    def corrections(self) -> CorrectionsRecord | None:
+        """How the faces that it was trained on were corrected; None where they were not, or nobody knows."""
+        return None if self.data is None else self.data.corrections
+
+    @property
+    def protocol(self) -> str:
+        """The protocol that it was trained under, `unknown` of an adopted model."""
+        return UNKNOWN if self.data is None else self.data.protocol
+
+    @property
+    def made(self) -> str:
+        """How it came about, in words: `trained in torch`."""
+        return f"trained in {self.framework}" if self.adoption is None else "adopted as an ONNX file"
 
     def to_json(self) -> str:
         """Return the manifest as strict, compact JSON; the digest keeps its place whatever its value.
 
-        An open batch is not stated, nor having no features, nor corrections where there are none: engines that know
-        nothing else refuse fields that they do not know.
+        An open batch is not stated, nor having no features, nor corrections or an adoption where there are none:
+        engines that know nothing else refuse fields that they do not know.
         """
         content = asdict(self, dict_factory=stated)
         if self.batch is None:
@@ -256,8 +285,8 @@ class Manifest:
 
 
 def stated(fields: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """Leave out corrections where there were none: a `dict_factory` of `dataclasses.asdict`."""
-    return {name: value for name, value in fields if (name, value) != ("corrections", None)}
+    """Leave out corrections and adoptions where there were none: a `dict_factory` of `dataclasses.asdict`."""
+    return {name: value for name, value in fields if value is not None or name not in ("corrections", "adoption")}
 
 
 # What a manifest of contract 1 does not say.

@@ -21,9 +21,10 @@ from data.terminal import hand_over, say
 from inference.catalogue import DEFAULT, KnownModel, find_model, known_models, model_folders
 from inference.engine import Engine
 from inference.hub import hub_folder
+from inference.manifest import Manifest
 from inference.measure.latency import Timing, TimingPlan, interleaved
 from inference.report.document import REPORT_FILE, Report, read_report
-from inference.text import percent
+from inference.text import PLAIN_DASH, or_dash, percent
 
 # One face at a time, long enough that the median holds still.
 TIMED = TimingPlan(batch=1, warm_up=5, runs=50, seconds=0.2)
@@ -46,7 +47,9 @@ class Listed:
         precision: fp32, fp16 or int8.
         protocol: how its faces were divided.
         accuracy: a share from 0 to 1, of `faces` faces of the `part` of its protocol; of the test part where an
-            evaluation lies at hand, else of the part on which its epoch was picked.
+            evaluation lies at hand, else of the part on which its epoch was picked. Of an adopted model, else of the
+            validation part that it was adopted with; all three are None where there was none.
+        trained_on: what an adopted model was trained on, in words; None of one that was trained here.
         bytes: the file's size.
         milliseconds: the median time of one face on this machine; None where it was not measured.
     """
@@ -60,11 +63,12 @@ class Listed:
     framework: str
     precision: str
     protocol: str
-    part: str
-    accuracy: float
-    faces: int
+    part: str | None
+    accuracy: float | None
+    faces: int | None
     bytes: int
     milliseconds: float | None
+    trained_on: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The entry as plain values that strict JSON can hold."""
@@ -137,19 +141,18 @@ def test_reports(folders: Sequence[Path]) -> dict[str, Report]:
             except (InputError, OSError, UnicodeDecodeError) as error:
                 say(f"note: {file.parent.name} says nothing of a model: {error}")
                 continue
-            on = report.evaluated_on
-            if on.part == "test" and on.augmentation == "none" and on.protocol == report.manifest.data.protocol:
+            on, data = report.evaluated_on, report.manifest.data
+            protocol = "official" if data is None else data.protocol
+            if on.part == "test" and on.augmentation == "none" and on.protocol == protocol:
                 found.setdefault(report.manifest.digest, report)
     return found
 
 
 def _listed(model: KnownModel, engine: Engine, timing: Timing | None, reports: dict[str, Report]) -> Listed:
     manifest, report = engine.manifest, reports.get(engine.manifest.digest)
+    part, accuracy, faces = _measured(manifest)
     if report is not None:
         part, accuracy, faces = "test", report.figures.accuracy, report.evaluated_on.count
-    else:
-        part, accuracy = manifest.selection.part, manifest.selection.accuracy
-        faces = manifest.data.counts[part]
     return Listed(
         name=model.name,
         stem=model.stem,
@@ -159,13 +162,24 @@ def _listed(model: KnownModel, engine: Engine, timing: Timing | None, reports: d
         model=manifest.model,
         framework=manifest.framework,
         precision=manifest.precision,
-        protocol=manifest.data.protocol,
+        protocol=manifest.protocol,
         part=part,
         accuracy=accuracy,
         faces=faces,
         bytes=model.path.stat().st_size,
         milliseconds=None if timing is None else timing.p50,
+        trained_on=None if manifest.adoption is None else manifest.adoption.training_data,
     )
+
+
+def _measured(manifest: Manifest) -> tuple[str | None, float | None, int | None]:
+    """What a manifest itself says of how good its model is: the part, accuracy and faces."""
+    data, selection, adoption = manifest.data, manifest.selection, manifest.adoption
+    if data is not None and selection is not None:
+        return selection.part, selection.accuracy, data.counts[selection.part]
+    if adoption is not None and adoption.validation is not None:
+        return "validation", adoption.validation.accuracy, adoption.validation.faces
+    return None, None, None
 
 
 def table(listed: Sequence[Listed]) -> str:
@@ -174,7 +188,13 @@ def table(listed: Sequence[Listed]) -> str:
         return "there is no model yet; train and export one: ferox train, ferox export"
     rows = [COLUMNS, *(tuple(map(printable, _row(entry))) for entry in listed)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
-    return "\n".join(_line(row, widths) for row in rows)
+    lines = [_line(row, widths) for row in rows]
+    remarks = [
+        printable(f"{entry.name}: adopted; what it was trained on is {entry.trained_on}")
+        for entry in listed
+        if entry.trained_on is not None
+    ]
+    return "\n".join([*lines, *remarks])
 
 
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:
@@ -189,9 +209,9 @@ def _row(entry: Listed) -> tuple[str, ...]:
         entry.model if entry.precision == "fp32" else f"{entry.model} {entry.precision}",
         entry.framework,
         entry.protocol,
-        percent(entry.accuracy, 2),
-        f"{entry.part}, {entry.faces:,} faces",
+        percent(entry.accuracy, 2, PLAIN_DASH),
+        PLAIN_DASH if entry.faces is None else f"{entry.part}, {entry.faces:,} faces",
         f"{entry.bytes / 1e6:.2f}",
-        "-" if entry.milliseconds is None else f"{entry.milliseconds:.3g}",
+        or_dash(entry.milliseconds, ".3g", PLAIN_DASH),
         "ferox" if entry.shipped else str(Path(entry.file).parent),
     )

@@ -13,7 +13,7 @@ from data.errors import InputError
 from data.files import write_text
 from data.terminal import hand_over
 from inference.comparison.document import Comparison, Row
-from inference.comparison.row import best_epoch
+from inference.comparison.row import selected
 from inference.report.document import REPORT_FILE
 from inference.report.published import OTHERS, is_fer2013_test, published_accuracy
 from inference.report.training_result import FinishedRun, TrainingResult
@@ -121,7 +121,7 @@ def _result_row(path: Path, result: TrainingResult) -> list[str]:
         report.interval,
         or_dash(None if published is None else 100 * published, ".2f"),
         or_dash(report.figures.macro.f1.value, ".4f"),
-        best_epoch(report.manifest.selection).words,
+        selected(report.manifest).words,
         _trained(run, len(result.epochs)),
         f"[record]({path.as_posix()})",
     ]

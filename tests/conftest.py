@@ -30,7 +30,7 @@ from export.contract import seal, wrap
 from export.job import ExportJob
 from inference.compare import Options, compare, write_finished
 from inference.engine import Engine
-from inference.manifest import CONTRACT, NO_DIGEST, Manifest, Parity, Selection, data_record
+from inference.manifest import CONTRACT, NO_DIGEST, DataRecord, Manifest, Parity, Selection, data_record
 from inference.measure.evaluation import assign
 from inference.measure.metrics import class_figures
 from inference.report.background import report_writer
@@ -95,6 +95,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(item.path).stem in SLOW:
             item.add_marker(pytest.mark.slow)
+
+
+def data_of(manifest: Manifest) -> DataRecord:
+    """What a model was trained on, of one that was trained here."""
+    assert manifest.data is not None
+    return manifest.data
+
+
+def selection_of(manifest: Manifest) -> Selection:
+    """How its epoch was selected."""
+    assert manifest.selection is not None
+    return manifest.selection
 
 
 @pytest.fixture(scope="session", autouse=True)

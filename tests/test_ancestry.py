@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import data_of
 
 from data.draw import draw
 from data.errors import InputError
@@ -128,7 +129,7 @@ def test_tables_name_what_else_a_model_learned_from(
         settings=settings,
         parameters=1,
         versions={},
-        data=report.manifest.data,
+        data=data_of(report.manifest),
         skip_bad_rows=False,
         machine=machine,
         commit=None,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import data_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
@@ -92,7 +93,7 @@ def test_a_least_confidence_is_chosen_on_the_validation_part(tiny_model: Path, d
     made = report(tiny_model, drawn, tmp_path, temperature=Temperature())
     assert made.abstention is not None
     assert made.abstention.part == "validation"
-    assert made.abstention.faces == made.manifest.data.counts["validation"]
+    assert made.abstention.faces == data_of(made.manifest).counts["validation"]
     engine = Engine.load(tiny_model, provider="cpu", threads=1)
     validated = report_of(assign(engine, drawn, "validation").evaluate(lambda count: None))
     assert made.abstention.steps[0].accuracy == validated.figures.accuracy
@@ -111,7 +112,7 @@ def test_without_such_a_part_nothing_is_chosen(tiny_model: Path, drawn: FaceSet,
     assert "No value can be chosen on these data" in (folder / "report.html").read_text()
     assert not (folder / "abstention.png").exists()
     # Of a model that learned from the validation part of another protocol, it is none either.
-    trained = replace(engine.manifest, data=replace(engine.manifest.data, protocol="random"))
+    trained = replace(engine.manifest, data=replace(data_of(engine.manifest), protocol="random"))
     object.__setattr__(engine, "manifest", trained)
     assert not len(assign(engine, drawn, protocol="official", allow_seen=True).validation)
     assert SplitPlan().selects_on == "validation"

@@ -24,7 +24,7 @@ from inference.catalogue import known_models
 ROOT = Path(__file__).parents[1]
 COMMANDS = (
     *("evaluate", "compare", "results", "predict", "explain", "watch", "faces", "models", "demo", "web", "serve"),
-    *("train", "sweep", "doubts", "export", "export-repository", "keep-result", "data", "completion"),
+    *("train", "sweep", "doubts", "export", "adopt", "export-repository", "keep-result", "data", "completion"),
 )
 # Each command with what it cannot use, what may not be, or what it does at once; `{...}` are the fixture's files.
 STATUSES = [
@@ -70,6 +70,9 @@ STATUSES = [
     ("models --hub-folder {out}/hub missing", 2),
     ("models vgg_64", 2),
     ("export missing --fixed-batch 0", 2),
+    ("adopt missing.onnx --preset fer", 2),
+    ("adopt {broken} --preset fer --out {out}/adopted", 2),
+    ("adopt {model} --divide-by half --out {out}/adopted", 2),
     ("evaluate {model} --data {table} --out {out}/explained --explain", 0),
     ("evaluate missing", 2),
     ("evaluate {model} --data {table} --out {out}", 0),

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from conftest import data_of
 
 from data.documents import parse_document
 from data.draw import write_csv
@@ -238,7 +239,7 @@ def test_a_trained_run_is_published_evaluates_to_the_run_s_own_accuracy_can_teac
     stage, proof = proof_of(model)
     assert (stage, proof.passed) == ("passed", True)
     manifest = Engine.load(model, provider="cpu", threads=1).manifest
-    assert manifest.temperature.faces == manifest.data.counts["validation"]
+    assert manifest.temperature.faces == data_of(manifest).counts["validation"]
     assert model.with_suffix(".md").read_text() == model_card(manifest, read_record(folder))
     assert card(folder, proof).startswith("# mlp_1")
     still = [*common, "--weights", model, "--epochs", 1, "--learning-rate", 1e-7]

@@ -14,6 +14,7 @@ import jsonschema
 import numpy as np
 import onnx
 import pytest
+from conftest import data_of
 from onnx import numpy_helper
 
 from data.draw import write_csv
@@ -135,7 +136,7 @@ def test_a_lower_precision_is_published_with_its_cost_or_not_at_all(
     assert "faces of the validation part" in card
     assert "| noise | no |" in card
     assert manifest.float_layers == (("dense_4",) if precision == "int8" else ())
-    assert manifest.temperature.faces == manifest.data.counts["validation"]
+    assert manifest.temperature.faces == data_of(manifest).counts["validation"]
     monkeypatch.setattr(fidelity, "LARGEST_DIVERGENCE", 0.0)
     with pytest.raises(ExportError, match=r"faces of the validation part its answers diverge by"):
         publish(trained, None, tmp_path / "refused", precision)

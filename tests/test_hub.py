@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from conftest import data_of, selection_of
 from huggingface_hub import ModelCard
 
 from data.errors import InputError
@@ -105,7 +106,7 @@ def test_without_a_report_the_figures_are_those_of_the_export(
 ) -> None:
     data = ModelCard.load(hub_folder(copied, tmp_path / "hub") / "README.md").data
     (result,) = data.eval_results
-    assert (result.metric_value, result.dataset_split) == (tiny_manifest.selection.accuracy, "validation")
+    assert (result.metric_value, result.dataset_split) == (selection_of(tiny_manifest).accuracy, "validation")
     assert "on which its epoch was picked" in result.dataset_name
     # These are drawn faces.
     assert (data.datasets, result.dataset_type) == (None, "other")
@@ -119,7 +120,7 @@ def test_without_a_report_the_figures_are_those_of_the_export(
 
 def test_names_from_a_stranger_s_file_stay_text(copied: Path, tiny_manifest: Manifest, tmp_path: Path) -> None:
     source = 'a: "b"\n---\nlicense: mit \x1b[31m \x85 é'
-    manifest = replace(tiny_manifest, model="mlp\x85\n---", data=replace(tiny_manifest.data, source=source))
+    manifest = replace(tiny_manifest, model="mlp\x85\n---", data=replace(data_of(tiny_manifest), source=source))
     copied.write_bytes(seal(onnx.load(copied), manifest))
     data = ModelCard.load(hub_folder(copied, tmp_path / "hub") / "README.md").data
     assert data.license == "other"

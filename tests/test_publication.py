@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from conftest import selection_of
 
 from data.draw import write_csv
 from data.faceset import FaceSet
@@ -125,7 +126,7 @@ def check_together(out: Path, stem: str) -> Engine:
     said = json.loads(proof.read_text())
     assert said.pop("stage") == "passed"
     assert said == json.loads(json.dumps(asdict(engine.manifest.parity)))
-    assert f"epoch {engine.manifest.selection.epoch}:" in card.read_text()
+    assert f"epoch {selection_of(engine.manifest).epoch}:" in card.read_text()
     return engine
 
 
@@ -177,7 +178,7 @@ def test_a_replacement_that_is_killed_leaves_the_old_or_the_new_artifact_whole(
     assert status == -signal.SIGKILL, errors
     with exclusive(out):
         engine = check_together(out, STEM)
-    assert (engine.manifest.digest == old) == (engine.manifest.selection.epoch == 1)
+    assert (engine.manifest.digest == old) == (selection_of(engine.manifest).epoch == 1)
     assert {path.name for path in out.glob(".ready-*")} == set()
 
 
@@ -192,7 +193,7 @@ def test_of_two_exports_at_once_one_is_told_that_the_name_is_taken(run: Path, be
     assert "is of another checkpoint" in errors[statuses.index(2)]
     assert "--replace" in errors[statuses.index(2)]
     engine = check_together(tmp_path / "models", STEM)
-    assert engine.manifest.selection.epoch == (1, 7)[statuses.index(0)]
+    assert selection_of(engine.manifest).epoch == (1, 7)[statuses.index(0)]
 
 
 def test_two_exports_that_may_replace_each_other_leave_the_files_of_one(

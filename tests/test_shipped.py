@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from conftest import data_of, selection_of
 
 from data.documents import parse_document
 from data.draw import draw
@@ -31,7 +32,7 @@ def test_cnn_1_comes_from_every_framework_and_is_small() -> None:
 
 def test_the_page_s_default_was_selected_apart_from_its_test_part_and_is_small() -> None:
     manifest = Engine.load(BEST, provider="cpu", threads=1).manifest
-    assert (manifest.data.protocol, manifest.selection.part) == ("official", "validation")
+    assert (data_of(manifest).protocol, selection_of(manifest).part) == ("official", "validation")
     assert BEST.stat().st_size < 1_300_000
 
 
@@ -57,12 +58,12 @@ def test_a_shipped_model_is_proven_and_says_so(path: Path) -> None:
     assert manifest.precision == path.stem.split(".")[-1] != "fp32"
     assert manifest.parity.fp32 is not None
     assert manifest.parity.passed is manifest.parity.fp32.passed is True
-    assert manifest.data.counts["test"] == manifest.parity.fp32.faces
-    assert manifest.data.counts["test"] == {"official": 3589, "random": 7178}[manifest.data.protocol]
+    assert data_of(manifest).counts["test"] == manifest.parity.fp32.faces
+    assert data_of(manifest).counts["test"] == {"official": 3589, "random": 7178}[data_of(manifest).protocol]
     record = json.loads(path.with_suffix(".parity.json").read_text())
     del record["stage"]
     assert parse_document(Parity, json.dumps(record), "parity.json", "") == manifest.parity
-    assert f"accuracy {percent(manifest.selection.accuracy, 2)}" in path.with_suffix(".md").read_text()
+    assert f"accuracy {percent(selection_of(manifest).accuracy, 2)}" in path.with_suffix(".md").read_text()
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)

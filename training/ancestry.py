@@ -21,9 +21,14 @@ def ancestor(stem: str, manifest: Manifest, faces: FaceSet, division: Split) -> 
     """Return a model as an ancestor of one that is trained on this division of `faces`.
 
     Raises:
-        InputError: it, or an ancestor of its own, learned from another division of the same faces: the new model would
-            be tested on faces that it has learned.
+        InputError: it was adopted, so that nobody knows what it learned from; or it, or an ancestor of its own, learned
+            from another division of the same faces: the new model would be tested on faces that it has learned.
     """
+    if manifest.adoption is not None:
+        raise InputError(
+            f"{stem} was adopted, and what it was trained on is unknown: the new model could be tested on faces that "
+            "it has learned; choose a model that was trained here"
+        )
     for record in manifest.learned:
         if record.faces == faces.fingerprint and record.fingerprint != division.fingerprint:
             raise InputError(

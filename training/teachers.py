@@ -83,8 +83,8 @@ def ancestors_of(paths: Sequence[Path], faces: FaceSet, division: Split) -> list
 
     engines = [Engine.load(path) for path in paths]
     for engine in engines:
-        learned = engine.manifest.data.fingerprint
-        if learned != division.fingerprint:
+        data = engine.manifest.data
+        if data is not None and (learned := data.fingerprint) != division.fingerprint:
             raise InputError(
                 f"{engine.path.name} learned from the split {learned[:8]}, this training's is "
                 f"{division.fingerprint[:8]}; its training faces could be among those that the new model is tested on; "

@@ -55,6 +55,18 @@ OWN: dict[str, tuple[str, str]] = {
         "The file's answers to {faces} test faces are those of the framework: largest difference of a logit {largest}.",
         "文件对 {faces} 张测试脸的回答与训练框架一致：logit 最大差 {largest}。",
     ),
+    "web_compared_adopted": (
+        "The file's answers to {faces} faces are those of the adopted file: largest difference of a logit {largest}.",
+        "文件对 {faces} 张脸的回答与所收编的原文件一致：logit 最大差 {largest}。",
+    ),
+    "web_unknown": ("unknown: it was adopted, and may know any face", "未知：这是收编的模型，可能见过任何一张脸"),
+    "web_said": (
+        "unknown: it was adopted, and may know any face; whoever adopted it says: {said}",
+        "未知：这是收编的模型，可能见过任何一张脸；收编者称：{said}",
+    ),
+    "web_adopted": ("Adopted from", "收编自"),
+    "web_validation": ("Accuracy on a validation part", "验证部分的准确率"),
+    "web_validated": ("{share} of {faces} faces of {source}", "{source} 的 {faces} 张脸，{share}"),
     "web_agreement": (
         "In {precision} it gives the same label to {share} of the faces.",
         "{precision} 下 {share} 的脸标签相同。",

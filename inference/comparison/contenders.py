@@ -15,7 +15,7 @@ from inference.manifest import Manifest
 from inference.measure.evaluation import Answers, Assignment, Evaluation
 from inference.measure.latency import Timing
 from inference.measure.metrics import Summary, summarise
-from inference.report.document import Report
+from inference.report.document import Report, in_tables
 from inference.report.writer import report_of
 from inference.testtime import Predictor
 
@@ -124,12 +124,13 @@ def ensemble(name: str, members: Sequence[Contender], choice: Choice | None = No
 
 def contender_groups(contenders: Sequence[Contender]) -> list[ContenderGroup]:
     """Put together what may be compared, the official protocol before others, and each group's best first."""
-    groups: dict[tuple[str, ...], list[Contender]] = {}
-    for contender in contenders:
-        groups.setdefault(contender.members[0].report.table_key, []).append(contender)
-    reports = {key: group[0].members[0].report for key, group in groups.items()}
-    official_first = sorted(groups, key=lambda key: reports[key].evaluated_on.protocol != "official")
-    return [ContenderGroup(reports[key].heading, ranked(groups[key])) for key in official_first]
+    groups = in_tables(contenders, _report)
+    official_first = sorted(groups, key=lambda group: _report(group[0]).evaluated_on.protocol != "official")
+    return [ContenderGroup(_report(group[0]).heading, ranked(group)) for group in official_first]
+
+
+def _report(contender: Contender) -> Report:
+    return contender.members[0].report
 
 
 def ranked(contenders: Sequence[Contender]) -> tuple[Contender, ...]:
@@ -143,7 +144,7 @@ def twins(group: ContenderGroup) -> list[list[int]]:
     for index, contender in enumerate(group.contenders):
         if not contender.is_ensemble:
             model = contender.members[0]
-            key = (model.report.label, decisive_settings(model.manifest.recipe), model.manifest.data.corrections)
+            key = (model.report.label, decisive_settings(model.manifest.recipe), model.manifest.corrections)
             alike = alike_by_settings.setdefault(key, {})
             alike.setdefault(model.manifest.framework, index)
     return [sorted(alike.values()) for alike in alike_by_settings.values() if len(alike) > 1]

@@ -114,6 +114,11 @@ class Row:
     abstention: Abstention | None = None
 
     @property
+    def made(self) -> str:
+        """How it came about, in words: by which recipe, or that it was adopted."""
+        return self.recipe if self.recipe.startswith("adopted") else f"{self.recipe} recipe"
+
+    @property
     def full_name(self) -> str:
         """The contender in words."""
         return self.label if self.kind == "ensemble" else f"{self.label}, {self.framework}"

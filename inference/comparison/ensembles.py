@@ -21,7 +21,7 @@ def check_ensembles(tasks: Sequence[Assignment], wanted: Sequence[Sequence[str]]
     Raises:
         InputError: a name is unknown or twice, there is only one, or they may not be compared.
     """
-    tables = {task.name: (task.engine.manifest.data.fingerprint, task.split.fingerprint, task.part) for task in tasks}
+    tables = {task.name: _table(task) for task in tasks}
     ensembles = []
     for given in wanted:
         names = tuple(_report_name(name.rsplit("/", 1)[-1].removesuffix(".onnx"), tasks) for name in given)
@@ -37,6 +37,11 @@ def check_ensembles(tasks: Sequence[Assignment], wanted: Sequence[Sequence[str]]
             )
         ensembles.append(names)
     return ensembles
+
+
+def _table(task: Assignment) -> tuple[str, ...]:
+    data, fingerprint = task.engine.manifest.data, task.split.fingerprint
+    return fingerprint if data is None else data.fingerprint, fingerprint, task.part
 
 
 def _report_name(given: str, tasks: Sequence[Assignment]) -> str:
@@ -100,6 +105,9 @@ def _no_validation(tasks: Sequence[Assignment]) -> str | None:
     if part == "validation":
         return "the models are measured on the validation part itself."
     for task in tasks:
-        if exposure(task.engine.manifest, task.faces, task.split.validation).trained_on:
+        seen = exposure(task.engine.manifest, task.faces, task.split.validation)
+        if seen.same_faces is None:
+            return f"{task.engine.path.stem} was adopted, and may have been trained on the validation part."
+        if seen.trained_on:
             return f"{task.engine.path.stem} was trained on faces of the validation part."
     return None

@@ -25,6 +25,7 @@ from inference.comparison.document import (
 )
 from inference.comparison.row import row
 from inference.machine import available_cpus, processor_name
+from inference.manifest import UNKNOWN, DataRecord
 from inference.measure.corruptions import STRENGTHS, UNITS
 from inference.measure.paired import Pair, pairs
 from inference.measure.robustness import CONDITIONS, SEED
@@ -89,7 +90,7 @@ def disagreements_table(group: ContenderGroup, indices: Sequence[int]) -> str:
 
 def _group(group: ContenderGroup, number: int) -> Group:
     first = group.contenders[0].members[0].report
-    on, trained_on = first.evaluated_on, first.manifest.data
+    on, trained_on = first.evaluated_on, trained_data(group)
     compared = pairs(group.labels, group.predictions)
     names = [contender.name for contender in group.contenders]
     pair_rows = tuple(_pair(names, pair) for pair in compared)
@@ -100,8 +101,8 @@ def _group(group: ContenderGroup, number: int) -> Group:
         source=on.source,
         faces=on.count,
         fingerprint=on.fingerprint,
-        trained_protocol=trained_on.protocol,
-        trained_fingerprint=trained_on.fingerprint,
+        trained_protocol=UNKNOWN if trained_on is None else trained_on.protocol,
+        trained_fingerprint=UNKNOWN if trained_on is None else trained_on.fingerprint,
         notes=group.notes,
         pick=pick(group, pair_rows),
         rows=tuple(map(row, group.contenders)),
@@ -112,6 +113,12 @@ def _group(group: ContenderGroup, number: int) -> Group:
         ),
         robustness=_spoiling(group.spoiled_faces),
     )
+
+
+def trained_data(group: ContenderGroup) -> DataRecord | None:
+    """What the models of a group were trained on, which they have in common; None where all of them were adopted."""
+    manifests = (model.manifest for contender in group.contenders for model in contender.members)
+    return next((manifest.data for manifest in manifests if manifest.data is not None), None)
 
 
 def pick(group: ContenderGroup, pair_rows: Sequence[PairRow]) -> Pick | None:
@@ -134,8 +141,9 @@ def _validated(contender: Contender) -> float | None:
         return contender.choice.accuracies[-1]
     task, manifest = contender.members[0].assignment, contender.members[0].manifest
     selection = manifest.selection
-    untouched = selection.part == "validation" and not task.seen.selected_on
-    if contender.is_ensemble or task.augmentation != "none" or not untouched:
+    if selection is None or contender.is_ensemble or task.augmentation != "none":
+        return None
+    if selection.part != "validation" or task.seen.selected_on:
         return None
     if manifest.precision == "fp32":
         return selection.accuracy

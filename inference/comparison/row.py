@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from inference.comparison.contenders import Contender
 from inference.comparison.document import Row, Selected
-from inference.manifest import Selection
+from inference.manifest import Manifest
 from inference.measure.curves import coverage
 from inference.report.document import Report
 from inference.report.writer import PREDICTIONS_FILE, notes
@@ -27,7 +27,7 @@ def row(contender: Contender) -> Row:
         model=_together(manifest.model for manifest in manifests),
         recipe=_together(report.recipe for report in reports),
         precision=_together(manifest.precision for manifest in manifests),
-        protocol=_together(manifest.data.protocol for manifest in manifests),
+        protocol=_together(manifest.protocol for manifest in manifests),
         augmentation=_together(report.evaluated_on.augmentation for report in reports),
         parameters=sum(manifest.parameters for manifest in manifests),
         bytes=sum(report.model.bytes for report in reports),
@@ -58,15 +58,17 @@ def _label(contender: Contender, reports: Sequence[Report]) -> str:
 def _selection(contender: Contender) -> Selected:
     """On what the contender was selected: its part, how, and its figures there."""
     if not contender.is_ensemble:
-        return best_epoch(contender.members[0].manifest.selection)
+        return selected(contender.members[0].manifest)
     if contender.choice is None:
         return Selected(how="named by hand")
     return Selected(how="picked greedily", part="validation", accuracy=contender.choice.accuracies[-1])
 
 
-def best_epoch(selection: Selection) -> Selected:
-    """How a model's epoch was selected."""
-    return Selected(how="best epoch", **vars(selection))
+def selected(manifest: Manifest) -> Selected:
+    """How a model's epoch was selected, as far as that is known."""
+    if manifest.selection is None:
+        return Selected(how="unknown")
+    return Selected(how="best epoch", **vars(manifest.selection))
 
 
 def _notes(contender: Contender, reports: Sequence[Report]) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from data.errors import printable
 from data.faceset import LABELS
-from inference.report.document import Report
+from inference.report.document import Report, in_tables
 from inference.text import PLAIN_DASH, or_dash, percent
 
 
@@ -15,10 +15,8 @@ def summary_table(reports: Sequence[Report]) -> str:
 
 def grouped(reports: Sequence[Report]) -> list[list[Report]]:
     """Divide reports into those whose figures may stand in one table, each by falling accuracy; official ones first."""
-    groups: dict[tuple[str, ...], list[Report]] = {}
-    for report in reports:
-        groups.setdefault(report.table_key, []).append(report)
-    ranked = [sorted(group, key=lambda report: -report.figures.accuracy) for group in groups.values()]
+    groups = in_tables(reports, lambda report: report)
+    ranked = [sorted(group, key=lambda report: -report.figures.accuracy) for group in groups]
     return sorted(ranked, key=lambda group: group[0].evaluated_on.protocol != "official")
 
 
@@ -37,7 +35,8 @@ def _group_table(reports: Sequence[Report]) -> str:
         for row in rows
     ]
     remarks = dict.fromkeys(printable(f"{report.name}: {note}") for report in reports for note in report.notes)
-    return "\n".join([printable(reports[0].heading), lines[0], "-" * max(map(len, lines)), *lines[1:], *remarks])
+    heading = min(reports, key=lambda report: report.manifest.data is None).heading
+    return "\n".join([printable(heading), lines[0], "-" * max(map(len, lines)), *lines[1:], *remarks])
 
 
 def _row(report: Report) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from data.faceset import FaceSet
 from data.splits import WHOLE, Split, SplitPlan, split
 from data.terminal import progress_bar
 from inference.engine import BATCH, Engine
+from inference.manifest import Manifest
 from inference.measure.abstention import Abstention, abstention
 from inference.measure.calibration import Calibration, calibration_of
 from inference.measure.exposure import Exposure, exposure, refuse_seen
@@ -69,7 +70,7 @@ class Assignment:
         """
         path, protocol = self.engine.path, self.split.plan.protocol
         stem = as_text(path.stem) + ("" if self.augmentation == "none" else f"+{self.augmentation}")
-        suffixes = [protocol] if protocol not in (self.engine.manifest.data.protocol, WHOLE) else []
+        suffixes = [protocol] if protocol not in (_own_plan(self.engine.manifest).protocol, WHOLE) else []
         return "-".join([stem, *suffixes, *([self.part] if self.part != "test" else [])])
 
     @property
@@ -87,7 +88,8 @@ class Assignment:
     @property
     def validation(self) -> NDArray[np.int64]:
         """int64[M]: the faces that a least confidence may be chosen on; none where a protocol has no part for it, or
-        the model was trained on some of it, or may have been."""
+        the model was trained on some of it, or may have been. Of an adopted model, which may have been trained on any
+        face, they are those that its temperature was fitted on, too."""
         none = np.zeros(0, np.int64)
         if self.split.plan.selects_on != "validation":
             return none
@@ -151,7 +153,8 @@ def assign(
 
     Args:
         engine: the model.
-        faces: divided by the model's own protocol, unless `protocol` names another.
+        faces: divided by the model's own protocol, that of an adopted one being the official one, unless `protocol`
+            names another.
         part: `train`, `validation`, `test`, which is the default, or `all` of a set that the model has nothing to do
             with. Naming `train` asks for seen faces.
         protocol: `official`, `random` or `kfold`, with the model's own share, seed and folds.
@@ -164,7 +167,7 @@ def assign(
     manifest, name = engine.manifest, part or "test"
     if name == "all" and protocol is not None:
         raise InputError(f"--protocol is {protocol}, but --part all takes every face; leave out one of them")
-    plan = SplitPlan(WHOLE) if name == "all" else _plan(manifest.data.plan(), protocol)
+    plan = SplitPlan(WHOLE) if name == "all" else _plan(_own_plan(manifest), protocol)
     division = split(faces, plan)
     indices = division.part(name)
     seen = exposure(manifest, faces, indices)
@@ -219,6 +222,11 @@ def _speed(engine: Engine, count: int, seconds: float) -> Speed:
 
     threads = engine.session.get_session_options().intra_op_num_threads
     return Speed(onnxruntime.__version__, engine.providers, threads or None, seconds, count / seconds)
+
+
+def _own_plan(manifest: Manifest) -> SplitPlan:
+    """The protocol that a model is measured under where none is named; of an adopted one, the official one."""
+    return SplitPlan() if manifest.data is None else manifest.data.plan()
 
 
 def _plan(trained: SplitPlan, protocol: str | None) -> SplitPlan:

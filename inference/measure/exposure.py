@@ -19,12 +19,13 @@ from inference.manifest import DataRecord, Manifest
 class Exposure:
     """How a model met the faces of an evaluation; None where that cannot be known.
 
-    `same_faces`: they come from the very data that it, or a model that it began with or was taught by, was trained on.
+    `same_faces`: they come from the very data that it, or a model that it began with or was taught by, was trained on;
+    None of an adopted model, of which nobody knows what it was trained on: it may have seen any face.
     `trained_on` and `selected_on` count the faces that trained them, and those that their best epochs were picked on.
     `copies`, bool[N]: not trained on itself but equal, pixel for pixel, to a face that was.
     """
 
-    same_faces: bool
+    same_faces: bool | None
     trained_on: int | None = None
     selected_on: int | None = None
     copies: NDArray[np.bool_] | None = None
@@ -33,6 +34,8 @@ class Exposure:
 def exposure(manifest: Manifest, faces: FaceSet, indices: NDArray[np.int64]) -> Exposure:
     """Rebuild the divisions of `faces` that the model has learned from, itself or through the models that it began
     with or was taught by, and look up `indices` in them."""
+    if manifest.data is None:
+        return Exposure(same_faces=None)
     learned = [record for record in manifest.learned if record.faces == faces.fingerprint]
     if not learned:
         return Exposure(same_faces=False)
@@ -56,7 +59,7 @@ def refuse_seen(name: str, manifest: Manifest, seen: Exposure, scope: str, count
         scope: the faces in words, such as `random test part`.
         count: how many they are.
     """
-    protocol = manifest.data.protocol
+    protocol = manifest.protocol
     if seen.same_faces and seen.trained_on is None:
         raise InputError(
             f"{name} was trained on a part of these faces, and they do not divide into the parts of its "

@@ -3,9 +3,10 @@
 Version 1, which `docs/schemas/report.json` describes as a JSON Schema.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from data.documents import Count, Number, Share, read_document, strict
 from data.errors import InputError, printable
@@ -17,6 +18,7 @@ from inference.measure.metrics import Summary
 
 VERSION = 1
 REPORT_FILE = "report.json"
+Entry = TypeVar("Entry")
 
 
 @dataclass(frozen=True)
@@ -40,14 +42,15 @@ class EvaluatedOn(DataRecord):
     """The faces: a division, as in the manifest's `data`, and one part of it, `count` faces.
 
     `skipped_rows` and `left_out` count what of the data was not read. `same_faces`: whether these are the faces that
-    the model's own parts were taken from; how many of them it was `trained_on`, was `selected_on`, or knows as `copies`
-    of a training face, None where that cannot be known. `augmentation` is the test-time augmentation.
+    the model's own parts were taken from, None of an adopted model, which may have been trained on any face; how many
+    of them it was `trained_on`, was `selected_on`, or knows as `copies` of a training face, None where that cannot be
+    known. `augmentation` is the test-time augmentation.
     """
 
     part: str
     count: Number
     skipped_rows: Count
-    same_faces: bool
+    same_faces: bool | None
     trained_on: Count | None
     selected_on: Count | None
     copies: Count | None
@@ -94,13 +97,16 @@ class Report:
         precision = "" if manifest.precision == "fp32" else f" {manifest.precision}"
         batch = "" if manifest.batch is None else f" batch {manifest.batch}"
         features = " features" if manifest.features else ""
-        corrected = " corrected" if manifest.data.corrections else ""
+        corrected = " corrected" if manifest.corrections else ""
         kind = manifest.model + corrected + precision + batch + features
         return kind + ("" if augmentation == "none" else f" + {augmentation}")
 
     @property
     def recipe(self) -> str:
-        """The name of the recipe that the model was trained by, a dash where it has none."""
+        """The name of the recipe that the model was trained by, a dash where it has none; of an adopted one, that it is
+        unknown what it was trained on."""
+        if (adoption := self.manifest.adoption) is not None:
+            return f"adopted (trained on: {adoption.claim})"
         return str(self.manifest.recipe.get("recipe", "-"))
 
     @property
@@ -111,14 +117,15 @@ class Report:
         the same part of the same faces: other figures say nothing about each other. What was corrected in a training
         part changes nothing of that: the faces that they are measured on are the same, with the same labels.
         """
-        return self.manifest.data.fingerprint, self.evaluated_on.fingerprint, self.evaluated_on.part
+        data, on = self.manifest.data, self.evaluated_on
+        return on.fingerprint if data is None else data.fingerprint, on.fingerprint, on.part
 
     @property
     def heading(self) -> str:
         """The faces of a table in words, and the models' own where these are others."""
         data, on = self.manifest.data, self.evaluated_on
         heading = f"{on.scope}, {on.count:,} faces of {on.source} (split {on.fingerprint[:8]})"
-        if data.fingerprint != on.fingerprint:
+        if data is not None and data.fingerprint != on.fingerprint:
             heading += f"; models of the {data.protocol} protocol on {data.source} ({data.fingerprint[:8]})"
         return heading
 
@@ -136,6 +143,21 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """The report as plain values that strict JSON can hold."""
         return asdict(self, dict_factory=stated)
+
+
+def in_tables(entries: Sequence[Entry], report: Callable[[Entry], Report]) -> list[list[Entry]]:
+    """Divide what has reports into tables, see `Report.table_key`, in the order of the first of each.
+
+    An adopted model, which has nothing in common with another's training that anybody knew of, stands with the first
+    that were measured on the same part of the same faces.
+    """
+    tables: dict[tuple[str, ...], list[Entry]] = {}
+    for entry in sorted(entries, key=lambda entry: report(entry).manifest.adoption is not None):
+        key = report(entry).table_key
+        if report(entry).manifest.adoption is not None:
+            key = next((other for other in tables if other[1:] == key[1:]), key)
+        tables.setdefault(key, []).append(entry)
+    return list(tables.values())
 
 
 def read_report(folder: Path) -> Report:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.adoption import Adoption
 from inference.html import fill
-from inference.manifest import Parity, stated
+from inference.manifest import Manifest, Parity, stated
 from inference.report.class_maps import ClassMaps
 from inference.report.document import Report
 from inference.saliency.heat import overlay, strength
@@ -63,28 +64,42 @@ def render_page(
 
 def _chips(report: Report) -> list[str]:
     manifest, augmentation = report.manifest, report.evaluated_on.augmentation
-    recipe = f"{manifest.recipe.get('recipe', 'own')} recipe"
+    recipe = f"{manifest.recipe.get('recipe', 'own')} recipe" if manifest.adoption is None else report.recipe
     batch = [] if manifest.batch is None else [f"batch of {manifest.batch}"]
     marked = [] if augmentation == "none" else [f"{augmentation} test-time augmentation"]
     return [manifest.framework, recipe, manifest.precision, *batch, f"{manifest.parameters:,} parameters", *marked]
 
 
 def _sentence(report: Report) -> str:
-    on, figures = report.evaluated_on, report.figures
-    return (
-        f"{figures.correct:,} of {figures.faces:,} faces right on the {on.scope} of {on.source}. "
-        f"Trained under the {report.manifest.data.protocol} protocol."
-    )
+    on, figures, adoption = report.evaluated_on, report.figures, report.manifest.adoption
+    right = f"{figures.correct:,} of {figures.faces:,} faces right on the {on.scope} of {on.source}."
+    if adoption is not None:
+        return f"{right} Adopted; what it was trained on is {adoption.training_data}."
+    return f"{right} Trained under the {report.manifest.protocol} protocol."
 
 
 def _facts(report: Report) -> list[tuple[str, str]]:
     manifest, on, engine = report.manifest, report.evaluated_on, report.engine
-    data, selection = manifest.data, manifest.selection
-    counts = ", ".join(f"{name} {count:,}" for name, count in data.counts.items())
     return [
         ("file", f"{report.model.file}, {report.megabytes:.2f} MB"),
         ("digest", manifest.digest),
         ("made with", ", ".join(f"{name} {version}" for name, version in manifest.versions.items())),
+        *(_training(manifest) if manifest.adoption is None else _adoption(manifest.adoption)),
+        ("evaluated on", f"{on.source}, {on.scope}, {on.count:,} faces, split {on.fingerprint[:16]}"),
+        ("parity", parity_verdict(manifest.parity)),
+        ("temperature", _temperature(report)),
+        ("checkpoint" if manifest.adoption is None else "adopted file's sha256", manifest.checkpoint_sha256),
+        ("exported" if manifest.adoption is None else "adopted", manifest.created),
+        ("engine", f"onnxruntime {engine.onnxruntime}, {', '.join(engine.providers)}, {threads(engine.threads)}"),
+    ]
+
+
+def _training(manifest: Manifest) -> list[tuple[str, str]]:
+    data, selection = manifest.data, manifest.selection
+    if data is None or selection is None:
+        return []
+    counts = ", ".join(f"{name} {count:,}" for name, count in data.counts.items())
+    return [
         ("trained on", f"{data.source}, {data.protocol} protocol ({counts}), split {data.fingerprint[:16]}"),
         *([("corrected", data.corrections.words)] if data.corrections else []),
         (
@@ -92,12 +107,16 @@ def _facts(report: Report) -> list[tuple[str, str]]:
             f"{selection.part} part: epoch {selection.epoch}, accuracy {percent(selection.accuracy, 2)}, "
             f"loss {selection.loss:.4f}",
         ),
-        ("evaluated on", f"{on.source}, {on.scope}, {on.count:,} faces, split {on.fingerprint[:16]}"),
-        ("parity", parity_verdict(manifest.parity)),
-        ("temperature", _temperature(report)),
-        ("checkpoint", manifest.checkpoint_sha256),
-        ("exported", manifest.created),
-        ("engine", f"onnxruntime {engine.onnxruntime}, {', '.join(engine.providers)}, {threads(engine.threads)}"),
+    ]
+
+
+def _adoption(adoption: Adoption) -> list[tuple[str, str]]:
+    return [
+        ("trained on", adoption.training_data),
+        ("adopted from", f"{adoption.file}, opset {adoption.opset}, output {adoption.output} ({adoption.answers})"),
+        ("fed with", adoption.preprocessing.words),
+        ("its labels", ", ".join(adoption.names)),
+        *([("other labels", adoption.others_words)] if adoption.others_words else []),
     ]
 
 
@@ -106,6 +125,8 @@ def _temperature(report: Report) -> str:
     if report.manifest.contract == 1:
         return "1: files of contract 1 have none"
     if temperature.faces is None:
+        if report.manifest.adoption is not None:
+            return "1: it was adopted without a validation part to fit one on"
         return "1: the protocol has no validation part to fit one on"
     fitted = f"{temperature.value:g}, fitted on {temperature.faces:,} validation faces"
     if calibration is None or calibration.before is None or calibration.change is None:

@@ -100,13 +100,13 @@ def report_of(evaluation: Evaluation) -> Report:
 
 def notes(manifest: Manifest, on: EvaluatedOn, figures: Summary) -> list[str]:
     """What a reader must know before believing the figures, one sentence each."""
-    sentences = _corrected(manifest)
-    if not on.same_faces:
+    sentences = _corrected(manifest) + _adopted(manifest, on)
+    if on.same_faces is False:
         sentences.append(
             "This is not the data it was trained on: its fingerprint is another, and whether the model has "
             "seen any of these faces is unknown."
         )
-    elif on.trained_on is None:
+    elif on.same_faces and on.trained_on is None:
         sentences.append("Which of these faces it was trained on cannot be told from this form of the data.")
     if on.same_faces and (others := _other_sources(manifest, on.faces)):
         sentences.append(
@@ -148,12 +148,24 @@ def notes(manifest: Manifest, on: EvaluatedOn, figures: Summary) -> list[str]:
 
 
 def _corrected(manifest: Manifest) -> list[str]:
-    if (corrections := manifest.data.corrections) is None:
+    if (corrections := manifest.corrections) is None:
         return []
     return [
         f"Of its training faces some were corrected first ({corrections.words}); those that it is measured on have the "
         "labels that the data give them."
     ]
+
+
+def _adopted(manifest: Manifest, on: EvaluatedOn) -> list[str]:
+    """What is to be said of figures of a model that others have trained on nobody knows what."""
+    if (adoption := manifest.adoption) is None:
+        return []
+    sentences = [f"It was adopted; what it was trained on is {adoption.training_data}. It may know any of these faces."]
+    if on.part in ("train", "all") and on.protocol != "random":
+        sentences.append("Models are trained on these faces: if it was, too, the figures say what it remembers.")
+    if adoption.validation is not None and not adoption.validation.is_above_chance:
+        sentences.append("On its adopter's validation part it answered at chance: it is probably fed wrongly.")
+    return sentences
 
 
 def predictions_table(answers: Answers) -> str:

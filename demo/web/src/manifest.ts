@@ -31,7 +31,21 @@ export interface Parity {
   readonly fp32?: Parity | null;
 }
 
-/** What an artifact says of itself. */
+/** The epoch that became the artifact, and its accuracy on the part that it was picked on. */
+export interface Selection {
+  readonly part: string;
+  readonly epoch: number;
+  readonly accuracy: number;
+}
+
+/** What is known of a model that others have trained: who says what of its training, and how it does on some faces. */
+export interface Adoption {
+  readonly file: string;
+  readonly trained_on: string | null;
+  readonly validation: { readonly source: string; readonly faces: number; readonly accuracy: number } | null;
+}
+
+/** What an artifact says of itself; of an adopted model, `data` and `selection` are unknown. */
 export interface Manifest {
   readonly contract: number;
   readonly digest: string;
@@ -40,10 +54,11 @@ export interface Manifest {
   readonly precision: string;
   readonly framework: string;
   readonly labels: readonly string[];
-  readonly data: DataRecord;
-  readonly selection: { readonly part: string; readonly epoch: number; readonly accuracy: number };
+  readonly data: DataRecord | null;
+  readonly selection: Selection | null;
   readonly parity: Parity;
   readonly batch?: number | null;
+  readonly adoption?: Adoption | null;
 }
 
 /** Returns the manifest of a model's bytes; those that `ferox web` wrote have been read by Python's engine before. */

@@ -2,7 +2,7 @@
 
 import type { Client } from "./client.ts";
 import { byId, el } from "./html.ts";
-import type { Manifest } from "./manifest.ts";
+import type { Adoption, Manifest } from "./manifest.ts";
 import type { Site, SiteModel } from "./site.ts";
 import type { Words } from "./words.ts";
 
@@ -32,21 +32,40 @@ export async function showManifests(models: readonly SiteModel[], client: Client
 }
 
 function facts(manifest: Manifest, model: SiteModel, words: Words): [string, string][] {
-  const { data, selection, precision } = manifest;
-  const counts = ["train", "validation", "test"].map((part) => (data.counts[part] ?? 0).toLocaleString("en"));
-  const { part, epoch } = selection;
+  const { precision } = manifest;
   const megabytes = (model.bytes / 1e6).toFixed(1);
   const parameters = manifest.parameters.toLocaleString("en");
   return [
-    [words.say("web_learned"), words.say("web_faces", { source: data.source, counts: counts.join(" + ") })],
-    [words.say("protocol"), data.protocol],
-    [words.say("web_accuracy"), accuracy(manifest, words)],
-    [words.say("web_selected"), words.say("web_on_part", { part, epoch, share: percent(selection.accuracy) })],
+    ...(manifest.adoption ? adopted(manifest.adoption, words) : trained(manifest, words)),
     [words.say("web_proof"), proof(manifest, words)],
     [words.say("framework"), manifest.framework],
     [words.say("web_file"), words.say("web_size", { megabytes, parameters, precision })],
     [words.say("web_digest"), words.say("web_verified", { digest: manifest.digest.slice(0, 16) })],
   ];
+}
+
+/** Returns what a model that was trained here learned from, and how good it is. */
+function trained(manifest: Manifest, words: Words): [string, string][] {
+  const { data, selection } = manifest;
+  if (!data || !selection) return [];
+  const counts = ["train", "validation", "test"].map((part) => (data.counts[part] ?? 0).toLocaleString("en"));
+  const { part, epoch } = selection;
+  return [
+    [words.say("web_learned"), words.say("web_faces", { source: data.source, counts: counts.join(" + ") })],
+    [words.say("protocol"), data.protocol],
+    [words.say("web_accuracy"), accuracy(manifest, words)],
+    [words.say("web_selected"), words.say("web_on_part", { part, epoch, share: percent(selection.accuracy) })],
+  ];
+}
+
+/** Returns what is known of a model that others have trained. */
+function adopted({ file, trained_on: said, validation }: Adoption, words: Words): [string, string][] {
+  const unknown = said ? words.say("web_said", { said }) : words.say("web_unknown");
+  const rows: [string, string][] = [[words.say("web_learned"), unknown], [words.say("web_adopted"), file]];
+  if (!validation) return rows;
+  const { source, accuracy: reached, faces } = validation;
+  const measured = words.say("web_validated", { source, share: percent(reached), faces: faces.toLocaleString("en") });
+  return [...rows, [words.say("web_validation"), measured]];
 }
 
 /** Returns the accuracy on the test part, which a lower precision was measured on; else that it is not known here. */
@@ -57,10 +76,10 @@ function accuracy(manifest: Manifest, words: Words): string {
 }
 
 /** Returns how the float32 file was compared with the framework, and how often a lower precision agrees with it. */
-function proof({ parity, precision }: Manifest, words: Words): string {
+function proof({ parity, precision, adoption }: Manifest, words: Words): string {
   const proven = parity.fp32 ?? parity;
   const largest = proven.largest_difference?.toExponential(1) ?? "–";
-  const compared = words.say("web_compared", { largest, faces: (proven.faces ?? 0).toLocaleString("en") });
+  const compared = words.say(adoption ? "web_compared_adopted" : "web_compared", { largest, faces: (proven.faces ?? 0).toLocaleString("en") });
   const agreement = parity.parts?.["test"]?.agreement;
   if (agreement === undefined) return compared;
   return `${compared} ${words.say("web_agreement", { precision, share: percent(agreement) })}`;

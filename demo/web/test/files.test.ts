@@ -48,6 +48,17 @@ test("a manifest of another contract, or none, is refused", () => {
   assert.throws(() => parseManifest(bytes(other), "a.onnx"), /contract version 9/);
 });
 
+test("the manifest of an adopted model is read, of which no training data are known", () => {
+  const labels = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"];
+  const text = JSON.stringify({ contract: 2, labels, data: null, selection: null, adoption: { file: "a", trained_on: null } });
+  const length = (count: number) => String.fromCharCode((count & 0x7f) | 0x80, count >> 7);
+  const key = "ferox.manifest";
+  const entry = `\x0a${String.fromCharCode(key.length)}${key}\x12${length(text.length)}${text}`;
+  const manifest = parseManifest(bytes(`\x72${length(entry.length)}${entry}`), "a.onnx");
+  assert.equal(manifest.adoption?.file, "a");
+  assert.equal(manifest.data, null);
+});
+
 test("a picture's kind is that of its content, its size that of its header", () => {
   const jpeg = "\xff\xd8\xff\xe0\x00\x04ab\xff\xc4\x00\x02\xff\xc2\x00\x11\x08\x01\x02\x03\x04\x03";
   assert.deepEqual(structure(bytes(jpeg)), { kind: "JPEG", width: 0x304, height: 0x102 });
