@@ -15,6 +15,7 @@ import export.__main__
 import inference.__main__
 import training.__main__
 from data.commands import EXIT_STATUSES, Commands, run_command
+from ferox.benchmark import command as benchmark
 from ferox.serving import command as serving
 from ferox.serving.command import add_repository_arguments as repository_arguments
 from training import options
@@ -73,6 +74,7 @@ def command_parser() -> argparse.ArgumentParser:
     _add(commands, "doubts", "labels of a dataset that are probably wrong", options.add_doubts_arguments)
     _add(commands, "export", "prove a trained model equal, and publish it as an .onnx", export.__main__.add_arguments)
     _add(commands, "export-repository", "files for Triton and KServe", repository_arguments)
+    _add(commands, "benchmark", "one model in every runtime, or training steps, beside others", benchmark.add_arguments)
     _add(commands, "keep-result", "keep a training and its report as one small file", options.add_result_arguments)
     faces = commands.add_parser("data", help="look at a dataset, or draw one", allow_abbrev=False)
     data.__main__.add_commands(faces.add_subparsers(dest="data_command", required=True))
@@ -84,6 +86,7 @@ def command_parser() -> argparse.ArgumentParser:
         ("doubts", training.__main__.find_doubts),
         ("export", export.__main__.run),
         ("export-repository", _export_repository),
+        ("benchmark", benchmark.main),
         ("keep-result", training.__main__.keep_result),
         ("completion", _print_completion),
     ):

@@ -1,0 +1,164 @@
+"""Carries out what `ferox benchmark` asks for: contests in turns, their tables, and the record."""
+
+import argparse
+import platform
+import re
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.draw import draw
+from data.errors import InputError, printable
+from data.files import write_json
+from data.load import load
+from data.scratch import scratch_folder
+from data.terminal import hand_over, progress_bar, say
+from ferox.benchmark.command import TRAINED
+from inference.benchmark import artifacts
+from inference.benchmark.conversation import Runner
+from inference.benchmark.document import VERSION, Absent, BenchmarkMachine, BenchmarkRecord, Contest
+from inference.benchmark.lineup import Entry
+from inference.benchmark.tables import plain
+from inference.benchmark.turns import Plan
+from inference.benchmark.writing import write_document
+from inference.catalogue import find_model
+from inference.engine import Engine
+from inference.machine import available_cpus, load_average, processor_name
+from training.forward import contenders, run_of
+from training.run import now, read_record
+from training.speed import TrainingSpeed, contests, torch_peaks
+
+MOST_FACES = 10_000
+SEED = 3
+STEP_SECONDS, TURN_SECONDS = 5.0, 0.5
+Kind = Literal["runtimes", "training", "photo", "table", "export"]
+
+
+def write(document: Path, records: Sequence[Path]) -> int:
+    """Put the tables of records into a document."""
+    write_document(document, records)
+    hand_over(document)
+    return 0
+
+
+def runtimes(args: argparse.Namespace) -> int:
+    """Measure models in every runtime that is at hand."""
+    plan = Plan(rounds=args.rounds, seconds=TURN_SECONDS if args.seconds is None else args.seconds)
+    threads = args.threads or available_cpus()
+    models = [find_model(name) for name in args.what]
+    manifests = [Engine.load(model, provider="cpu", threads=threads).manifest for model in models]
+    _check_runs(args.run, {manifest.checkpoint_sha256 for manifest in manifests})
+    peaks, absent = torch_peaks(("fp32", "bf16"), threads)
+    began, load_before = time.perf_counter(), load_average()
+    faces = _faces(args.data, args.faces)
+    with scratch_folder("ferox-benchmark-") as folder:
+        faces.tofile(folder / "pixels")
+
+        def others(engine: Engine, entry: Entry) -> tuple[list[Runner], list[Absent]]:
+            return contenders(run_of(engine.manifest, args.run), engine.manifest, args.frameworks, entry)
+
+        field = artifacts.Field(faces, folder / "pixels", threads, others, peaks, absent)
+        found = []
+        for model in models:
+            with _telling(printable(model.stem)) as tell:
+                found.append(artifacts.contest(model, field, plan, tell))
+            print(f"{plain(found[-1])}\n", flush=True)
+            _tell_absent(found[-1])
+    record = _record("runtimes", args, found, plan, _machine(threads, load_before), time.perf_counter() - began)
+    return _keep(record, args)
+
+
+def training(args: argparse.Namespace) -> int:
+    """Measure training steps in frameworks."""
+    plan = Plan(rounds=args.rounds, seconds=STEP_SECONDS if args.seconds is None else args.seconds, starts=1)
+    wanted = TrainingSpeed(
+        args.frameworks or ["torch"], args.models or TRAINED, args.precisions or ["fp32"], args.threads
+    )
+    began, load_before, found = time.perf_counter(), load_average(), []
+    with _telling("training") as tell:
+        for contest in contests(wanted, plan, tell):
+            found.append(contest)
+            print(f"{plain(contest)}\n", flush=True)
+            _tell_absent(contest)
+    machine = _machine(args.threads or available_cpus(), load_before)
+    return _keep(_record("training", args, found, plan, machine, time.perf_counter() - began), args)
+
+
+@contextmanager
+def _telling(heading: str) -> Iterator[Callable[[str], None]]:
+    """Yield what shows the step that is being taken, on a terminal."""
+    with progress_bar(heading, bar_format="{desc}: {postfix} ({elapsed})") as bar:
+        yield bar.set_postfix_str
+
+
+def _check_runs(runs: Sequence[Path], checkpoints: set[str]) -> None:
+    for run in runs:
+        best = read_record(run).best
+        if best is None or best.sha256 not in checkpoints:
+            raise InputError(f"--run {run} is the run of none of the models; name the one that a model was exported from")
+
+
+def _faces(data: Path | None, count: int) -> NDArray[np.uint8]:
+    """Return `count` faces uint8[N, 48, 48], drawn ones where no data is given; all where there are fewer."""
+    if not 1 <= count <= MOST_FACES:
+        raise InputError(f"--faces is {count}, expected 1 to {MOST_FACES:,}")
+    faces = draw(max(count, 100), seed=SEED) if data is None else load(data)
+    chosen = np.linspace(0, len(faces.pixels) - 1, min(count, len(faces.pixels))).astype(int)
+    return np.ascontiguousarray(faces.pixels[chosen])
+
+
+def _tell_absent(contest: Contest) -> None:
+    for absent in contest.absent:
+        say(f"{absent.state}: {absent.name}: {absent.reason}")
+
+
+def _machine(threads: int, load_before: float | None) -> BenchmarkMachine:
+    return BenchmarkMachine(
+        processor=processor_name(),
+        processors=available_cpus(),
+        threads=threads,
+        system=f"{platform.system()} {platform.release()}",
+        python=platform.python_version(),
+        load_before=load_before,
+        load_after=load_average(),
+    )
+
+
+def _record(
+    kind: Kind, args: argparse.Namespace, found: Sequence[Contest], plan: Plan, machine: BenchmarkMachine, seconds: float
+) -> BenchmarkRecord:
+    return BenchmarkRecord(
+        version=VERSION,
+        kind=kind,
+        command=_command(args),
+        created=now(),
+        machine=machine,
+        seconds=seconds,
+        turn_seconds=plan.seconds,
+        contests=tuple(found),
+    )
+
+
+def _command(args: argparse.Namespace) -> str:
+    """Return the command line, with files by their names alone: folders of this machine mean nothing elsewhere."""
+    words = [Path(word).name if "/" in word else word for word in sys.argv[1:]]
+    words = words[words.index("benchmark") + 1 :] if "benchmark" in words else list(args.what)
+    return printable(shlex.join(["ferox", "benchmark", *words]))
+
+
+def _keep(record: BenchmarkRecord, args: argparse.Namespace) -> int:
+    stamp = re.sub(r"[^0-9]", "", record.created[:19])
+    name = args.name or f"{record.kind}-{stamp}"
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,80}", name):
+        raise InputError(f"--name is {name!r}, expected up to 80 letters, digits, ., - and _")
+    path: Path = args.out / f"{name}.json"
+    write_json(path, record.to_dict())
+    hand_over(path)
+    return 0

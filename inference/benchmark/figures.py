@@ -1,0 +1,76 @@
+"""What follows from a record's figures: ratios, round by round, and what they leave open."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.benchmark.document import Agreement, Contender, Contest, Peak, Series
+
+
+@dataclass(frozen=True)
+class Range:
+    """The median of some figures, with the lowest and the highest of them."""
+
+    median: float
+    low: float
+    high: float
+
+
+def spread(figures: tuple[float, ...]) -> Range:
+    """Return the median and the range of figures, of which there is at least one."""
+    return Range(median(figures), min(figures), max(figures))
+
+
+def ratio(contest: Contest, contender: Contender, task: int) -> Range:
+    """Return how many times as fast as the reference a contender is: above 1 is faster, whatever the unit.
+
+    Both of a round were measured within seconds, so what else the machine did meets both; a round has one ratio.
+    """
+    own, other = contender.series[task].rounds, reference(contest).series[task].rounds
+    pairs = zip(other, own, strict=True) if contest.tasks[task].less_is_better else zip(own, other, strict=True)
+    return spread(tuple(over / under for over, under in pairs))
+
+
+def reference(contest: Contest) -> Contender:
+    """Return the contender that ratios are to."""
+    return next(contender for contender in contest.contenders if contender.name == contest.reference)
+
+
+def timed(calls: Sequence[Sequence[float]], busy: Sequence[float]) -> Series:
+    """Return the series of a task told in milliseconds, from those of each round's calls."""
+    together = [call for milliseconds in calls for call in milliseconds]
+    rounds = tuple(median(milliseconds) for milliseconds in calls)
+    if len(together) == len(calls):
+        return Series(rounds=rounds, calls=len(calls), busy=_mean(busy))
+    p50, p95, p99 = (float(value) for value in np.percentile(together, (50, 95, 99)))
+    return Series(rounds=rounds, calls=len(together), p50=p50, p95=p95, p99=p99, busy=_mean(busy))
+
+
+def rated(calls: Sequence[Sequence[float]], busy: Sequence[float], pieces: int) -> Series:
+    """Return the series of a task told in pieces a second: of each round, `pieces` by the median call."""
+    series = timed(calls, busy)
+    return replace(series, rounds=tuple(1000 * pieces / milliseconds for milliseconds in series.rounds))
+
+
+def agreement(answers: NDArray[np.float32], expected: NDArray[np.float32]) -> Agreement:
+    """Compare logits float32[N, 7] with the reference's."""
+    difference = np.abs(answers.astype(np.float64) - expected)
+    return Agreement(
+        faces=len(expected),
+        largest_difference=float(difference.max()),
+        largest_logit=float(np.abs(expected).max()),
+        other_labels=int((answers.argmax(axis=1) != expected.argmax(axis=1)).sum()),
+    )
+
+
+def peak(contest: Contest, precision: str) -> Peak | None:
+    """Return the fastest multiplication of matrices in a precision; None where none was measured."""
+    found = [peak for peak in contest.peaks if peak.precision == precision]
+    return max(found, key=lambda peak: median(peak.rounds), default=None)
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None

@@ -1,0 +1,217 @@
+"""Records as Markdown: for each contest a table, ratios first, and what holds for all of it in sentences."""
+
+from collections.abc import Callable, Sequence
+
+from inference.benchmark.document import BenchmarkRecord, Contender, Contest, Peak, Profile, Subject
+from inference.benchmark.figures import Range, peak, ratio, reference, spread
+from inference.text import DASH, markdown_table, or_dash, percent, threads
+
+TITLES = {
+    "runtimes": "One artifact in every runtime",
+    "training": "Training",
+    "photo": "From a photo to its answer",
+    "table": "From a table to faces",
+    "export": "Export",
+}
+# Fewer nodes take the rest of a run's time together.
+MOST_NODES = 4
+# A processor that others wanted, too, measures them as well.
+QUIET = 0.5
+
+
+def section(record: BenchmarkRecord, plots: Sequence[str]) -> str:
+    """Return a record as a section of a document; `plots` are the pictures' paths from there, one for each contest."""
+    parts = [f"## {TITLES[record.kind]}", _measured(record)]
+    for contest, plot in zip(record.contests, plots, strict=True):
+        parts += [f"### {contest.heading}", *_subject_words(contest), table(contest)]
+        parts += [f"![{contest.heading}: how many times as fast as {contest.reference}]({plot})"]
+        parts += [*_remarks(contest), *_absent(contest), *_holding_back(contest)]
+    return "\n\n".join(parts)
+
+
+def table(contest: Contest) -> str:
+    """Return the contenders' figures as a Markdown table, the fastest of the first task first."""
+    ranked = sorted(contest.contenders, key=lambda contender: -ratio(contest, contender, 0).median)
+    columns = {"": "---"} | {name: "---:" for column in _columns(contest) for name in [column[0]]}
+    rows = [[_name(contest, contender), *(cell(contender) for _, cell in _columns(contest))] for contender in ranked]
+    return markdown_table(columns, rows)
+
+
+def plain(contest: Contest) -> str:
+    """Return the table for a terminal: its first columns, as wide as they need to be."""
+    ranked = sorted(contest.contenders, key=lambda contender: -ratio(contest, contender, 0).median)
+    columns = _columns(contest)
+    lines = [[contest.heading, *(name for name, _ in columns)]]
+    lines += [[contender.name, *(cell(contender) for _, cell in columns)] for contender in ranked]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))]
+    return "\n".join(
+        "  ".join([line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))])
+        for line in lines
+    )
+
+
+Column = tuple[str, Callable[[Contender], str]]
+
+
+def _columns(contest: Contest) -> list[Column]:
+    """Return names and cells of the columns, without those that nobody has a figure for."""
+    columns: list[Column] = []
+    for place, task in enumerate(contest.tasks):
+        columns.append((f"{task.name}: times as fast", _ratio_cell(contest, place)))
+    for place, task in enumerate(contest.tasks):
+        columns.append((f"{task.unit}, {task.name}", _figure_cell(place)))
+        if task.less_is_better and any(contender.series[place].p95 for contender in contest.contenders):
+            columns.append(("p95, p99", _percentile_cell(place)))
+        if _peaks(contest) and not task.less_is_better:
+            columns.append(("of the peak", _peak_cell(contest, place)))
+    if any(contender.starts for contender in contest.contenders):
+        columns.append(("start, s", lambda contender: _range(contender.starts)))
+    if any(contender.memory for contender in contest.contenders):
+        columns.append(("memory, MB", lambda contender: or_dash(_megabytes(contender.memory), ".0f")))
+    if any(contender.agreement for contender in contest.contenders):
+        columns += [("largest logit difference", _difference_cell), ("other labels", _labels_cell)]
+    columns += [("threads", lambda contender: or_dash(contender.threads, "d")), ("version", lambda c: c.version)]
+    return columns
+
+
+def _ratio_cell(contest: Contest, place: int) -> Callable[[Contender], str]:
+    def cell(contender: Contender) -> str:
+        return "1" if contender.name == contest.reference else _words(ratio(contest, contender, place), ".2f")
+
+    return cell
+
+
+def _figure_cell(place: int) -> Callable[[Contender], str]:
+    return lambda contender: _range(contender.series[place].rounds)
+
+
+def _percentile_cell(place: int) -> Callable[[Contender], str]:
+    def cell(contender: Contender) -> str:
+        series = contender.series[place]
+        return f"{or_dash(series.p95, '.3g')}, {or_dash(series.p99, '.3g')}"
+
+    return cell
+
+
+def _peak_cell(contest: Contest, place: int) -> Callable[[Contender], str]:
+    def cell(contender: Contender) -> str:
+        return percent(share_of_peak(contest, contender, place), 0)
+
+    return cell
+
+
+def share_of_peak(contest: Contest, contender: Contender, place: int) -> float | None:
+    """Return the share of the machine's peak, in the contender's precision, that a task told in faces a second comes
+    to; None where either is unknown."""
+    measure = None if contender.precision is None else peak(contest, contender.precision)
+    if measure is None or contest.operations is None:
+        return None
+    speed = spread(contender.series[place].rounds).median
+    return speed * contest.operations / (1e9 * spread(measure.rounds).median)
+
+
+def _difference_cell(contender: Contender) -> str:
+    return DASH if contender.agreement is None else f"{contender.agreement.largest_difference:.1e}"
+
+
+def _labels_cell(contender: Contender) -> str:
+    agreement = contender.agreement
+    return DASH if agreement is None else f"{agreement.other_labels} of {agreement.faces}"
+
+
+def _measured(record: BenchmarkRecord) -> str:
+    machine = record.machine
+    load = or_dash(machine.load_before, ".1f")
+    busy = machine.load_before is not None and machine.load_before > QUIET
+    warning = " **The machine had other work: these figures are not to be relied on.**" if busy else ""
+    rounds = {len(contender.series[0].rounds) for contest in record.contests for contender in contest.contenders}
+    turns = f"{'/'.join(map(str, sorted(rounds)))} rounds"
+    if record.turn_seconds:
+        turns += f", turns of {record.turn_seconds:g} s"
+    card = f", {machine.graphics}" if machine.graphics else ""
+    return (
+        f"{machine.processor}, {machine.processors} processors{card}; {threads(machine.threads)}; {machine.system}, Python "
+        f"{machine.python}; {turns}; {record.created[:10]}, {record.seconds:,.0f} s in all. Processes that wanted a "
+        f"processor in the minute before: {load}.{warning} Made by `{record.command}`."
+    )
+
+
+def _subject_words(contest: Contest) -> list[str]:
+    subject = contest.subject
+    if subject is None:
+        return []
+    work = "" if subject.multiply_adds is None else f", {subject.multiply_adds / 1e6:,.1f} million multiply-adds a face"
+    return [
+        f"{subject.model} of {subject.framework}, {subject.precision}: {subject.bytes / 1e6:.2f} MB, "
+        f"{subject.parameters:,} parameters{work}; digest {subject.digest[:12]}."
+    ]
+
+
+def _remarks(contest: Contest) -> list[str]:
+    own = [f"{contender.name}: {contender.remark}" for contender in contest.contenders if contender.remark]
+    said = "; ".join([*contest.remarks, *own])
+    return [f"{said[0].upper()}{said[1:]}."] if said else []
+
+
+def _absent(contest: Contest) -> list[str]:
+    words = []
+    for state in ("not installed", "left out", "failed"):
+        found = [f"{absent.name} ({absent.reason})" for absent in contest.absent if absent.state == state]
+        if found:
+            words.append(f"{state[0].upper()}{state[1:]}: {'; '.join(found)}.")
+    return words
+
+
+def _peaks(contest: Contest) -> list[Peak]:
+    return [] if contest.operations is None else list(contest.peaks)
+
+
+def _holding_back(contest: Contest) -> list[str]:
+    peaks = [
+        f"{peak.library} {peak.precision} {_words(spread(peak.rounds), ',.0f')}" for peak in _peaks(contest)
+    ]
+    words = []
+    if peaks:
+        side = contest.peaks[0].side
+        words.append(f"Peak, 10^9 operations a second, matrices of {side} x {side}: {'; '.join(peaks)}.")
+    if contest.subject is not None:
+        words += [holding_back(contest, contest.subject, profile) for profile in contest.subject.profiles]
+    return words
+
+
+def holding_back(contest: Contest, subject: Subject, profile: Profile) -> str:
+    """Return where onnxruntime's time goes in one sentence, with how near to the peak each part comes."""
+    measure = peak(contest, reference(contest).precision or "fp32")
+    shown = []
+    for node in profile.nodes[:MOST_NODES]:
+        near = ""
+        if measure is not None and node.multiply_adds:
+            operations = 2 * node.multiply_adds * profile.batch
+            rate = operations / (node.share * profile.milliseconds * 1e6)
+            near = f" at {percent(rate / spread(measure.rounds).median)} of the peak"
+        shown.append(f"{node.name} ({node.operator}) {percent(node.share)}{near}")
+    idle = sum(node.share for node in profile.nodes if not node.multiply_adds)
+    faces = "one face" if profile.batch == 1 else f"{profile.batch} faces"
+    return (
+        f"Where the time of {faces} goes in onnxruntime ({profile.milliseconds:.3g} ms while profiled): "
+        f"{', '.join(shown)}; nodes without multiplications {percent(idle)}; between the nodes {percent(profile.outside)}."
+    )
+
+
+def _name(contest: Contest, contender: Contender) -> str:
+    return f"**{contender.name}**" if contender.name == contest.reference else contender.name
+
+
+def _range(figures: Sequence[float]) -> str:
+    return _words(spread(tuple(figures)), ".3g" if figures and max(figures) < 100 else ",.0f") if figures else DASH
+
+
+def _words(found: Range, form: str) -> str:
+    """Return a median with its range; one figure where there is but one."""
+    if found.low == found.high:
+        return format(found.median, form)
+    return f"{found.median:{form}} ({found.low:{form}}{DASH}{found.high:{form}})"
+
+
+def _megabytes(size: int | None) -> float | None:
+    return None if size is None else size / 1e6
