@@ -1,4 +1,4 @@
-"""A run's checkpoint in a framework, as a contender of a benchmark: `python -m training.forward FRAMEWORK WAY RUN ...`.
+"""A run's checkpoint in a framework, as a contender of a benchmark.
 
 The weights are plain arrays, so that the checkpoint of any run can be asked in any of the three frameworks; each way of
 asking has a process of its own.
@@ -74,7 +74,9 @@ def contenders(
             if importlib.util.find_spec(framework) is None:
                 absent.append(Absent(name, "not installed", f"the package {framework}; {install_command(framework)}"))
             elif run is None:
-                reason = "its run is not at hand, and the framework's own figures need the checkpoint; name it with --run"
+                reason = (
+                    "its run is not at hand, and the framework's own figures need the checkpoint; name it with --run"
+                )
                 absent.append(Absent(name, "left out", reason))
             else:
                 given = (framework, way, str(run), str(entry.pixels), str(entry.threads))

@@ -1,4 +1,4 @@
-"""Training steps of the frameworks side by side, as contenders of a benchmark: `python -m training.speed FRAMEWORK ...`.
+"""Training steps as contenders of a benchmark: frameworks and precisions side by side, a process each.
 
 Settings are the `published` recipe's, the data random pixels, which nothing distorts. What a framework refuses, as
 PaddlePaddle does bf16 on a processor, has no figure but its reason.

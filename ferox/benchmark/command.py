@@ -6,6 +6,7 @@ FILE RECORD...` puts the tables of records into a document.
 """
 
 import argparse
+import re
 from pathlib import Path
 
 from data.errors import InputError
@@ -25,10 +26,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, help="of one turn (default: 0.5; of training 5)")
     parser.add_argument("--threads", type=int, help="of each contender (default: all that this process may use)")
     records = artifacts() / "benchmarks"
-    parser.add_argument("--out", type=Path, default=records, metavar="DIR", help="for the record (default: %(default)s)")
+    parser.add_argument(
+        "--out", type=Path, default=records, metavar="DIR", help="for the record (default: %(default)s)"
+    )
     parser.add_argument("--name", help="of the record (default: what it is of, and the time)")
-    parser.add_argument("--data", type=Path, help="faces to run: fer2013.csv, image folder or zip (default: drawn faces)")
-    parser.add_argument("--faces", type=int, default=256, help="on how many answers are compared (default: %(default)s)")
+    parser.add_argument(
+        "--data", type=Path, help="faces to run: fer2013.csv, image folder or zip (default: drawn faces)"
+    )
+    parser.add_argument(
+        "--faces", type=int, default=256, help="on how many answers are compared (default: %(default)s)"
+    )
     runs = "run folders of the models, for their framework's own figures (default: looked for where trainings go)"
     parser.add_argument("--run", type=Path, nargs="+", default=[], metavar="RUN", help=runs)
     frameworks = "in which frameworks, too (default: the one that trained the model; of training torch)"
@@ -60,5 +67,7 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError("--run and --data are for models, and training steps have random faces; leave them out")
     if args.into is None and TRAINING in args.what and len(args.what) > 1:
         raise InputError("training stands beside models; measure one after the other, in a command each")
+    if args.name is not None and not re.fullmatch(r"[A-Za-z0-9_.-]{1,80}", args.name):
+        raise InputError(f"--name is {args.name!r}, expected up to 80 letters, digits, ., - and _")
     if args.threads is not None and args.threads < 1:
         raise InputError(f"--threads is {args.threads}, expected 1 or more; leave it out for all that there are")

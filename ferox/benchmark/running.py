@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from data.terminal import hand_over, progress_bar, say
 from ferox.benchmark.command import TRAINED
 from inference.benchmark import artifacts
 from inference.benchmark.conversation import Runner
-from inference.benchmark.document import VERSION, Absent, BenchmarkMachine, BenchmarkRecord, Contest
+from inference.benchmark.document import VERSION, Absent, BenchmarkMachine, BenchmarkRecord, Contest, Precision
 from inference.benchmark.lineup import Entry
 from inference.benchmark.tables import plain
 from inference.benchmark.turns import Plan
@@ -55,7 +55,7 @@ def runtimes(args: argparse.Namespace) -> int:
     models = [find_model(name) for name in args.what]
     manifests = [Engine.load(model, provider="cpu", threads=threads).manifest for model in models]
     _check_runs(args.run, {manifest.checkpoint_sha256 for manifest in manifests})
-    peaks, absent = torch_peaks(("fp32", "bf16"), threads)
+    peaks, absent = torch_peaks(get_args(Precision), threads)
     began, load_before = time.perf_counter(), load_average()
     faces = _faces(args.data, args.faces)
     with scratch_folder("ferox-benchmark-") as folder:
@@ -102,7 +102,9 @@ def _check_runs(runs: Sequence[Path], checkpoints: set[str]) -> None:
     for run in runs:
         best = read_record(run).best
         if best is None or best.sha256 not in checkpoints:
-            raise InputError(f"--run {run} is the run of none of the models; name the one that a model was exported from")
+            raise InputError(
+                f"--run {run} is the run of none of the models; name the one that a model was exported from"
+            )
 
 
 def _faces(data: Path | None, count: int) -> NDArray[np.uint8]:
@@ -132,7 +134,12 @@ def _machine(threads: int, load_before: float | None) -> BenchmarkMachine:
 
 
 def _record(
-    kind: Kind, args: argparse.Namespace, found: Sequence[Contest], plan: Plan, machine: BenchmarkMachine, seconds: float
+    kind: Kind,
+    args: argparse.Namespace,
+    found: Sequence[Contest],
+    plan: Plan,
+    machine: BenchmarkMachine,
+    seconds: float,
 ) -> BenchmarkRecord:
     return BenchmarkRecord(
         version=VERSION,
@@ -155,10 +162,7 @@ def _command(args: argparse.Namespace) -> str:
 
 def _keep(record: BenchmarkRecord, args: argparse.Namespace) -> int:
     stamp = re.sub(r"[^0-9]", "", record.created[:19])
-    name = args.name or f"{record.kind}-{stamp}"
-    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,80}", name):
-        raise InputError(f"--name is {name!r}, expected up to 80 letters, digits, ., - and _")
-    path: Path = args.out / f"{name}.json"
+    path: Path = args.out / f"{args.name or f'{record.kind}-{stamp}'}.json"
     write_json(path, record.to_dict())
     hand_over(path)
     return 0

@@ -46,7 +46,7 @@ def contest(model: Path, field: Field, plan: Plan, tell: Callable[[str], None]) 
         InputError: it is no artifact, or the reference itself cannot run it.
     """
     engine = Engine.load(model, provider="cpu", threads=field.threads)
-    entry = Entry(model, engine.manifest.batch, field.pixels, field.threads)
+    entry = Entry(model, engine.manifest.precision, engine.manifest.batch, field.pixels, field.threads)
     (runtimes, lacking), (others, without) = at_hand(entry), field.others(engine, entry)
     own_peaks, absent_peaks = multiplications(field.threads)
     peaks = [*own_peaks, *field.peaks]
@@ -138,5 +138,3 @@ def _subject(engine: Engine, field: Field) -> Subject:
         multiply_adds=work,
         profiles=tuple(profiles),
     )
-
-

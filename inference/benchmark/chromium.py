@@ -1,4 +1,4 @@
-"""One contender of a benchmark: onnxruntime-web in Chromium, `python -m inference.benchmark.chromium MODEL ...`.
+"""onnxruntime-web in Chromium, as a contender of a benchmark.
 
 The page is isolated from those of other origins, which it has to be for threads and for a clock of 5 microseconds
 (https://developer.mozilla.org/docs/Web/API/Performance_API/High_precision_timing). All that it loads comes from this

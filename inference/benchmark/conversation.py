@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -20,7 +21,7 @@ from inference.benchmark.messages import Ready, Request
 Reply = TypeVar("Reply")
 # How long an answer is waited for: a network is compiled within it, and a process that hangs holds up no other longer.
 PATIENCE = 600.0
-LONGEST_REASON = 300
+LONGEST_REASON, LONGEST_LOG = 300, 100_000
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,9 @@ class Conversation:
     def __init__(self, runner: Runner, patience: float = PATIENCE) -> None:
         self.patience = patience
         self.began = time.perf_counter()
-        self._log = tempfile.TemporaryFile(mode="w+b")
+        self._closing = ExitStack()
+        self._log = os.memfd_create(runner.name)
+        self._closing.callback(os.close, self._log)
         self._unread = b""
         try:
             self._process = subprocess.Popen(
@@ -56,7 +59,7 @@ class Conversation:
                 env=os.environ | dict(runner.variables),
             )
         except OSError as error:
-            self._log.close()
+            self._closing.close()
             raise ContenderError(f"{runner.command[0]} cannot be started ({error.strerror or error})") from error
 
     def ready(self) -> tuple[Ready, float]:
@@ -88,7 +91,7 @@ class Conversation:
             self._process.wait()
         if self._process.stdout is not None:
             self._process.stdout.close()
-        self._log.close()
+        self._closing.close()
 
     @property
     def _input(self) -> int:
@@ -119,8 +122,8 @@ class Conversation:
     def _last_words(self) -> str:
         """Return why the process has ended: by a signal, or by what it said last."""
         status = self._process.wait()
-        self._log.seek(0)
-        log = self._log.read().decode(errors="replace")
+        start = max(0, os.fstat(self._log).st_size - LONGEST_LOG)
+        log = os.pread(self._log, LONGEST_LOG, start).decode(errors="replace")
         if status < 0:
             return f"its process was ended by {signal.Signals(-status).name}"
         lines = [line.strip() for line in log.splitlines() if line.strip()]

@@ -176,7 +176,6 @@ class BenchmarkMachine:
     python: str
     load_before: float | None
     load_after: float | None
-    graphics: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

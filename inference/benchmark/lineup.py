@@ -13,7 +13,7 @@ from inference.benchmark import web
 from inference.benchmark.conversation import Runner
 from inference.benchmark.document import Absent, Task
 from inference.benchmark.messages import Request
-from inference.benchmark.runtimes import OPENCV, PRECISIONS, PROVIDERS
+from inference.benchmark.runtimes import OPENCV, OPENVINO_BF16, PRECISIONS, PROVIDERS
 
 # A runtime's name, what it lacks (empty where nothing), and its command line.
 Known: TypeAlias = tuple[str, str, tuple[str, ...]]
@@ -24,9 +24,11 @@ TURNS = (Request(do="turn", batch=1), Request(do="turn", batch=BATCH))
 
 @dataclass(frozen=True)
 class Entry:
-    """What all runtimes are given: an artifact, the batch that it takes (None: any), a file of faces, and threads."""
+    """What all runtimes are given: an artifact, its precision, the batch that it takes (None: any), a file of faces,
+    and threads."""
 
     model: Path
+    precision: str
     batch: int | None
     pixels: Path
     threads: int
@@ -40,8 +42,12 @@ class Entry:
 def at_hand(entry: Entry) -> tuple[list[Runner], list[Absent]]:
     """Return the runtimes that can run an artifact here, and those that cannot."""
     known = [*map(partial(_python, entry), (*PROVIDERS, *PRECISIONS, OPENCV)), _node(entry), _chromium(entry)]
-    runners = [Runner(name, command, TURNS) for name, lacking, command in known if not lacking]
-    return runners, [Absent(name, "not installed", lacking) for name, lacking, _ in known if lacking]
+    # It would compute in int8 there, too.
+    useless = {OPENVINO_BF16} if entry.precision == "int8" else set[str]()
+    absent = [Absent(name, "left out", "the artifact is int8, whatever it is asked for") for name in useless]
+    absent += [Absent(name, "not installed", lacking) for name, lacking, _ in known if lacking and name not in useless]
+    runners = [Runner(name, command, TURNS) for name, lacking, command in known if not lacking and name not in useless]
+    return runners, absent
 
 
 def _python(entry: Entry, name: str) -> Known:

@@ -1,7 +1,7 @@
-"""What the processor can do at most: two square matrices multiplied by onnxruntime, in float32 and in int8.
+"""Two square matrices multiplied by onnxruntime, in float32 or in int8, as the measure of a processor.
 
-A process of its own, `python -m inference.benchmark.multiply PRECISION THREADS`, which takes turns with what it is the
-measure of. A turn of a batch of N multiplies matrices of N rows and columns.
+A process of its own, which takes turns with what it is the measure of. A turn of a batch of N multiplies matrices of N
+rows and columns.
 """
 
 import sys

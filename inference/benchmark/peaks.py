@@ -1,4 +1,4 @@
-"""What a processor can do at most, for shares of it: processes that multiply two large matrices, and what came of it."""
+"""What a processor can do at most, for shares of it: processes that multiply two large matrices, and what they did."""
 
 import importlib.util
 import sys
@@ -22,9 +22,7 @@ def multiplications(threads: int) -> tuple[list[Runner], list[Absent]]:
         lacking = f"the package onnx, for a multiplication of matrices; {install_command('export')}"
         return [], [Absent("onnxruntime's peak", "not installed", lacking)]
     module = "inference.benchmark.multiply"
-    return [
-        peak_runner("onnxruntime", precision, (module, precision, str(threads))) for precision in PRECISIONS
-    ], []
+    return [peak_runner("onnxruntime", precision, (module, precision, str(threads))) for precision in PRECISIONS], []
 
 
 def peak_runner(library: str, precision: str, words: tuple[str, ...]) -> Runner:

@@ -1,7 +1,7 @@
 """Where the time of an artifact goes: onnxruntime's own profile of it, on the processor.
 
-Multiply-adds are counted in the same way: from the shapes that onnxruntime saw in the graph as it is in the file, before
-it fuses and reorders.
+Multiply-adds are counted in the same way: from the shapes that onnxruntime saw in the graph as it is in the file,
+before it fuses and reorders.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The runtimes that an artifact needs nothing of a framework for: `python -m inference.benchmark.runtimes NAME ...`.
+"""The runtimes that need an artifact alone, as contenders of a benchmark.
 
 Each is opened as its documentation says, on the processor in float32 unless its name says otherwise, and gives logits
 and probabilities of NumPy arrays.
@@ -20,7 +20,8 @@ PROVIDERS = {
     "onnxruntime CUDA": "CUDAExecutionProvider",
     "onnxruntime TensorRT": "TensorrtExecutionProvider",
 }
-PRECISIONS = {"OpenVINO": "f32", "OpenVINO bf16": "bf16"}
+OPENVINO_BF16 = "OpenVINO bf16"
+PRECISIONS = {"OpenVINO": "f32", OPENVINO_BF16: "bf16"}
 OPENCV = "OpenCV dnn"
 
 

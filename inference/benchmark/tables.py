@@ -1,6 +1,8 @@
 """Records as Markdown: for each contest a table, ratios first, and what holds for all of it in sentences."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 from inference.benchmark.document import BenchmarkRecord, Contender, Contest, Peak, Profile, Subject
 from inference.benchmark.figures import Range, peak, ratio, reference, spread
@@ -32,72 +34,75 @@ def section(record: BenchmarkRecord, plots: Sequence[str]) -> str:
 def table(contest: Contest) -> str:
     """Return the contenders' figures as a Markdown table, the fastest of the first task first."""
     ranked = sorted(contest.contenders, key=lambda contender: -ratio(contest, contender, 0).median)
-    columns = {"": "---"} | {name: "---:" for column in _columns(contest) for name in [column[0]]}
-    rows = [[_name(contest, contender), *(cell(contender) for _, cell in _columns(contest))] for contender in ranked]
-    return markdown_table(columns, rows)
+    columns = _columns(contest)
+    rows = [[_name(contest, contender), *(column.cell(contender) for column in columns)] for contender in ranked]
+    return markdown_table({"": "---"} | {column.name: "---:" for column in columns}, rows)
 
 
 def plain(contest: Contest) -> str:
-    """Return the table for a terminal: its first columns, as wide as they need to be."""
+    """Return the table for a terminal, without what only a record needs."""
     ranked = sorted(contest.contenders, key=lambda contender: -ratio(contest, contender, 0).median)
-    columns = _columns(contest)
-    lines = [[contest.heading, *(name for name, _ in columns)]]
-    lines += [[contender.name, *(cell(contender) for _, cell in columns)] for contender in ranked]
-    widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))]
+    columns = [column for column in _columns(contest) if not column.is_detail]
+    lines = [[contest.heading, *(column.name for column in columns)]]
+    lines += [[contender.name, *(column.cell(contender) for column in columns)] for contender in ranked]
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
     return "\n".join(
-        "  ".join([line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))])
+        "  ".join(
+            cell.rjust(width) if place else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
         for line in lines
     )
 
 
-Column = tuple[str, Callable[[Contender], str]]
+@dataclass(frozen=True)
+class _Column:
+    """A column: its name, its cells, and whether it is left out on a terminal."""
+
+    name: str
+    cell: Callable[[Contender], str]
+    is_detail: bool = False
 
 
-def _columns(contest: Contest) -> list[Column]:
-    """Return names and cells of the columns, without those that nobody has a figure for."""
-    columns: list[Column] = []
-    for place, task in enumerate(contest.tasks):
-        columns.append((f"{task.name}: times as fast", _ratio_cell(contest, place)))
-    for place, task in enumerate(contest.tasks):
-        columns.append((f"{task.unit}, {task.name}", _figure_cell(place)))
-        if task.less_is_better and any(contender.series[place].p95 for contender in contest.contenders):
-            columns.append(("p95, p99", _percentile_cell(place)))
+def _columns(contest: Contest) -> list[_Column]:
+    """Return the columns, without those that nobody has a figure for."""
+    tasks, contenders = list(enumerate(contest.tasks)), contest.contenders
+    columns = [_Column(f"{task.name}: times as fast", partial(_ratio_cell, contest, place)) for place, task in tasks]
+    for place, task in tasks:
+        columns.append(_Column(f"{task.unit}, {task.name}", partial(_figure_cell, place)))
+        if task.less_is_better and any(contender.series[place].p95 for contender in contenders):
+            columns.append(_Column("p95, p99", partial(_percentile_cell, place), is_detail=True))
         if _peaks(contest) and not task.less_is_better:
-            columns.append(("of the peak", _peak_cell(contest, place)))
-    if any(contender.starts for contender in contest.contenders):
-        columns.append(("start, s", lambda contender: _range(contender.starts)))
-    if any(contender.memory for contender in contest.contenders):
-        columns.append(("memory, MB", lambda contender: or_dash(_megabytes(contender.memory), ".0f")))
-    if any(contender.agreement for contender in contest.contenders):
-        columns += [("largest logit difference", _difference_cell), ("other labels", _labels_cell)]
-    columns += [("threads", lambda contender: or_dash(contender.threads, "d")), ("version", lambda c: c.version)]
-    return columns
+            columns.append(_Column("of the peak", partial(_peak_cell, contest, place)))
+    if any(contender.starts for contender in contenders):
+        columns.append(_Column("start, s", lambda contender: _range(contender.starts), is_detail=True))
+    if any(contender.memory for contender in contenders):
+        columns.append(_Column("memory, MB", _memory_cell, is_detail=True))
+    if any(contender.agreement for contender in contenders):
+        columns += [_Column("largest logit difference", _difference_cell), _Column("other labels", _labels_cell)]
+    columns.append(_Column("threads", lambda contender: or_dash(contender.threads, "d"), is_detail=True))
+    return [*columns, _Column("version", lambda contender: contender.version, is_detail=True)]
 
 
-def _ratio_cell(contest: Contest, place: int) -> Callable[[Contender], str]:
-    def cell(contender: Contender) -> str:
-        return "1" if contender.name == contest.reference else _words(ratio(contest, contender, place), ".2f")
-
-    return cell
+def _ratio_cell(contest: Contest, place: int, contender: Contender) -> str:
+    return "1" if contender.name == contest.reference else _words(ratio(contest, contender, place), ".2f")
 
 
-def _figure_cell(place: int) -> Callable[[Contender], str]:
-    return lambda contender: _range(contender.series[place].rounds)
+def _figure_cell(place: int, contender: Contender) -> str:
+    return _range(contender.series[place].rounds)
 
 
-def _percentile_cell(place: int) -> Callable[[Contender], str]:
-    def cell(contender: Contender) -> str:
-        series = contender.series[place]
-        return f"{or_dash(series.p95, '.3g')}, {or_dash(series.p99, '.3g')}"
-
-    return cell
+def _percentile_cell(place: int, contender: Contender) -> str:
+    series = contender.series[place]
+    return f"{or_dash(series.p95, '.3g')}, {or_dash(series.p99, '.3g')}"
 
 
-def _peak_cell(contest: Contest, place: int) -> Callable[[Contender], str]:
-    def cell(contender: Contender) -> str:
-        return percent(share_of_peak(contest, contender, place), 0)
+def _peak_cell(contest: Contest, place: int, contender: Contender) -> str:
+    return percent(share_of_peak(contest, contender, place))
 
-    return cell
+
+def _memory_cell(contender: Contender) -> str:
+    return or_dash(None if contender.memory is None else contender.memory / 1e6, ".0f")
 
 
 def share_of_peak(contest: Contest, contender: Contender, place: int) -> float | None:
@@ -128,9 +133,8 @@ def _measured(record: BenchmarkRecord) -> str:
     turns = f"{'/'.join(map(str, sorted(rounds)))} rounds"
     if record.turn_seconds:
         turns += f", turns of {record.turn_seconds:g} s"
-    card = f", {machine.graphics}" if machine.graphics else ""
     return (
-        f"{machine.processor}, {machine.processors} processors{card}; {threads(machine.threads)}; {machine.system}, Python "
+        f"{machine.processor}, {machine.processors} processors; {threads(machine.threads)}; {machine.system}, Python "
         f"{machine.python}; {turns}; {record.created[:10]}, {record.seconds:,.0f} s in all. Processes that wanted a "
         f"processor in the minute before: {load}.{warning} Made by `{record.command}`."
     )
@@ -167,9 +171,7 @@ def _peaks(contest: Contest) -> list[Peak]:
 
 
 def _holding_back(contest: Contest) -> list[str]:
-    peaks = [
-        f"{peak.library} {peak.precision} {_words(spread(peak.rounds), ',.0f')}" for peak in _peaks(contest)
-    ]
+    peaks = [f"{peak.library} {peak.precision} {_words(spread(peak.rounds), ',.0f')}" for peak in _peaks(contest)]
     words = []
     if peaks:
         side = contest.peaks[0].side
@@ -194,7 +196,8 @@ def holding_back(contest: Contest, subject: Subject, profile: Profile) -> str:
     faces = "one face" if profile.batch == 1 else f"{profile.batch} faces"
     return (
         f"Where the time of {faces} goes in onnxruntime ({profile.milliseconds:.3g} ms while profiled): "
-        f"{', '.join(shown)}; nodes without multiplications {percent(idle)}; between the nodes {percent(profile.outside)}."
+        f"{', '.join(shown)}; nodes without multiplications {percent(idle)}; "
+        f"between the nodes {percent(profile.outside)}."
     )
 
 
@@ -211,7 +214,3 @@ def _words(found: Range, form: str) -> str:
     if found.low == found.high:
         return format(found.median, form)
     return f"{found.median:{form}} ({found.low:{form}}{DASH}{found.high:{form}})"
-
-
-def _megabytes(size: int | None) -> float | None:
-    return None if size is None else size / 1e6

@@ -1,5 +1,5 @@
-"""A checkpoint in PaddlePaddle, on the processor, as a contender of a benchmark: eager, and by its predictor for serving,
-which has oneDNN's kernels or not."""
+"""A checkpoint in PaddlePaddle, as a contender of a benchmark: eager, and by its predictor for serving, with oneDNN's
+kernels and without."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -48,9 +48,7 @@ def opened(way: str, spec: ModelSpec, weights: Weights, threads: int) -> Opened:
     return Opened(version, threads, eager)
 
 
-def _predictor(
-    whole: nn.Layer, threads: int, *, onednn: bool
-) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+def _predictor(whole: nn.Layer, threads: int, *, onednn: bool) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
     with scratch_folder("ferox-paddle-") as folder:
         program = Path(folder) / "program"
         entry = paddle.static.InputSpec([None, SIDE, SIDE], "uint8", "pixels")

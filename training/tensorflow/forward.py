@@ -1,4 +1,4 @@
-"""A checkpoint in TensorFlow, on the processor, as a contender of a benchmark: a compiled function, and Keras' `predict`."""
+"""A checkpoint in TensorFlow, as a contender of a benchmark: a compiled function, and Keras' `predict`."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""A checkpoint in PyTorch, on the processor, as a contender of a benchmark: eager, compiled, and in bf16."""
+"""A checkpoint in PyTorch, as a contender of a benchmark: eager, compiled, and in bf16."""
 
 import numpy as np
 import torch
@@ -30,4 +30,3 @@ def opened(way: str, spec: ModelSpec, weights: Weights, threads: int) -> Opened:
         return logits
 
     return Opened(torch.__version__, torch.get_num_threads(), answer)
-

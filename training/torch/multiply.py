@@ -1,5 +1,5 @@
-"""What PyTorch multiplies at most, as the measure of a processor or of a graphics card: `python -m training.torch.multiply
-PRECISION THREADS`; see `inference.benchmark.multiply`."""
+"""What PyTorch multiplies at most, as the measure of a processor or of a graphics card; see
+`inference.benchmark.multiply`."""
 
 import sys
 from collections.abc import Callable
@@ -11,6 +11,7 @@ from inference.benchmark.messages import Answer, Ready, Request, Turn
 from inference.machine import require_bf16
 
 KINDS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+INT8 = "int8"
 
 
 def main() -> None:
@@ -26,17 +27,28 @@ def _begin(precision: str, threads: int) -> tuple[Ready, Callable[[Request], Ans
         require_bf16()
 
     def work(request: Request) -> Turn:
-        place = "cuda" if gpu else "cpu"
-        left, right = (torch.randn(request.batch, request.batch, device=place).to(KINDS[precision]) for _ in range(2))
-        return turn(lambda: _multiplied(left, right), request.seconds)
+        multiply = _multiplication(precision, request.batch, "cuda" if gpu else "cpu")
+        return turn(multiply, request.seconds)
 
     return Ready(version=torch.__version__, threads=torch.get_num_threads()), work
 
 
-def _multiplied(left: torch.Tensor, right: torch.Tensor) -> None:
-    left @ right
-    if left.is_cuda:
-        torch.cuda.synchronize()
+def _multiplication(precision: str, side: int, place: str) -> Callable[[], None]:
+    """Return what multiplies two square matrices and waits for the product; int8's are summed in int32."""
+    multiply: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = torch.matmul
+    if precision == INT8:
+        left, right = (torch.randint(-64, 64, (side, side), dtype=torch.int8, device=place) for _ in range(2))
+        # What torch.ao's quantised layers multiply with; there is no public name for it.
+        multiply = torch._int_mm
+    else:
+        left, right = (torch.randn(side, side, device=place).to(KINDS[precision]) for _ in range(2))
+
+    def multiplied() -> None:
+        multiply(left, right)
+        if left.is_cuda:
+            torch.cuda.synchronize()
+
+    return multiplied
 
 
 if __name__ == "__main__":
