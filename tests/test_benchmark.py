@@ -1,5 +1,6 @@
 """Benchmarks: real runtimes in turns, what becomes of those that crash or answer otherwise, and the records' tables."""
 
+import importlib.util
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -150,10 +151,8 @@ def test_a_runtime_that_crashes_is_one_row_that_says_so(contest: Contest) -> Non
 def test_what_is_not_installed_is_said_and_has_no_figure(
     tiny_model: Path, pixels: Path, without_web: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = lineup.importlib.util.find_spec
-    monkeypatch.setattr(
-        lineup.importlib.util, "find_spec", lambda name: None if name in ("openvino", "cv2") else found(name)
-    )
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in ("openvino", "cv2") else found(name))
     runners, absent = lineup.at_hand(Entry(tiny_model, "fp32", None, pixels, 1))
     assert [runner.name for runner in runners] == ["onnxruntime"]
     assert {"OpenVINO", "OpenCV dnn", web.NODE, web.CHROMIUM} <= {lost.name for lost in absent}

@@ -26,12 +26,12 @@ from training.weights import load_weights
 
 # By framework, the ways in which it runs a network, and what each is called.
 WAYS = {
-    "torch": {"eager": "PyTorch eager", "compiled": "PyTorch compiled", "bf16": "PyTorch eager, bf16"},
+    "torch": {"eager": "PyTorch eager", "compiled": "PyTorch compiled", "bf16": "PyTorch bf16"},
     "tensorflow": {"function": "TensorFlow tf.function", "predict": "Keras predict"},
     "paddle": {
         "eager": "PaddlePaddle eager",
         "predictor": "PaddlePaddle predictor",
-        "onednn": "PaddlePaddle predictor, oneDNN",
+        "onednn": "PaddlePaddle predictor with oneDNN",
     },
 }
 

@@ -25,7 +25,7 @@ from inference.benchmark import artifacts
 from inference.benchmark.conversation import Runner
 from inference.benchmark.document import VERSION, Absent, BenchmarkMachine, BenchmarkRecord, Contest, Precision
 from inference.benchmark.lineup import Entry
-from inference.benchmark.tables import plain
+from inference.benchmark.tables import absent_sentences, plain
 from inference.benchmark.turns import Plan
 from inference.benchmark.writing import write_document
 from inference.catalogue import find_model
@@ -117,8 +117,8 @@ def _faces(data: Path | None, count: int) -> NDArray[np.uint8]:
 
 
 def _tell_absent(contest: Contest) -> None:
-    for absent in contest.absent:
-        say(f"{absent.state}: {absent.name}: {absent.reason}")
+    for sentence in absent_sentences(contest):
+        say(sentence)
 
 
 def _machine(threads: int, load_before: float | None) -> BenchmarkMachine:

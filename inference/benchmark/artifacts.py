@@ -72,7 +72,7 @@ def contest(model: Path, field: Field, plan: Plan, tell: Callable[[str], None]) 
         subject=subject,
         peaks=tuple(peak_of(entrant) for entrant in measured if entrant.runner.name in names),
         operations=None if subject.multiply_adds is None else 2 * subject.multiply_adds,
-        remarks=_remarks(engine),
+        remarks=_remarks(engine, others),
     )
 
 
@@ -85,11 +85,11 @@ def _precision(entrant: Measured, engine: Engine) -> Precision:
     return "int8" if is_runtime and engine.manifest.precision == "int8" else "fp32"
 
 
-def _remarks(engine: Engine) -> tuple[str, ...]:
+def _remarks(engine: Engine, others: Sequence[Runner]) -> tuple[str, ...]:
     manifest, remarks = engine.manifest, []
     if manifest.batch:
         remarks.append(f"every run takes {manifest.batch} faces: fewer are filled up with black ones")
-    if manifest.precision != "fp32":
+    if manifest.precision != "fp32" and others:
         remarks.append(
             f"the artifact's weights are {manifest.precision}, the checkpoint's float32: frameworks answer as the "
             "latter, and differ by what the lower precision costs"

@@ -68,7 +68,7 @@ def _begin(
     page.wait_for_selector("html[data-ready]", state="attached")
     used = page.evaluate("([piece, threads]) => start(piece, threads)", [piece, threads])
     version = json.loads((runtime.parent / "package.json").read_text())["version"]
-    ready = Ready(version=f"{version}, Chromium {opened.version}", threads=used, remark="WebAssembly")
+    ready = Ready(version=f"{version}, Chromium {opened.version}", threads=used)
 
     def work(request: Request) -> Answer | Turn:
         if request.do == "answer":

@@ -7,7 +7,7 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.benchmark.document import Agreement, Contender, Contest, Peak, Series
+from inference.benchmark.document import Agreement, Contender, Contest, Series
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,20 @@ def agreement(answers: NDArray[np.float32], expected: NDArray[np.float32]) -> Ag
     )
 
 
-def peak(contest: Contest, precision: str) -> Peak | None:
-    """Return the fastest multiplication of matrices in a precision; None where none was measured."""
-    found = [peak for peak in contest.peaks if peak.precision == precision]
-    return max(found, key=lambda peak: median(peak.rounds), default=None)
+def peak(contest: Contest, precision: str) -> float | None:
+    """Return the most operations a second that multiplying matrices came to in a precision, of any library in any
+    round, since noise only slows down; None where none was measured."""
+    found = [figure for peak in contest.peaks if peak.precision == precision for figure in peak.rounds]
+    return 1e9 * max(found) if found else None
+
+
+def share_of_peak(contest: Contest, contender: Contender, task: int) -> float | None:
+    """Return the share of the machine's peak, in the contender's precision, that a task told in faces a second comes
+    to; None where either is unknown."""
+    most = None if contender.precision is None else peak(contest, contender.precision)
+    if most is None or contest.operations is None or contest.tasks[task].unit != "faces/s":
+        return None
+    return median(contender.series[task].rounds) * contest.operations / most
 
 
 def _mean(values: Sequence[float]) -> float | None:

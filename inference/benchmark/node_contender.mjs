@@ -20,7 +20,7 @@ const contender = await begin(ort, {
   piece: Number(piece),
   threads: Number(threads),
 });
-say({ version, threads: contender.threads, remark: "WebAssembly" });
+say({ version, threads: contender.threads, remark: "" });
 for await (const line of readline.createInterface({ input: process.stdin })) {
   const request = JSON.parse(line);
   if (request.do === "answer") {

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from inference.benchmark.document import Contest
 from inference.benchmark.figures import ratio
@@ -34,5 +34,6 @@ def draw_contest(contest: Contest, path: Path) -> None:
             axes.set_ylim(-0.6, len(ranked) - 0.2)
             axes.margins(x=0.12)
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            axes.xaxis.set_minor_formatter(NullFormatter())
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_minor_locator(NullLocator())
             axes.set_title(task.name, fontsize=10.5, color=INK)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from inference.benchmark.document import BenchmarkRecord, Contender, Contest, Peak, Profile, Subject
-from inference.benchmark.figures import Range, peak, ratio, reference, spread
+from inference.benchmark.figures import Range, peak, ratio, reference, share_of_peak, spread
 from inference.text import DASH, markdown_table, or_dash, percent, threads
 
 TITLES = {
@@ -27,7 +27,7 @@ def section(record: BenchmarkRecord, plots: Sequence[str]) -> str:
     for contest, plot in zip(record.contests, plots, strict=True):
         parts += [f"### {contest.heading}", *_subject_words(contest), table(contest)]
         parts += [f"![{contest.heading}: how many times as fast as {contest.reference}]({plot})"]
-        parts += [*_remarks(contest), *_absent(contest), *_holding_back(contest)]
+        parts += [*_remarks(contest), *absent_sentences(contest), *_holding_back(contest)]
     return "\n\n".join(parts)
 
 
@@ -105,16 +105,6 @@ def _memory_cell(contender: Contender) -> str:
     return or_dash(None if contender.memory is None else contender.memory / 1e6, ".0f")
 
 
-def share_of_peak(contest: Contest, contender: Contender, place: int) -> float | None:
-    """Return the share of the machine's peak, in the contender's precision, that a task told in faces a second comes
-    to; None where either is unknown."""
-    measure = None if contender.precision is None else peak(contest, contender.precision)
-    if measure is None or contest.operations is None:
-        return None
-    speed = spread(contender.series[place].rounds).median
-    return speed * contest.operations / (1e9 * spread(measure.rounds).median)
-
-
 def _difference_cell(contender: Contender) -> str:
     return DASH if contender.agreement is None else f"{contender.agreement.largest_difference:.1e}"
 
@@ -157,12 +147,17 @@ def _remarks(contest: Contest) -> list[str]:
     return [f"{said[0].upper()}{said[1:]}."] if said else []
 
 
-def _absent(contest: Contest) -> list[str]:
+def absent_sentences(contest: Contest) -> list[str]:
+    """Return who did not take part, by how that came and why, in a sentence for each state."""
     words = []
     for state in ("not installed", "left out", "failed"):
-        found = [f"{absent.name} ({absent.reason})" for absent in contest.absent if absent.state == state]
-        if found:
-            words.append(f"{state[0].upper()}{state[1:]}: {'; '.join(found)}.")
+        by_reason: dict[str, list[str]] = {}
+        for absent in contest.absent:
+            if absent.state == state:
+                by_reason.setdefault(absent.reason, []).append(absent.name)
+        if by_reason:
+            found = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in by_reason.items())
+            words.append(f"{state[0].upper()}{state[1:]}: {found}.")
     return words
 
 
@@ -183,14 +178,13 @@ def _holding_back(contest: Contest) -> list[str]:
 
 def holding_back(contest: Contest, subject: Subject, profile: Profile) -> str:
     """Return where onnxruntime's time goes in one sentence, with how near to the peak each part comes."""
-    measure = peak(contest, reference(contest).precision or "fp32")
+    most = peak(contest, reference(contest).precision or "fp32")
     shown = []
     for node in profile.nodes[:MOST_NODES]:
         near = ""
-        if measure is not None and node.multiply_adds:
-            operations = 2 * node.multiply_adds * profile.batch
-            rate = operations / (node.share * profile.milliseconds * 1e6)
-            near = f" at {percent(rate / spread(measure.rounds).median)} of the peak"
+        if most is not None and node.multiply_adds:
+            seconds = node.share * profile.milliseconds / 1000
+            near = f" at {percent(2 * node.multiply_adds * profile.batch / seconds / most)} of the peak"
         shown.append(f"{node.name} ({node.operator}) {percent(node.share)}{near}")
     idle = sum(node.share for node in profile.nodes if not node.multiply_adds)
     faces = "one face" if profile.batch == 1 else f"{profile.batch} faces"

@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 
 VARIABLE = "FEROX_ORT_WEB"
-NODE, CHROMIUM = "onnxruntime-web, Node.js", "onnxruntime-web, Chromium"
+NODE, CHROMIUM = "onnxruntime-web in Node.js", "onnxruntime-web in Chromium"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 HERE = Path(__file__).parent
 SCRIPT = HERE / "node_contender.mjs"

@@ -1,5 +1,4 @@
-"""A checkpoint in PaddlePaddle, as a contender of a benchmark: eager, and by its predictor for serving, with oneDNN's
-kernels and without."""
+"""A checkpoint in PaddlePaddle, as a contender of a benchmark: eager, and by its predictor with and without oneDNN."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,5 +1,4 @@
-"""What PyTorch multiplies at most, as the measure of a processor or of a graphics card; see
-`inference.benchmark.multiply`."""
+"""Two square matrices multiplied by PyTorch, as the measure of a processor or of a graphics card."""
 
 import sys
 from collections.abc import Callable
