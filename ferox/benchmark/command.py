@@ -6,7 +6,6 @@ FILE RECORD...` puts the tables of records into a document.
 """
 
 import argparse
-import re
 from pathlib import Path
 
 from data.errors import InputError
@@ -51,8 +50,10 @@ def main(args: argparse.Namespace) -> int:
     """Do what the words ask for; print tables, and the record's or the document's path last."""
     # Imported late: NumPy, onnxruntime and Matplotlib take a second, --help should not.
     from ferox.benchmark import running
+    from inference.benchmark.keeping import check_name
 
     _check(args)
+    check_name(args.name)
     if args.into is not None:
         return running.write(args.into, [Path(name) for name in args.what])
     return running.training(args) if args.what == [TRAINING] else running.runtimes(args)
@@ -67,7 +68,5 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError("--run and --data are for models, and training steps have random faces; leave them out")
     if args.into is None and TRAINING in args.what and len(args.what) > 1:
         raise InputError("training stands beside models; measure one after the other, in a command each")
-    if args.name is not None and not re.fullmatch(r"[A-Za-z0-9_.-]{1,80}", args.name):
-        raise InputError(f"--name is {args.name!r}, expected up to 80 letters, digits, ., - and _")
     if args.threads is not None and args.threads < 1:
         raise InputError(f"--threads is {args.threads}, expected 1 or more; leave it out for all that there are")

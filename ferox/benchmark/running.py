@@ -1,44 +1,39 @@
 """Carries out what `ferox benchmark` asks for: contests in turns, their tables, and the record."""
 
 import argparse
-import platform
-import re
-import shlex
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data.draw import draw
 from data.errors import InputError, printable
-from data.files import write_json
 from data.load import load
 from data.scratch import scratch_folder
 from data.terminal import hand_over, progress_bar, say
 from ferox.benchmark.command import TRAINED
 from inference.benchmark import artifacts
 from inference.benchmark.conversation import Runner
-from inference.benchmark.document import VERSION, Absent, BenchmarkMachine, BenchmarkRecord, Contest, Precision
+from inference.benchmark.document import Absent, Contest, Precision
+from inference.benchmark.keeping import Measuring, command_line
 from inference.benchmark.lineup import Entry
 from inference.benchmark.tables import absent_sentences, plain
 from inference.benchmark.turns import Plan
 from inference.benchmark.writing import write_document
 from inference.catalogue import find_model
 from inference.engine import Engine
-from inference.machine import available_cpus, load_average, processor_name
+from inference.machine import available_cpus
 from training.forward import contenders, run_of
-from training.run import now, read_record
+from training.run import read_record
 from training.speed import TrainingSpeed, contests, torch_peaks
 
 MOST_FACES = 10_000
 SEED = 3
 STEP_SECONDS, TURN_SECONDS = 5.0, 0.5
-Kind = Literal["runtimes", "training", "photo", "table", "export"]
 
 
 def write(document: Path, records: Sequence[Path]) -> int:
@@ -56,7 +51,7 @@ def runtimes(args: argparse.Namespace) -> int:
     manifests = [Engine.load(model, provider="cpu", threads=threads).manifest for model in models]
     _check_runs(args.run, {manifest.checkpoint_sha256 for manifest in manifests})
     peaks, absent = torch_peaks(get_args(Precision), threads)
-    began, load_before = time.perf_counter(), load_average()
+    measuring = Measuring("runtimes", threads, plan.seconds)
     faces = _faces(args.data, args.faces)
     with scratch_folder("ferox-benchmark-") as folder:
         faces.tofile(folder / "pixels")
@@ -71,8 +66,7 @@ def runtimes(args: argparse.Namespace) -> int:
                 found.append(artifacts.contest(model, field, plan, tell))
             print(f"{plain(found[-1])}\n", flush=True)
             _tell_absent(found[-1])
-    record = _record("runtimes", args, found, plan, _machine(threads, load_before), time.perf_counter() - began)
-    return _keep(record, args)
+    return _keep(measuring, found, args)
 
 
 def training(args: argparse.Namespace) -> int:
@@ -81,14 +75,13 @@ def training(args: argparse.Namespace) -> int:
     wanted = TrainingSpeed(
         args.frameworks or ["torch"], args.models or TRAINED, args.precisions or ["fp32"], args.threads
     )
-    began, load_before, found = time.perf_counter(), load_average(), []
+    measuring, found = Measuring("training", args.threads or available_cpus(), plan.seconds), []
     with _telling("training") as tell:
         for contest in contests(wanted, plan, tell):
             found.append(contest)
             print(f"{plain(contest)}\n", flush=True)
             _tell_absent(contest)
-    machine = _machine(args.threads or available_cpus(), load_before)
-    return _keep(_record("training", args, found, plan, machine, time.perf_counter() - began), args)
+    return _keep(measuring, found, args)
 
 
 @contextmanager
@@ -121,48 +114,7 @@ def _tell_absent(contest: Contest) -> None:
         say(sentence)
 
 
-def _machine(threads: int, load_before: float | None) -> BenchmarkMachine:
-    return BenchmarkMachine(
-        processor=processor_name(),
-        processors=available_cpus(),
-        threads=threads,
-        system=f"{platform.system()} {platform.release()}",
-        python=platform.python_version(),
-        load_before=load_before,
-        load_after=load_average(),
-    )
-
-
-def _record(
-    kind: Kind,
-    args: argparse.Namespace,
-    found: Sequence[Contest],
-    plan: Plan,
-    machine: BenchmarkMachine,
-    seconds: float,
-) -> BenchmarkRecord:
-    return BenchmarkRecord(
-        version=VERSION,
-        kind=kind,
-        command=_command(args),
-        created=now(),
-        machine=machine,
-        seconds=seconds,
-        turn_seconds=plan.seconds,
-        contests=tuple(found),
-    )
-
-
-def _command(args: argparse.Namespace) -> str:
-    """Return the command line, with files by their names alone: folders of this machine mean nothing elsewhere."""
-    words = [Path(word).name if "/" in word else word for word in sys.argv[1:]]
-    words = words[words.index("benchmark") + 1 :] if "benchmark" in words else list(args.what)
-    return printable(shlex.join(["ferox", "benchmark", *words]))
-
-
-def _keep(record: BenchmarkRecord, args: argparse.Namespace) -> int:
-    stamp = re.sub(r"[^0-9]", "", record.created[:19])
-    path: Path = args.out / f"{args.name or f'{record.kind}-{stamp}'}.json"
-    write_json(path, record.to_dict())
-    hand_over(path)
+def _keep(measuring: Measuring, found: Sequence[Contest], args: argparse.Namespace) -> int:
+    words = sys.argv[sys.argv.index("benchmark") + 1 :] if "benchmark" in sys.argv else args.what
+    hand_over(measuring.keep(command_line(("ferox", "benchmark"), list(map(str, words))), found, args.out, args.name))
     return 0

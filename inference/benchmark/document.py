@@ -15,6 +15,7 @@ from data.errors import InputError
 VERSION = 1
 # What is multiplied in.
 Precision = Literal["fp32", "bf16", "int8"]
+Kind = Literal["runtimes", "training", "steps", "photo", "folder", "table", "export"]
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,7 @@ class BenchmarkRecord:
     __pydantic_config__: ClassVar[Mapping[str, Any]] = strict(version=VERSION)
 
     version: int
-    kind: Literal["runtimes", "training", "photo", "table", "export"]
+    kind: Kind
     command: str
     created: str
     machine: BenchmarkMachine

@@ -10,10 +10,12 @@ from inference.text import DASH, markdown_table, or_dash, percent, threads
 
 TITLES = {
     "runtimes": "One artifact in every runtime",
-    "training": "Training",
+    "training": "Training steps of the frameworks",
     "photo": "From a photo to its answer",
+    "steps": "Training steps beside loops as their documentation writes them",
     "table": "From a table to faces",
     "export": "Export",
+    "folder": "A folder of photos",
 }
 # Fewer nodes take the rest of a run's time together.
 MOST_NODES = 4

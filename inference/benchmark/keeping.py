@@ -1,0 +1,71 @@
+"""Keeps what was measured as a record: with the machine, the load, the command and the time that it took."""
+
+import platform
+import re
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from data.errors import InputError, printable
+from data.files import write_json
+from inference.benchmark.document import VERSION, BenchmarkMachine, BenchmarkRecord, Contest, Kind
+from inference.machine import available_cpus, load_average, processor_name
+
+
+def check_name(name: str | None) -> None:
+    """Raise an `InputError` for a record's name that belongs in no file's."""
+    if name is not None and not re.fullmatch(r"[A-Za-z0-9_.-]{1,80}", name):
+        raise InputError(f"--name is {name!r}, expected up to 80 letters, digits, ., - and _")
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """A benchmark under way: made before anything is started, so that the load is that of others.
+
+    `threads` are what each contender is given, `seconds` how long a turn is.
+    """
+
+    kind: Kind
+    threads: int
+    seconds: float
+    load: float | None = field(default_factory=load_average)
+    began: float = field(default_factory=time.perf_counter)
+    created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+
+    def keep(self, command: str, contests: Sequence[Contest], out: Path, name: str | None) -> Path:
+        """Write the record into a folder and return its path; without a name it has its kind's and the time's."""
+        record = BenchmarkRecord(
+            version=VERSION,
+            kind=self.kind,
+            command=command,
+            created=self.created,
+            machine=self._machine(),
+            seconds=time.perf_counter() - self.began,
+            turn_seconds=self.seconds,
+            contests=tuple(contests),
+        )
+        path = out / f"{name or f'{self.kind}-' + re.sub('[^0-9]', '', self.created[:19])}.json"
+        write_json(path, record.to_dict())
+        return path
+
+    def _machine(self) -> BenchmarkMachine:
+        return BenchmarkMachine(
+            processor=processor_name(),
+            processors=available_cpus(),
+            threads=self.threads,
+            system=f"{platform.system()} {platform.release()}",
+            python=platform.python_version(),
+            load_before=self.load,
+            load_after=load_average(),
+        )
+
+
+def command_line(program: Sequence[str], words: Sequence[str] | None = None) -> str:
+    """Return a command line, of this process unless told otherwise, with files by their names alone: folders of this
+    machine mean nothing elsewhere."""
+    words = sys.argv[1:] if words is None else words
+    return printable(shlex.join([*program, *(Path(word).name if "/" in word else word for word in words)]))
