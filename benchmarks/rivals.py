@@ -14,19 +14,15 @@ import sys
 import tempfile
 from pathlib import Path
 
+from benchmarks.contests import add_options, begin, beside, finish
 from benchmarks.serving import draw_photo
 from data.commands import run_command
 from data.errors import InputError
-from data.places import artifacts
-from data.terminal import hand_over, say
 from inference.benchmark.conversation import Runner
-from inference.benchmark.document import Absent, Contender, Contest, Task
+from inference.benchmark.document import Absent, Task
 from inference.benchmark.figures import timed
-from inference.benchmark.keeping import Measuring, check_name, command_line
 from inference.benchmark.messages import Request
-from inference.benchmark.tables import absent_sentences, plain
-from inference.benchmark.turns import Measured, Plan, measure
-from inference.machine import available_cpus
+from inference.benchmark.turns import measure
 from inference.photos.faces import YUNET_VARIABLE
 
 ROOT = Path(__file__).parents[1]
@@ -50,32 +46,18 @@ TURNS = (Request(do="turn"),)
 def main() -> int:
     """Make the environments, or measure; the record's path is printed last."""
     args = _parser().parse_args()
-    check_name(args.name)
     if args.make:
         for name, packages in ENVIRONMENTS.items():
             _make(args.environment / name, packages)
         return 0
-    plan, threads = Plan(rounds=args.rounds, seconds=args.seconds), args.threads or available_cpus()
-    measuring = Measuring("photo", threads, plan.seconds)
+    plan, measuring = begin(args, "photo")
     with tempfile.TemporaryDirectory(prefix="ferox-rivals-") as folder:
         photo = draw_photo(Path(folder) / "photo.jpg")
         yunet = args.yunet or (Path(named) if (named := os.environ.get(YUNET_VARIABLE)) else None)
-        runners, absent = _runners(args.environment, photo, yunet, threads)
+        runners, absent = _runners(args.environment, photo, yunet, measuring.threads)
         measured, failed = measure(runners, plan)
-    if not measured:
-        raise InputError("nobody answered; the lines above say why")
-    contest = Contest(
-        heading="a photo of 1280 x 720",
-        tasks=(Task("photo to answer", "ms"),),
-        reference=measured[0].runner.name,
-        contenders=tuple(map(_contender, measured)),
-        absent=(*absent, *failed),
-    )
-    print(f"{plain(contest)}\n")
-    for sentence in absent_sentences(contest):
-        say(sentence)
-    hand_over(measuring.keep(command_line(("python", "-m", "benchmarks.rivals")), [contest], args.out, args.name))
-    return 0
+    contest = beside("a photo of 1280 x 720", Task("photo to answer", "ms"), measured, (*absent, *failed), timed)
+    return finish(measuring, contest, args, "benchmarks.rivals")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -84,11 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--environment", type=Path, metavar="DIR", required=True, help=where)
     parser.add_argument("--make", action="store_true", help="make the environments, with uv and the network")
     parser.add_argument("--yunet", type=Path, help="YuNet's model file (default: that of FEROX_YUNET)")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of one turn (default: %(default)s)")
-    parser.add_argument("--threads", type=int, help="of each (default: all processors)")
-    parser.add_argument("--out", type=Path, default=artifacts() / "benchmarks", metavar="DIR", help="for the record")
-    parser.add_argument("--name", help="of the record")
+    add_options(parser, seconds=2.0)
     return parser
 
 
@@ -119,20 +97,6 @@ def _runners(environment: Path, photo: Path, yunet: Path | None, threads: int) -
             words = (word, str(photo), str(finder or ""), str(threads))
             runners.append(Runner(name, (str(python), "-m", "benchmarks.rival_side", *words), TURNS, False, variables))
     return runners, absent
-
-
-def _contender(entrant: Measured) -> Contender:
-    (turns,) = entrant.turns
-    series = timed([turn.milliseconds for turn in turns], [turn.busy for turn in turns if turn.busy is not None])
-    return Contender(
-        name=entrant.runner.name,
-        version=entrant.ready.version,
-        threads=entrant.ready.threads,
-        series=(series,),
-        starts=tuple(entrant.starts),
-        memory=entrant.memory,
-        remark=entrant.ready.remark,
-    )
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from inference.benchmark.conversation import ContenderError, Conversation, Runne
 from inference.benchmark.document import BenchmarkRecord, Contender, Contest, Series, Task, read_record
 from inference.benchmark.figures import ratio, spread, timed
 from inference.benchmark.lineup import TURNS, Entry
-from inference.benchmark.messages import Answer, Request
+from inference.benchmark.messages import Answer, Request, Turn
 from inference.benchmark.profile import profiled
 from inference.benchmark.tables import section, table
 from inference.benchmark.turns import Plan, measure
@@ -303,7 +303,7 @@ def test_a_ratio_is_above_one_where_a_contender_is_faster_whatever_the_unit(pair
 
 @given(st.lists(st.lists(POSITIVE, min_size=1, max_size=20), min_size=1, max_size=5))
 def test_percentiles_are_of_all_calls_and_rounds_of_their_own(calls: list[list[float]]) -> None:
-    series = timed(calls, [])
+    series = timed([Turn(milliseconds=tuple(part), busy=None, memory=None) for part in calls])
     assert series.rounds == tuple(map(median, calls))
     assert series.calls == sum(map(len, calls))
     if series.p50 is not None and series.p95 is not None and series.p99 is not None:

@@ -117,15 +117,7 @@ def _contenders(model: str, wanted: TrainingSpeed) -> tuple[list[Runner], list[A
 
 def _contender(entrant: Measured, batch: int) -> Contender:
     (turns,) = entrant.turns
-    precision: Precision = "bf16" if entrant.runner.name.endswith("bf16") else "fp32"
-    return Contender(
-        name=entrant.runner.name,
-        version=entrant.ready.version,
-        threads=entrant.ready.threads,
-        series=(rated([turn.milliseconds for turn in turns], [turn.busy or 0.0 for turn in turns], batch),),
-        memory=entrant.memory,
-        precision=precision,
-    )
+    return entrant.contender(rated(turns, batch), precision="bf16" if entrant.runner.name.endswith("bf16") else "fp32")
 
 
 def _settings(framework: str, model: str, precision: str, threads: int | None) -> Settings:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from data.errors import InputError
 from inference.benchmark import web
 from inference.benchmark.conversation import Runner
-from inference.benchmark.document import Absent, Contender, Contest, Precision, Profile, Subject
+from inference.benchmark.document import Absent, Contest, Precision, Profile, Subject
 from inference.benchmark.figures import agreement, rated, timed
 from inference.benchmark.lineup import BATCH, TASKS, Entry, at_hand
 from inference.benchmark.peaks import multiplications, peak_of
@@ -61,7 +61,10 @@ def contest(model: Path, field: Field, plan: Plan, tell: Callable[[str], None]) 
         if entrant.answers is None or not _sound(entrant.answers, reference):
             unsound.append(Absent(entrant.runner.name, "failed", "it answers with something other than finite logits"))
         else:
-            contenders.append(_contender(entrant, entrant.answers, reference, _precision(entrant, engine)))
+            same = None if entrant.runner.name == CPU_RUNTIME else agreement(entrant.answers, reference)
+            one, many = entrant.turns
+            series = timed(one), rated(many, BATCH)
+            contenders.append(entrant.contender(*series, agreement=same, precision=_precision(entrant, engine)))
     subject = _subject(engine, field)
     return Contest(
         heading=engine.path.stem,
@@ -99,24 +102,6 @@ def _remarks(engine: Engine, others: Sequence[Runner]) -> tuple[str, ...]:
 
 def _sound(answers: NDArray[np.float32], reference: NDArray[np.float32]) -> bool:
     return answers.shape == reference.shape and bool(np.isfinite(answers).all())
-
-
-def _contender(
-    entrant: Measured, answers: NDArray[np.float32], reference: NDArray[np.float32], precision: Precision
-) -> Contender:
-    one, many = ([turn.milliseconds for turn in turns] for turns in entrant.turns)
-    busy = [[turn.busy for turn in turns if turn.busy is not None] for turns in entrant.turns]
-    return Contender(
-        name=entrant.runner.name,
-        version=entrant.ready.version,
-        threads=entrant.ready.threads,
-        series=(timed(one, busy[0]), rated(many, busy[1], BATCH)),
-        starts=tuple(entrant.starts),
-        memory=entrant.memory,
-        agreement=None if entrant.runner.name == CPU_RUNTIME else agreement(answers, reference),
-        remark=entrant.ready.remark,
-        precision=precision,
-    )
 
 
 def _subject(engine: Engine, field: Field) -> Subject:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.benchmark.document import Agreement, Contender, Contest, Series
+from inference.benchmark.messages import Turn
 
 
 @dataclass(frozen=True)
@@ -39,19 +40,21 @@ def reference(contest: Contest) -> Contender:
     return next(contender for contender in contest.contenders if contender.name == contest.reference)
 
 
-def timed(calls: Sequence[Sequence[float]], busy: Sequence[float]) -> Series:
-    """Return the series of a task told in milliseconds, from those of each round's calls."""
-    together = [call for milliseconds in calls for call in milliseconds]
-    rounds = tuple(median(milliseconds) for milliseconds in calls)
-    if len(together) == len(calls):
-        return Series(rounds=rounds, calls=len(calls), busy=_mean(busy))
+def timed(turns: Sequence[Turn]) -> Series:
+    """Return the series of a task that is told in milliseconds, of a turn for each round."""
+    together = [call for turn in turns for call in turn.milliseconds]
+    rounds = tuple(median(turn.milliseconds) for turn in turns)
+    known = [turn.busy for turn in turns if turn.busy is not None]
+    series = Series(rounds=rounds, calls=len(together), busy=sum(known) / len(known) if known else None)
+    if len(together) == len(turns):
+        return series
     p50, p95, p99 = (float(value) for value in np.percentile(together, (50, 95, 99)))
-    return Series(rounds=rounds, calls=len(together), p50=p50, p95=p95, p99=p99, busy=_mean(busy))
+    return replace(series, p50=p50, p95=p95, p99=p99)
 
 
-def rated(calls: Sequence[Sequence[float]], busy: Sequence[float], pieces: int) -> Series:
-    """Return the series of a task told in pieces a second: of each round, `pieces` by the median call."""
-    series = timed(calls, busy)
+def rated(turns: Sequence[Turn], pieces: int) -> Series:
+    """Return the series of a task that is told in pieces a second: of each round, `pieces` by the median call."""
+    series = timed(turns)
     return replace(series, rounds=tuple(1000 * pieces / milliseconds for milliseconds in series.rounds))
 
 
@@ -80,7 +83,3 @@ def share_of_peak(contest: Contest, contender: Contender, task: int) -> float | 
     if most is None or contest.operations is None or contest.tasks[task].unit != "faces/s":
         return None
     return median(contender.series[task].rounds) * contest.operations / most
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None

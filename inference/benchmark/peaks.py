@@ -36,6 +36,5 @@ def peak_of(measured: Measured) -> Peak:
     library, _, precision = measured.runner.name.partition(SEPARATOR)
     kind = next(known for known in get_args(Precision) if known == precision)
     (turns,) = measured.turns
-    series = timed([turn.milliseconds for turn in turns], [])
-    rates = tuple(2 * SIDE**3 / (milliseconds * 1e6) for milliseconds in series.rounds)
+    rates = tuple(2 * SIDE**3 / (milliseconds * 1e6) for milliseconds in timed(turns).rounds)
     return Peak(library=f"{library} {measured.ready.version}", precision=kind, side=SIDE, rounds=rates)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from data.errors import InputError
 from inference.benchmark.conversation import PATIENCE, ContenderError, Conversation, Runner
-from inference.benchmark.document import Absent
+from inference.benchmark.document import Absent, Agreement, Contender, Precision, Series
 from inference.benchmark.messages import Answer, Ready, Request, Turn
 
 # A contender that takes longer than this to start is started once alone.
@@ -58,6 +58,22 @@ class Measured:
         """The largest resident memory of its process, in bytes."""
         counted = [turn.memory for turns in self.turns for turn in turns if turn.memory is not None]
         return max(counted, default=None)
+
+    def contender(
+        self, *series: Series, agreement: Agreement | None = None, precision: Precision | None = None
+    ) -> Contender:
+        """Return it as a contender of a record, with what its turns came to."""
+        return Contender(
+            name=self.runner.name,
+            version=self.ready.version,
+            threads=self.ready.threads,
+            series=series,
+            starts=tuple(self.starts),
+            memory=self.memory,
+            agreement=agreement,
+            remark=self.ready.remark,
+            precision=precision,
+        )
 
 
 def measure(
