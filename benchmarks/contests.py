@@ -1,6 +1,9 @@
 """What the scripts that measure whole jobs have in common: options, and one contest with one task as a record."""
 
 import argparse
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,6 +16,8 @@ from inference.benchmark.messages import Turn
 from inference.benchmark.tables import absent_sentences, plain
 from inference.benchmark.turns import Measured, Plan
 from inference.machine import available_cpus
+
+ROOT = Path(__file__).parents[1]
 
 
 def add_options(parser: argparse.ArgumentParser, seconds: float) -> None:
@@ -44,6 +49,16 @@ def beside(
     contenders = tuple(entrant.contender(*map(series, entrant.turns)) for entrant in measured)
     reference = measured[0].runner.name
     return Contest(heading=heading, tasks=(task,), reference=reference, contenders=contenders, absent=tuple(absent))
+
+
+def make_environment(folder: Path, packages: Sequence[str]) -> None:
+    """Make an environment of its own with this Python's version and some packages, by uv and over the network."""
+    uv = shutil.which("uv")
+    if uv is None:
+        raise InputError("uv is not installed; it makes the environments")
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    subprocess.run([uv, "venv", "--python", version, str(folder)], check=True)
+    subprocess.run([uv, "pip", "install", "--python", str(folder / "bin" / "python"), *packages], check=True)
 
 
 def finish(measuring: Measuring, contest: Contest, args: argparse.Namespace, module: str) -> int:

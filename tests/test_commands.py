@@ -19,6 +19,7 @@ COMMANDS = {
     "demo": "--repo=x",
     "ferox benchmark x": "--round=1",
     "benchmarks.serving x": "--run=1",
+    "benchmarks.rivals --environment x": "--round=1",
 }
 
 

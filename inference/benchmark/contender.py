@@ -97,9 +97,11 @@ def _answered(answer: Callable[[Pixels], Logits], faces: Pixels) -> Answer:
     return Answer(logits=tuple(tuple(map(float, row)) for row in np.concatenate(parts)))
 
 
-def turn(call: Callable[[], Any], seconds: float) -> Turn:
-    """Make calls for some seconds, after a fifth as long that is not counted."""
-    _calls(call, WARM_UP * seconds)
+def turn(call: Callable[[], Any], seconds: float, *, warm_up: bool = True) -> Turn:
+    """Make calls for some seconds, after a fifth as long that is not counted; `warm_up` leaves that out of calls that
+    are long themselves."""
+    if warm_up:
+        _calls(call, WARM_UP * seconds)
     began, worked = time.perf_counter(), time.process_time()
     milliseconds = _calls(call, seconds)
     busy = (time.process_time() - worked) / (time.perf_counter() - began)

@@ -167,16 +167,16 @@ class Contest:
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkMachine:
-    """Where it was measured; `load_before` and `load_after` are the mean numbers of processes that wanted a processor
-    in the minutes before the first and the last measurement."""
+    """Where it was measured; `busy_before` and `busy_after` are the mean numbers of processors that others kept busy in
+    a second before the first measurement and after the last one, None where nobody counts."""
 
     processor: str
     processors: Number
     threads: Number
     system: str
     python: str
-    load_before: float | None
-    load_after: float | None
+    busy_before: float | None
+    busy_after: float | None
 
 
 @dataclass(frozen=True, kw_only=True)

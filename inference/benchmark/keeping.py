@@ -13,7 +13,8 @@ from pathlib import Path
 from data.errors import InputError, printable
 from data.files import write_json
 from inference.benchmark.document import VERSION, BenchmarkMachine, BenchmarkRecord, Contest, Kind
-from inference.machine import available_cpus, load_average, processor_name
+from inference.benchmark.quiet import processors_busy
+from inference.machine import available_cpus, processor_name
 
 
 def check_name(name: str | None) -> None:
@@ -24,7 +25,7 @@ def check_name(name: str | None) -> None:
 
 @dataclass(frozen=True)
 class Measuring:
-    """A benchmark under way: made before anything is started, so that the load is that of others.
+    """A benchmark under way: made before anything is started, so that it sees what others do on the machine.
 
     `threads` are what each contender is given, `seconds` how long a turn is.
     """
@@ -32,7 +33,7 @@ class Measuring:
     kind: Kind
     threads: int
     seconds: float
-    load: float | None = field(default_factory=load_average)
+    busy: float | None = field(default_factory=processors_busy)
     began: float = field(default_factory=time.perf_counter)
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
@@ -59,8 +60,8 @@ class Measuring:
             threads=self.threads,
             system=f"{platform.system()} {platform.release()}",
             python=platform.python_version(),
-            load_before=self.load,
-            load_after=load_average(),
+            busy_before=self.busy,
+            busy_after=processors_busy(),
         )
 
 

@@ -20,7 +20,7 @@ TITLES = {
 # Fewer nodes take the rest of a run's time together.
 MOST_NODES = 4
 # A processor that others wanted, too, measures them as well.
-QUIET = 0.5
+QUIET = 0.2
 
 
 def section(record: BenchmarkRecord, plots: Sequence[str]) -> str:
@@ -118,17 +118,18 @@ def _labels_cell(contender: Contender) -> str:
 
 def _measured(record: BenchmarkRecord) -> str:
     machine = record.machine
-    load = or_dash(machine.load_before, ".1f")
-    busy = machine.load_before is not None and machine.load_before > QUIET
-    warning = " **The machine had other work: these figures are not to be relied on.**" if busy else ""
+    others = [busy for busy in (machine.busy_before, machine.busy_after) if busy is not None]
+    known = f"{' and '.join(f'{busy:.2f}' for busy in others)} processors" if others else "not known"
+    is_busy = max(others, default=0.0) > QUIET
+    warning = " **The machine had other work: these figures are not to be relied on.**" if is_busy else ""
     rounds = {len(contender.series[0].rounds) for contest in record.contests for contender in contest.contenders}
     turns = f"{'/'.join(map(str, sorted(rounds)))} rounds"
     if record.turn_seconds:
         turns += f", turns of {record.turn_seconds:g} s"
     return (
         f"{machine.processor}, {machine.processors} processors; {threads(machine.threads)}; {machine.system}, Python "
-        f"{machine.python}; {turns}; {record.created[:10]}, {record.seconds:,.0f} s in all. Processes that wanted a "
-        f"processor in the minute before: {load}.{warning} Made by `{record.command}`."
+        f"{machine.python}; {turns}; {record.created[:10]}, {record.seconds:,.0f} s in all. Busy with other work "
+        f"before and after: {known}.{warning} Made by `{record.command}`."
     )
 
 
