@@ -27,7 +27,7 @@ def draw_contest(contest: Contest, path: Path) -> None:
                 axes.plot([found.low, found.high], [row, row], color=colour, linewidth=2.5, solid_capstyle="round")
                 axes.plot(found.median, row, "o", color=colour, markersize=6)
                 axes.annotate(
-                    f"{found.median:.2f}", (found.median, row), (0, 6), textcoords="offset points", ha="center",
+                    f"{found.median:.3g}", (found.median, row), (0, 6), textcoords="offset points", ha="center",
                     fontsize=7.5, color=INK,
                 )  # fmt: skip
             axes.set_yticks(range(len(ranked)), [contender.name for contender in ranked])

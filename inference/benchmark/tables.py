@@ -87,7 +87,7 @@ def _columns(contest: Contest) -> list[_Column]:
 
 
 def _ratio_cell(contest: Contest, place: int, contender: Contender) -> str:
-    return "1" if contender.name == contest.reference else _words(ratio(contest, contender, place), ".2f")
+    return "1" if contender.name == contest.reference else _words(ratio(contest, contender, place), ".3g")
 
 
 def _figure_cell(place: int, contender: Contender) -> str:
@@ -96,7 +96,7 @@ def _figure_cell(place: int, contender: Contender) -> str:
 
 def _percentile_cell(place: int, contender: Contender) -> str:
     series = contender.series[place]
-    return f"{or_dash(series.p95, '.3g')}, {or_dash(series.p99, '.3g')}"
+    return DASH if series.p95 is None or series.p99 is None else f"{series.p95:.3g}, {series.p99:.3g}"
 
 
 def _peak_cell(contest: Contest, place: int, contender: Contender) -> str:
@@ -146,8 +146,8 @@ def _subject_words(contest: Contest) -> list[str]:
 
 def _remarks(contest: Contest) -> list[str]:
     own = [f"{contender.name}: {contender.remark}" for contender in contest.contenders if contender.remark]
-    said = "; ".join([*contest.remarks, *own])
-    return [f"{said[0].upper()}{said[1:]}."] if said else []
+    said = [f"{remark[0].upper()}{remark[1:]}." for remark in contest.remarks]
+    return [" ".join([*said, *(f"{remark}." for remark in own)])] if said or own else []
 
 
 def absent_sentences(contest: Contest) -> list[str]:

@@ -20,8 +20,9 @@ from inference.benchmark.messages import Answer, Ready, Request, Turn
 
 # A contender that takes longer than this to start is started once alone.
 LONG_START = 5.0
-# Threads that wait for work do so actively for some milliseconds; the next turn begins when they have stopped.
-SETTLING = 0.05
+# Threads that wait for work do so actively at first, and JavaScript collects garbage; by then, whoever had the turn
+# before was seen to use no processor any more.
+SETTLING = 0.3
 
 
 @dataclass(frozen=True)
