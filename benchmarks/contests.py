@@ -11,7 +11,7 @@ from data.errors import InputError
 from data.places import artifacts
 from data.terminal import hand_over, say
 from inference.benchmark.document import Absent, Contest, Kind, Series, Task
-from inference.benchmark.keeping import Measuring, check_name, command_line
+from inference.benchmark.keeping import Measuring, check_place, command_line
 from inference.benchmark.messages import Turn
 from inference.benchmark.tables import absent_sentences, plain
 from inference.benchmark.turns import Measured, Plan
@@ -31,7 +31,7 @@ def add_options(parser: argparse.ArgumentParser, seconds: float) -> None:
 
 def begin(args: argparse.Namespace, kind: Kind, starts: int = 3) -> tuple[Plan, Measuring]:
     """Return how it is measured, and the record that begins."""
-    check_name(args.name)
+    check_place(args.out, args.name)
     plan = Plan(rounds=args.rounds, seconds=args.seconds, starts=starts)
     return plan, Measuring(kind, args.threads or available_cpus(), plan.seconds)
 

@@ -333,8 +333,8 @@ def test_multiply_adds_of_a_graph_are_those_of_its_description(path: Path) -> No
     work, profile = profiled(path.read_bytes(), np.zeros((2, 48, 48), np.uint8), 1)
     assert work == multiply_adds(model)
     assert sum(node.multiply_adds or 0 for node in profile.nodes) == work
-    assert sum(node.share for node in profile.nodes) + profile.outside == pytest.approx(1, abs=0.1)
-    assert profile.nodes[0].multiply_adds
+    assert list(profile.nodes) == sorted(profile.nodes, key=lambda node: -node.share)
+    assert {node.name for node in profile.nodes} >= {"conv_1", "dense_1"}
 
 
 # --- records
@@ -375,6 +375,7 @@ def test_a_record_of_another_kind_is_refused(
 
 
 def ferox(*words: object) -> int:
+    """The exit status of a command in this process."""
     args = command_parser().parse_args(["benchmark", *map(str, words)])
     status: int = args.main(args)
     return status

@@ -50,12 +50,12 @@ def main(args: argparse.Namespace) -> int:
     """Do what the words ask for; print tables, and the record's or the document's path last."""
     # Imported late: NumPy, onnxruntime and Matplotlib take a second, --help should not.
     from ferox.benchmark import running
-    from inference.benchmark.keeping import check_name
+    from inference.benchmark.keeping import check_place
 
     _check(args)
-    check_name(args.name)
     if args.into is not None:
         return running.write(args.into, [Path(name) for name in args.what])
+    check_place(args.out, args.name)
     return running.training(args) if args.what == [TRAINING] else running.runtimes(args)
 
 

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from data.errors import InputError
+from data.errors import InputError, as_text, printable
 from inference.benchmark import web
 from inference.benchmark.conversation import Runner
 from inference.benchmark.document import Absent, Contest, Precision, Profile, Subject
@@ -67,7 +67,7 @@ def contest(model: Path, field: Field, plan: Plan, tell: Callable[[str], None]) 
             contenders.append(entrant.contender(*series, agreement=same, precision=_precision(entrant, engine)))
     subject = _subject(engine, field)
     return Contest(
-        heading=engine.path.stem,
+        heading=printable(as_text(engine.path.stem)),
         tasks=TASKS,
         reference=CPU_RUNTIME,
         contenders=tuple(contenders),
@@ -113,9 +113,9 @@ def _subject(engine: Engine, field: Field) -> Subject:
         work, profile = profiled(content, batch, field.threads)
         profiles.append(profile)
     return Subject(
-        name=engine.path.stem,
+        name=printable(as_text(engine.path.stem)),
         digest=manifest.digest,
-        model=manifest.model,
+        model=printable(manifest.model),
         framework=manifest.framework,
         precision=manifest.precision,
         parameters=manifest.parameters,

@@ -216,7 +216,9 @@ def _check(contest: Contest) -> None:
     rounds = {len(contender.series[0].rounds) for contender in contest.contenders if contender.series}
     if len(rounds) > 1:
         raise InputError(f"the contenders of {contest.heading} have unlike numbers of rounds")
-    if contest.contenders and contest.reference not in [contender.name for contender in contest.contenders]:
+    if any(not peak.rounds or min(peak.rounds) <= 0 for peak in contest.peaks):
+        raise InputError(f"{contest.heading} has a peak without a figure above 0")
+    if contest.reference not in [contender.name for contender in contest.contenders]:
         raise InputError(f"{contest.heading} has no contender called {contest.reference}, which ratios are to")
 
 

@@ -1,5 +1,6 @@
 """Keeps what was measured as a record: with the machine, the load, the command and the time that it took."""
 
+import os
 import platform
 import re
 import shlex
@@ -17,10 +18,18 @@ from inference.benchmark.quiet import processors_busy
 from inference.machine import available_cpus, processor_name
 
 
-def check_name(name: str | None) -> None:
-    """Raise an `InputError` for a record's name that belongs in no file's."""
+def check_place(out: Path, name: str | None) -> None:
+    """Make the folder of a record, which is written when all is measured.
+
+    Raises:
+        InputError: its name belongs in no file's, or the folder cannot be written to.
+        OSError: the folder cannot be made.
+    """
     if name is not None and not re.fullmatch(r"[A-Za-z0-9_.-]{1,80}", name):
         raise InputError(f"--name is {name!r}, expected up to 80 letters, digits, ., - and _")
+    out.mkdir(parents=True, exist_ok=True)
+    if not os.access(out, os.W_OK):
+        raise InputError(f"--out is {out}, which cannot be written to; name another folder")
 
 
 @dataclass(frozen=True)

@@ -185,8 +185,8 @@ def holding_back(contest: Contest, subject: Subject, profile: Profile) -> str:
     shown = []
     for node in profile.nodes[:MOST_NODES]:
         near = ""
-        if most is not None and node.multiply_adds:
-            seconds = node.share * profile.milliseconds / 1000
+        seconds = node.share * profile.milliseconds / 1000
+        if most is not None and node.multiply_adds and seconds > 0:
             near = f" at {percent(2 * node.multiply_adds * profile.batch / seconds / most)} of the peak"
         shown.append(f"{node.name} ({node.operator}) {percent(node.share)}{near}")
     idle = sum(node.share for node in profile.nodes if not node.multiply_adds)
