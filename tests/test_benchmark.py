@@ -449,6 +449,7 @@ def test_training_steps_are_measured_and_what_is_refused_says_why(
         (["vgg_32", "--faces", "0"], "--faces is 0"),
         (["vgg_32", "--name", "a/b"], "--name is 'a/b'"),
         (["missing"], "missing"),
+        (["vgg_32", "vgg_32"], "is named twice"),
     ],
 )
 def test_what_cannot_be_asked_for_is_refused_before_anything_is_measured(words: list[str], said: str) -> None:

@@ -48,6 +48,8 @@ def runtimes(args: argparse.Namespace) -> int:
     plan = Plan(rounds=args.rounds, seconds=TURN_SECONDS if args.seconds is None else args.seconds)
     threads = args.threads or available_cpus()
     models = [find_model(name) for name in args.what]
+    if twice := [model.stem for model in models if [other.stem for other in models].count(model.stem) > 1]:
+        raise InputError(f"{twice[0]} is named twice; name each model once")
     manifests = [Engine.load(model, provider="cpu", threads=threads).manifest for model in models]
     _check_runs(args.run, {manifest.checkpoint_sha256 for manifest in manifests})
     peaks, absent = torch_peaks(get_args(Precision), threads)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from data.errors import InputError, as_text, printable
 from inference.benchmark import web
 from inference.benchmark.conversation import Runner
-from inference.benchmark.document import Absent, Contest, Precision, Profile, Subject
+from inference.benchmark.document import Absent, Contender, Contest, Precision, Profile, Subject
 from inference.benchmark.figures import agreement, rated, timed
 from inference.benchmark.lineup import BATCH, TASKS, Entry, at_hand
 from inference.benchmark.peaks import multiplications, peak_of
@@ -51,32 +51,42 @@ def contest(model: Path, field: Field, plan: Plan, tell: Callable[[str], None]) 
     own_peaks, absent_peaks = multiplications(field.threads)
     peaks = [*own_peaks, *field.peaks]
     measured, failed = measure([*runtimes, *others, *peaks], plan, tell)
-    names = {peak.name for peak in peaks}
-    finished = [entrant for entrant in measured if entrant.runner.name not in names]
-    reference = next((entrant.answers for entrant in finished if entrant.runner.name == CPU_RUNTIME), None)
-    if reference is None:
-        raise InputError(f"{model.name} cannot be measured: {failed[0].reason}; mend onnxruntime")
-    contenders, unsound = [], []
-    for entrant in finished:
-        if entrant.answers is None or not _sound(entrant.answers, reference):
-            unsound.append(Absent(entrant.runner.name, "failed", "it answers with something other than finite logits"))
-        else:
-            same = None if entrant.runner.name == CPU_RUNTIME else agreement(entrant.answers, reference)
-            one, many = entrant.turns
-            series = timed(one), rated(many, BATCH)
-            contenders.append(entrant.contender(*series, agreement=same, precision=_precision(entrant, engine)))
-    subject = _subject(engine, field)
+    multiplied = [entrant for entrant in measured if entrant.runner in peaks]
+    contenders, unsound = _contenders([one for one in measured if one.runner not in peaks], failed, engine)
+    subject, remarks = _subject(engine, field), _remarks(engine, others)
+    if subject.multiply_adds is None:
+        remarks += ("onnxruntime does not run it without its optimisations, so that it has no profile",)
     return Contest(
-        heading=printable(as_text(engine.path.stem)),
+        heading=subject.name,
         tasks=TASKS,
         reference=CPU_RUNTIME,
-        contenders=tuple(contenders),
+        contenders=contenders,
         absent=(*lacking, *without, *field.absent_peaks, *absent_peaks, *failed, *unsound),
         subject=subject,
-        peaks=tuple(peak_of(entrant) for entrant in measured if entrant.runner.name in names),
+        peaks=tuple(map(peak_of, multiplied)),
         operations=None if subject.multiply_adds is None else 2 * subject.multiply_adds,
-        remarks=_remarks(engine, others),
+        remarks=remarks,
     )
+
+
+def _contenders(
+    measured: Sequence[Measured], failed: Sequence[Absent], engine: Engine
+) -> tuple[tuple[Contender, ...], list[Absent]]:
+    """Return the contenders, compared with the reference, and those whose answers cannot be compared."""
+    reference = next((entrant.answers for entrant in measured if entrant.runner.name == CPU_RUNTIME), None)
+    if reference is None:
+        reasons = [lost.reason for lost in failed if lost.name == CPU_RUNTIME]
+        raise InputError(f"{engine.path.name} cannot be measured ({'; '.join(reasons)}); mend onnxruntime")
+    contenders, unsound = [], []
+    for entrant in measured:
+        if entrant.answers is None or not _sound(entrant.answers, reference):
+            unsound.append(Absent(entrant.runner.name, "failed", "it answers with something other than finite logits"))
+            continue
+        same = None if entrant.runner.name == CPU_RUNTIME else agreement(entrant.answers, reference)
+        one, many = entrant.turns
+        series = timed(one), rated(many, BATCH)
+        contenders.append(entrant.contender(*series, agreement=same, precision=_precision(entrant, engine)))
+    return tuple(contenders), unsound
 
 
 def _precision(entrant: Measured, engine: Engine) -> Precision:
@@ -110,7 +120,10 @@ def _subject(engine: Engine, field: Field) -> Subject:
     # A batch that is fixed fills up with black faces what it is not given.
     for count in (manifest.batch,) if manifest.batch else (1, BATCH):
         batch = np.ascontiguousarray(np.resize(field.faces[:count], (count, *field.faces.shape[1:])))
-        work, profile = profiled(content, batch, field.threads)
+        try:
+            work, profile = profiled(content, batch, field.threads)
+        except Exception:  # onnxruntime's errors share no narrower base class
+            break
         profiles.append(profile)
     return Subject(
         name=printable(as_text(engine.path.stem)),

@@ -26,14 +26,22 @@ LONGEST_REASON, LONGEST_LOG = 300, 100_000
 
 @dataclass(frozen=True)
 class Runner:
-    """A process that can take part: what it is called, how it is started, which turns it is asked for, and whether it
-    gives answers, which can be compared."""
+    """A process that can take part.
+
+    Attributes:
+        name: what it is called.
+        command: how it is started, with `variables` beside those of this process.
+        turns: which turns it is asked for in each round.
+        answers: whether it gives answers, which can be compared.
+        starts_count: whether its start is of interest, and is repeated.
+    """
 
     name: str
     command: tuple[str, ...]
     turns: tuple[Request, ...]
     answers: bool = True
     variables: Mapping[str, str] = field(default_factory=dict)
+    starts_count: bool = True
 
 
 class ContenderError(Exception):

@@ -20,15 +20,15 @@ Kind = Literal["runtimes", "training", "steps", "photo", "folder", "table", "exp
 
 @dataclass(frozen=True)
 class Task:
-    """What every contender does in every round, and how it is told: less is better of `ms` and `s`, more of others."""
+    """What every contender does in every round, and how it is told: less is better of `ms`, more of the others."""
 
     name: str
-    unit: Literal["ms", "s", "faces/s", "photos/s", "images/s", "GFLOP/s"]
+    unit: Literal["ms", "faces/s", "photos/s"]
 
     @property
     def less_is_better(self) -> bool:
         """Whether the unit is one of time."""
-        return self.unit in ("ms", "s")
+        return self.unit == "ms"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +151,7 @@ class Peak:
 class Contest:
     """Contenders with the same tasks, measured in turns; ratios are to the one called `reference`.
 
-    `operations` are those of one face in each task, two for a multiply-add; None where a task is no arithmetic.
+    `operations` are those of one face, two for a multiply-add, where each task is told by faces; else None.
     """
 
     heading: str

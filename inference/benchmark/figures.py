@@ -77,9 +77,10 @@ def peak(contest: Contest, precision: str) -> float | None:
 
 
 def share_of_peak(contest: Contest, contender: Contender, task: int) -> float | None:
-    """Return the share of the machine's peak, in the contender's precision, that a task told in faces a second comes
-    to; None where either is unknown."""
+    """Return the share of the machine's peak, in the contender's precision, that a task comes to which is told in faces
+    a second or in milliseconds of one face; None where either is unknown."""
     most = None if contender.precision is None else peak(contest, contender.precision)
-    if most is None or contest.operations is None or contest.tasks[task].unit != "faces/s":
+    if most is None or contest.operations is None:
         return None
-    return median(contender.series[task].rounds) * contest.operations / most
+    figure = median(contender.series[task].rounds)
+    return (1000 / figure if contest.tasks[task].less_is_better else figure) * contest.operations / most

@@ -28,7 +28,8 @@ def multiplications(threads: int) -> tuple[list[Runner], list[Absent]]:
 def peak_runner(library: str, precision: str, words: tuple[str, ...]) -> Runner:
     """Return the process of one library's multiplication: a module, and what it is told."""
     turns = (Request(do="turn", batch=SIDE),)
-    return Runner(f"{library}{SEPARATOR}{precision}", (sys.executable, "-m", *words), turns, answers=False)
+    command = (sys.executable, "-m", *words)
+    return Runner(f"{library}{SEPARATOR}{precision}", command, turns, answers=False, starts_count=False)
 
 
 def peak_of(measured: Measured) -> Peak:

@@ -6,7 +6,7 @@ from functools import partial
 
 from inference.benchmark.document import BenchmarkRecord, Contender, Contest, Peak, Profile, Subject
 from inference.benchmark.figures import Range, peak, ratio, reference, share_of_peak, spread
-from inference.text import DASH, markdown_table, or_dash, percent, threads
+from inference.text import DASH, PLAIN_DASH, markdown_table, or_dash, percent, threads
 
 TITLES = {
     "runtimes": "One artifact in every runtime",
@@ -54,7 +54,7 @@ def plain(contest: Contest) -> str:
             for place, (cell, width) in enumerate(zip(line, widths, strict=True))
         )
         for line in lines
-    )
+    ).replace(DASH, PLAIN_DASH)
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,9 @@ def _columns(contest: Contest) -> list[_Column]:
     for place, task in tasks:
         columns.append(_Column(f"{task.unit}, {task.name}", partial(_figure_cell, place)))
         if task.less_is_better and any(contender.series[place].p95 for contender in contenders):
-            columns.append(_Column("p95, p99", partial(_percentile_cell, place), is_detail=True))
-        if _peaks(contest) and not task.less_is_better:
-            columns.append(_Column("of the peak", partial(_peak_cell, contest, place)))
+            columns.append(_Column(f"p95, p99, {task.name}", partial(_percentile_cell, place), is_detail=True))
+        if _peaks(contest):
+            columns.append(_Column(f"of the peak, {task.name}", partial(_peak_cell, contest, place)))
     if any(contender.starts for contender in contenders):
         columns.append(_Column("start, s", lambda contender: _range(contender.starts), is_detail=True))
     if any(contender.memory for contender in contenders):

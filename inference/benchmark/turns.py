@@ -130,7 +130,7 @@ class _Party:
     def start_again(self, runner: Runner) -> None:
         """Start another process beside the one that waits, unless that takes long, and end it."""
         starts = self.measured[runner.name].starts
-        if starts[0] > LONG_START:
+        if starts[0] > LONG_START or not runner.starts_count:
             return
         again = self._open(runner)
         starts.append(again.ready()[1])
