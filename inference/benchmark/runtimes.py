@@ -50,6 +50,8 @@ def open_onnxruntime(name: str, model: Path, piece: int | None, threads: int) ->
 
 def open_openvino(name: str, model: Path, piece: int | None, threads: int) -> Opened:
     """Compile a model for the processor, one stream, in the precision that `name` means."""
+    # It reports to its maker's statistics when it is imported, unless this package is missing.
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     import openvino
 
     settings = {
