@@ -13,7 +13,7 @@ DIST ?= dist
 WEB := demo/web
 WEB_BUILT := $(WEB)/built/service-worker.js
 
-.PHONY: help install run demo web wheel results test test-fast golden check check-install fix
+.PHONY: help install run demo web wheel results benchmarks test test-fast golden check check-install fix
 .DELETE_ON_ERROR:
 .PRECIOUS: .venv/with-%
 
@@ -63,6 +63,30 @@ wheel: $(if $(shell command -v npm),$(WEB_BUILT)) # builds dist/ferox-*.whl, wit
 # Writes the README's tables from what `python -m training result` and `python -m inference compare` have measured.
 results: .venv/with-cpu # writes the README's tables from docs/results
 	$(PYTHON) -m inference results $(RESULTS) --into README.md
+
+# What a measurement needs besides: RUN, a run folder of a model here; RIVALS, a folder of other programs' environments,
+# made by `python -m benchmarks.rivals --make --environment DIR` and the same of benchmarks.exporting; YUNET, its file.
+RUN ?=
+RIVALS ?=
+YUNET ?=
+MODELS ?= $(wildcard artifacts/models/*.onnx)
+BENCHMARKS ?= runtimes training steps table $(if $(RIVALS),photo folder) $(if $(and $(RIVALS),$(RUN)),export)
+RECORDS := docs/results/benchmarks
+ALL_THREE := --frameworks torch tensorflow paddle
+RIVAL_OPTIONS = --environment '$(RIVALS)' $(if $(YUNET),--yunet '$(YUNET)')
+measure-runtimes = -m ferox benchmark $(MODELS) $(if $(RUN),--run '$(RUN)' $(ALL_THREE))
+measure-training = -m ferox benchmark training $(ALL_THREE) --precisions fp32 bf16 --rounds 3 --seconds 2
+measure-steps = -m benchmarks.plain_training --rounds 3 --seconds 3
+measure-table = -m benchmarks.table_reading $(DATA) --rounds 3
+measure-photo = -m benchmarks.rivals $(RIVAL_OPTIONS)
+measure-folder = -m benchmarks.rivals $(RIVAL_OPTIONS) --photos 200 --rounds 2 --seconds 1
+measure-export = -m benchmarks.exporting '$(RUN)' --environment '$(RIVALS)' --rounds 2
+
+# Nothing else may run meanwhile: half an hour on two cores. BENCHMARKS="table photo" measures those alone.
+benchmarks: .venv/with-all # measures against others, and writes docs/benchmarks.md; RUN=, RIVALS=, YUNET=, FER2013=
+	@set -e; $(foreach what,$(BENCHMARKS),echo "measuring: $(what)" >&2; \
+	$(PYTHON) $(measure-$(what)) --out $(RECORDS) --name $(what);) \
+	$(PYTHON) -m ferox benchmark $(RECORDS)/*.json --into docs/benchmarks.md
 
 # Workers share the tests by modules, since a module's fixtures are dear; in their order, which has the longest early.
 PYTEST := $(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder

@@ -16,18 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from demo.examples import face, toned
+from inference.benchmark.chromium import FLAGS as BROWSER_FLAGS
 
-# The camera is Chromium's own test picture, or a file; the rest keeps the browser from asking for updates.
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
-)
+# The camera is Chromium's own test picture, or a file.
+FLAGS = (*BROWSER_FLAGS, "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
 SIZES = ((640, 480), (1280, 720), (700, 900), (500, 333), (900, 1600), (320, 240))
 FACES = 40  # Different ones that are drawn.
 ORIENTATION = 274  # The tag of EXIF.

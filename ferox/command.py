@@ -16,6 +16,7 @@ import export.adopt.command
 import inference.__main__
 import training.__main__
 from data.commands import EXIT_STATUSES, Commands, run_command
+from ferox.benchmark import command as benchmark
 from ferox.serving import command as serving
 from ferox.serving.command import add_repository_arguments as repository_arguments
 from training import options
@@ -77,6 +78,7 @@ def command_parser() -> argparse.ArgumentParser:
         commands, "adopt", "put a model of others into the same form, and prove it", export.adopt.command.add_arguments
     )
     _add(commands, "export-repository", "files for Triton and KServe", repository_arguments)
+    _add(commands, "benchmark", "one model in every runtime, or training steps, beside others", benchmark.add_arguments)
     _add(commands, "keep-result", "keep a training and its report as one small file", options.add_result_arguments)
     faces = commands.add_parser("data", help="look at a dataset, or draw one", allow_abbrev=False)
     data.__main__.add_commands(faces.add_subparsers(dest="data_command", required=True))
@@ -89,6 +91,7 @@ def command_parser() -> argparse.ArgumentParser:
         ("export", export.__main__.run),
         ("adopt", export.adopt.command.run),
         ("export-repository", _export_repository),
+        ("benchmark", benchmark.main),
         ("keep-result", training.__main__.keep_result),
         ("completion", _print_completion),
     ):

@@ -14,12 +14,13 @@ from data.files import write_text
 from data.terminal import hand_over
 from inference.comparison.document import Comparison, Row
 from inference.comparison.row import selected
+from inference.markers import put_between
 from inference.report.document import REPORT_FILE
 from inference.report.published import OTHERS, is_fer2013_test, published_accuracy
 from inference.report.training_result import FinishedRun, TrainingResult
-from inference.text import or_dash, threads
+from inference.text import markdown_table, or_dash, threads
 
-BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+NAME = "results"  # Of the markers that tables are put between.
 RESULT_COLUMNS = {
     **{"model": "---", "framework": "---", "recipe": "---", "accuracy, %": "---:", "95 % interval": "---:"},
     **{"published, %": "---:", "macro F1": "---:", "selected on": "---", "trained": "---", "record": "---"},
@@ -46,7 +47,7 @@ def main(args: argparse.Namespace) -> int:
     if args.into is None:
         print(text)
         return 0
-    write_text(args.into, put_between_markers(_text(args.into, "a text file"), text, args.into.name))
+    write_text(args.into, put_between(_text(args.into, "a text file"), text, NAME, args.into.name))
     hand_over(args.into)
     return 0
 
@@ -87,13 +88,6 @@ def comparison_tables(content: Comparison) -> str:
         for group in content.tables
     ]
     return "\n\n".join([*tables, timed])
-
-
-def put_between_markers(text: str, results: str, name: str) -> str:
-    """Replace what stands between the markers of a text; `name` is the text's, for the message."""
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(END) < text.index(BEGIN):
-        raise InputError(f"{name} does not hold {BEGIN} and then {END}, once each; write them where the table belongs")
-    return f"{text[: text.index(BEGIN)]}{BEGIN}\n{results}\n{text[text.index(END) :]}"
 
 
 def _is_official(result: TrainingResult) -> bool:
@@ -164,9 +158,7 @@ def _speed_row(row: Row) -> list[str]:
 
 
 def _table(heading: str, columns: Mapping[str, str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [list(columns), list(columns.values()), *rows]
-    title = f"**{heading[0].upper()}{heading[1:]}**"
-    return "\n".join([title, "", *(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)])
+    return f"**{heading[0].upper()}{heading[1:]}**\n\n{markdown_table(columns, rows)}"
 
 
 def _text(path: Path, expected: str) -> str:

@@ -1,5 +1,7 @@
 """Figures in words, the same on pages, on cards, in tables and on terminals."""
 
+from collections.abc import Mapping, Sequence
+
 DASH = "–"
 # On terminals, whose encoding may be ASCII.
 PLAIN_DASH = "-"
@@ -18,3 +20,9 @@ def or_dash(value: float | None, form: str, dash: str = DASH) -> str:
 def threads(count: int | None) -> str:
     """The processor threads of one run, in words; None where onnxruntime chose, as in reports of older versions."""
     return "threads of onnxruntime's choice" if count is None else f"{count} thread{'' if count == 1 else 's'}"
+
+
+def markdown_table(columns: Mapping[str, str], rows: Sequence[Sequence[str]]) -> str:
+    """A table as Markdown: columns by name, each with its rule (`---` or `---:`), and the cells of each row."""
+    lines = [list(columns), list(columns.values()), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)

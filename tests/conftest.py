@@ -58,6 +58,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 SLOW = frozenset(
     [
         "test_batch",
+        "test_benchmark",
         "test_command",
         "test_compare_browser",
         "test_conformance",

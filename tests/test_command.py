@@ -24,7 +24,18 @@ from inference.catalogue import known_models
 ROOT = Path(__file__).parents[1]
 COMMANDS = (
     *("evaluate", "compare", "results", "predict", "explain", "watch", "faces", "models", "demo", "web", "serve"),
-    *("train", "sweep", "doubts", "export", "adopt", "export-repository", "keep-result", "data", "completion"),
+    *(
+        "train",
+        "sweep",
+        "doubts",
+        "export",
+        "adopt",
+        "export-repository",
+        "keep-result",
+        "benchmark",
+        "data",
+        "completion",
+    ),
 )
 # Each command with what it cannot use, what may not be, or what it does at once; `{...}` are the fixture's files.
 STATUSES = [
@@ -80,6 +91,10 @@ STATUSES = [
     ("compare missing", 2),
     ("results missing.json", 2),
     ("results {results}", 0),
+    ("benchmark", 2),
+    ("benchmark missing", 2),
+    ("benchmark training --rounds 0", 2),
+    ("benchmark {results} --into {out}/none.md", 2),
     ("train", 2),
     ("train --model mlp_9", 2),
     ("train --resume missing", 2),

@@ -17,8 +17,9 @@ COMMANDS = {
     "inference results x": "--int=x",
     "inference predict x y": "--js",
     "demo": "--repo=x",
-    "benchmarks.training_speed": "--round=1",
+    "ferox benchmark x": "--round=1",
     "benchmarks.serving x": "--run=1",
+    "benchmarks.rivals --environment x": "--round=1",
 }
 
 

@@ -23,6 +23,7 @@ from data.faceset import LABELS, FaceSet, face_set
 from data.files import write_json, write_text
 from data.splits import SplitPlan, split
 from export.contract import seal, wrap
+from inference.benchmark.document import BenchmarkRecord
 from inference.comparison.document import Comparison
 from inference.engine import Engine
 from inference.manifest import CONTRACT, NO_DIGEST, DataRecord, Manifest, Parity, Selection, Temperature, data_record
@@ -178,6 +179,7 @@ def test_predict_s_json_is_the_same_document(model: Path, tmp_path: Path, golden
         (RunRecord, "A training's run.json"),
         (PictureExplanation, "What a model looked at in a picture, by ferox explain"),
         (ClassMapsRecord, "What a model looks at in each class: a report's maps.json"),
+        (BenchmarkRecord, "A benchmark: contenders, round by round, by ferox benchmark"),
         (WatchSummary, "The summary.json of a film, a stream or a camera that was watched"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

@@ -132,6 +132,20 @@ def test_commands_speak_to_nobody_and_write_where_they_say(tiny_model: Path, tmp
 
 
 @needs_strace
+def test_another_runtime_speaks_to_nobody(tiny_model: Path, tmp_path: Path) -> None:
+    """OpenVINO 2026 looks up the host of its maker's statistics when it is imported."""
+    pytest.importorskip("openvino", reason="OpenVINO is not installed (ferox[dev])")
+    code = (
+        "import sys, time; from pathlib import Path; from inference.benchmark.runtimes import open_openvino; "
+        "open_openvino('OpenVINO', Path(sys.argv[1]), None, 1); time.sleep(2)"
+    )
+    found = run(tmp_path / "home", "-c", code, tiny_model)
+    assert found.status == 0, found.output
+    assert found.hosts == set()
+    assert found.outside(*caches(tmp_path / "home")) == set()
+
+
+@needs_strace
 def test_ray_on_this_machine_speaks_to_it_alone_and_writes_where_it_says(tiny_model: Path, tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="Ray is not installed (ferox[ray])")
     draw_examples(tmp_path / "photos")

@@ -14,12 +14,14 @@ import pytest
 from data.draw import write_csv
 from data.errors import InputError
 from data.faceset import FaceSet
+from inference.markers import markers, put_between
 from inference.report.published import FER2013_COUNTS, OTHERS, published_accuracy
-from inference.results import BEGIN, END, main, put_between_markers, read
+from inference.results import NAME, main, read
 from training.__main__ import main as training_main
 from training.result import result
 
 pytest.importorskip("torch", reason="PyTorch is not installed (ferox[torch])")
+BEGIN, END = markers(NAME)
 PUBLISHED = json.loads((Path(__file__).parent / "published_results.json").read_text())
 
 
@@ -154,7 +156,7 @@ def test_every_protocol_has_its_table_with_what_others_report_of_the_same_faces(
 @pytest.mark.parametrize("text", ["nothing", BEGIN, f"{END} {BEGIN}", f"{BEGIN}{BEGIN}{END}"])
 def test_file_without_both_markers_is_refused(text: str) -> None:
     with pytest.raises(InputError, match=r"README\.md does not hold"):
-        put_between_markers(text, "new", "README.md")
+        put_between(text, "new", NAME, "README.md")
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,7 @@ def plant(file: Path, line: str) -> None:
         ("ferox/serving/places.py", "import ferox.serving.app", "The rooms of the server"),
         ("training/run.py", "import export.contract", "Each layer imports only what lies below it"),
         ("inference/measure/metrics.py", "import inference.report.page", "The rooms of inference"),
+        ("inference/benchmark/messages.py", "import inference.benchmark.turns", "What measures beside others"),
         ("demo/intake/uploads.py", "import demo.view.cards", "The rooms of the page"),
         ("demo/web/cascade.py", "import demo.web.site", "The rooms of the page without a server"),
         ("demo/web/site.py", "import gradio", "The page without a server takes no Gradio"),

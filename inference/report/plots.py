@@ -39,8 +39,8 @@ def draw_confusion(confusion: ArrayLike, path: Path, title: str) -> None:
     shares = np.divide(counts, sums, out=np.full(counts.shape, np.nan), where=sums > 0)
     truths = [f"{label}\n{total:,}" for label, total in zip(LABELS, sums[:, 0].tolist(), strict=True)]
     places = np.arange(len(LABELS))
-    with _figure(path, title, (6.6, 6.4)) as figure:
-        axes = figure.add_subplot()
+    with figure(path, title, (6.6, 6.4)) as picture:
+        axes = picture.add_subplot()
         axes.imshow(np.nan_to_num(shares), cmap="Blues", vmin=0, vmax=1)
         _label_cells(axes, counts, shares)
         axes.set_xticks(places, LABELS, fontsize=9.5)
@@ -56,8 +56,8 @@ def draw_confusion(confusion: ArrayLike, path: Path, title: str) -> None:
 
 def draw_roc(summary: Summary, path: Path, title: str) -> None:
     """Draw the one-vs-rest curves with their areas, the micro and the macro curve to a PNG."""
-    with _figure(path, title, (6.6, 6.4)) as figure:
-        axes = _styled(figure.add_subplot())
+    with figure(path, title, (6.6, 6.4)) as picture:
+        axes = styled(picture.add_subplot())
         axes.plot([0, 1], [0, 1], color=FAINT, linewidth=0.8)
         for curve, colour in zip(summary.roc, PALETTE, strict=True):
             _draw_curve(axes, curve, color=colour, linewidth=1.6)
@@ -77,8 +77,8 @@ def draw_reliability(summary: Summary, path: Path, title: str, before: Uncalibra
     centres = [(b.lower + b.upper) / 2 for b in filled]
     confidences, accuracies = [b.confidence or 0 for b in filled], [b.accuracy or 0 for b in filled]
     width = 0.94 / len(summary.calibration)
-    with _figure(path, title, (6.6, 6.4)) as figure:
-        upper, lower = (_styled(axes) for axes in figure.subplots(2, 1, sharex=True, height_ratios=(3, 1)))
+    with figure(path, title, (6.6, 6.4)) as picture:
+        upper, lower = (styled(axes) for axes in picture.subplots(2, 1, sharex=True, height_ratios=(3, 1)))
         upper.bar(centres, accuracies, width, color=BLUE, label="accuracy of a bin")
         upper.plot([0, 1], [0, 1], color=RED, linewidth=1.6, linestyle="--", label="perfectly calibrated")
         upper.plot(confidences, accuracies, "o", color=INK, markersize=3.5, label="at its mean confidence")
@@ -97,8 +97,8 @@ def draw_abstention(abstention: Abstention, path: Path, title: str) -> None:
     """Draw, against the least confidence, the share of faces that is answered and how often answers are right."""
     steps = [step for step in abstention.steps if step.accuracy is not None and step.interval is not None]
     least = [step.min_confidence for step in steps]
-    with _figure(path, title, (6.6, 4.2)) as figure:
-        axes = _styled(figure.add_subplot())
+    with figure(path, title, (6.6, 4.2)) as picture:
+        axes = styled(picture.add_subplot())
         axes.plot(least, [step.accuracy or 0 for step in steps], "o-", color=BLUE, markersize=4, label="accuracy")
         low, high = np.transpose([step.interval or (0, 0) for step in steps])
         axes.fill_between(least, low, high, color=BLUE, alpha=0.18, linewidth=0)
@@ -113,9 +113,9 @@ def draw_abstention(abstention: Abstention, path: Path, title: str) -> None:
 def draw_curves(history: Sequence[EpochFigures], path: Path, title: str = "Training") -> None:
     """Draw loss and accuracy by epoch to a PNG, with the first epoch of the best validation accuracy marked."""
     best = max(history, key=lambda epoch: epoch.validation_accuracy) if history else None
-    with _figure(path, title, (9.6, 4.2)) as figure:
-        for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-            _draw_history(_styled(axes), history, name)
+    with figure(path, title, (9.6, 4.2)) as picture:
+        for axes, name in zip(picture.subplots(1, 2), ("loss", "accuracy"), strict=True):
+            _draw_history(styled(axes), history, name)
             if best:
                 reached = getattr(best, f"validation_{name}")
                 value = percent(reached, 2) if name == "accuracy" else f"{reached:.4f}"
@@ -167,7 +167,8 @@ def _legend(axes: Axes, location: Literal["best", "upper left", "lower right"], 
         legend.get_frame().set(edgecolor="none", facecolor="white", alpha=0.85)
 
 
-def _styled(axes: Axes) -> Axes:
+def styled(axes: Axes) -> Axes:
+    """Give axes the look that all pictures have."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(FAINT)
     axes.tick_params(color=FAINT, labelcolor=INK, labelsize=9)
@@ -179,11 +180,12 @@ def _styled(axes: Axes) -> Axes:
 
 
 @contextmanager
-def _figure(path: Path, title: str, inches: tuple[float, float]) -> Iterator[Figure]:
+def figure(path: Path, title: str, inches: tuple[float, float]) -> Iterator[Figure]:
+    """Yield a figure with a title; it becomes a PNG at `path` only if the block succeeds."""
     with whole_file(path) as file:
-        figure = Figure(figsize=inches, dpi=DPI, layout="constrained")
-        figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.12)
-        figure.suptitle(title, fontsize=11.5, fontweight="bold", color=INK)
-        yield figure
+        picture = Figure(figsize=inches, dpi=DPI, layout="constrained")
+        picture.set_layout_engine("constrained", w_pad=0.12, h_pad=0.12)
+        picture.suptitle(title, fontsize=11.5, fontweight="bold", color=INK)
+        yield picture
         # `savefig` would draw twice, the first time for the layout alone, which drawing sees to anyway.
-        FigureCanvasAgg(figure).print_png(file)  # type: ignore[no-untyped-call]
+        FigureCanvasAgg(picture).print_png(file)  # type: ignore[no-untyped-call]
