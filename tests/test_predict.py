@@ -227,7 +227,7 @@ def test_many_pictures_are_predicted_in_groups_as_they_are_alone(
 def test_a_jpeg_decoded_smaller_has_its_faces_where_they_are_in_the_file(
     tiny_model: Path, face: NDArray[np.uint8], tmp_path: Path
 ) -> None:
-    large = saved(tmp_path / "large.jpg", cv2.resize(photo(face, face), (3200, 1600)))
+    large = saved(tmp_path / "large.jpg", np.asarray(cv2.resize(photo(face, face), (3200, 1600)), np.uint8))
     engine = Engine.load(tiny_model, threads=1)
     (exact,) = predict_files(engine, [large], HaarFinder(), "auto", keep_errors=False)
     for side, reduction in ((3200, 1), (1601, 1), (1600, 2), (800, 4)):
