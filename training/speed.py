@@ -24,7 +24,7 @@ from inference.benchmark.document import Absent, Contender, Contest, Precision, 
 from inference.benchmark.figures import rated
 from inference.benchmark.memory import peak_memory
 from inference.benchmark.messages import Answer, Ready, Request, Turn
-from inference.benchmark.peaks import peak_of, peak_runner
+from inference.benchmark.peaks import multiplications, peak_of, peak_runner
 from inference.benchmark.turns import Measured, Plan, measure
 from training.epoch import batches
 from training.loop import Learner
@@ -82,7 +82,10 @@ def multiply_adds(model: str) -> int:
 
 def _contest(model: str, wanted: TrainingSpeed, plan: Plan, tell: Callable[[str], None]) -> Contest:
     runners, absent = _contenders(model, wanted)
-    peaks, without = torch_peaks(wanted.precisions, _settings("torch", model, "fp32", wanted.threads).thread_count)
+    threads = _settings("torch", model, "fp32", wanted.threads).thread_count
+    peaks, without = torch_peaks(wanted.precisions, threads)
+    others, lacking = multiplications(threads, wanted.precisions)
+    peaks, without = [*peaks, *others], [*without, *lacking]
     measured, failed = measure([*runners, *peaks], plan, tell)
     names = {peak.name for peak in peaks}
     finished = [entrant for entrant in measured if entrant.runner.name not in names]

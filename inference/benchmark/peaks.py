@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+from collections.abc import Sequence
 from typing import get_args
 
 from data.commands import install_command
@@ -12,17 +13,18 @@ from inference.benchmark.messages import Request
 from inference.benchmark.turns import Measured
 
 SIDE = 2048  # Three such matrices in float32 are 50 MB, which no cache of a core holds.
-PRECISIONS = ("fp32", "int8")
+PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
 SEPARATOR = " matrices, "
 
 
-def multiplications(threads: int) -> tuple[list[Runner], list[Absent]]:
-    """Return onnxruntime's own multiplications, one for each precision that it has on a processor."""
+def multiplications(threads: int, precisions: Sequence[Precision] = PRECISIONS) -> tuple[list[Runner], list[Absent]]:
+    """Return onnxruntime's own multiplications, one for each of the precisions that it has on a processor."""
     if importlib.util.find_spec("onnx") is None:
         lacking = f"the package onnx, for a multiplication of matrices; {install_command('export')}"
         return [], [Absent("onnxruntime's peak", "not installed", lacking)]
     module = "inference.benchmark.multiply"
-    return [peak_runner("onnxruntime", precision, (module, precision, str(threads))) for precision in PRECISIONS], []
+    kinds = [kind for kind in PRECISIONS if kind in precisions]
+    return [peak_runner("onnxruntime", kind, (module, kind, str(threads))) for kind in kinds], []
 
 
 def peak_runner(library: str, precision: str, words: tuple[str, ...]) -> Runner:
