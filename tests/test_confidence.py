@@ -173,6 +173,7 @@ def test_commands_tables_and_python_say_the_same(
             "jobs": None,
             "ray": None,
             "min_confidence": least,
+            "decode_side": None,
         },
     )
     assert main(args) == 0
