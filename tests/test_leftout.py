@@ -259,8 +259,9 @@ def test_a_report_says_what_of_the_data_was_not_read() -> None:
         **{"same_faces": True, "trained_on": 0, "selected_on": 0, "copies": 0, "skipped_rows": 0, "faces": "a"},
         left_out=(LeftOutFiles("hidden", 1200), LeftOutFiles("ending in .txt", 1)),
     )
-    data = SimpleNamespace(corrections=None)
-    manifest: Any = SimpleNamespace(parity=Parity(passed=True), learned=(), precision="fp32", data=data)
+    manifest: Any = SimpleNamespace(
+        parity=Parity(passed=True), learned=(), precision="fp32", corrections=None, adoption=None
+    )
     summary: Any = SimpleNamespace(classes=())
     said = notes(manifest, on, summary)
     assert said == ["Of the data's files some were not read: 1,200 hidden, 1 ending in .txt."]
