@@ -40,6 +40,15 @@ class Scene:
     face: FaceBox
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What was told of a scene: its face where it was found, the number of other boxes, and seconds to the answer."""
+
+    face: FacePrediction | None
+    others: int
+    seconds: float
+
+
 def main() -> int:
     """Print a line for each decode side and each size of face; return 0."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -50,7 +59,7 @@ def main() -> int:
     parser.add_argument("--decode-sides", type=int, nargs="+", default=[2000, 1280, 640])
     args = parser.parse_args()
     engine, search = Engine.load(find_model(args.model)), finder(args.yunet)
-    readings: dict[int | None, list[tuple[FacePrediction | None, int, float]]] = defaultdict(list)
+    readings: dict[int | None, list[Reading]] = defaultdict(list)
     sizes = []
     for scene in scenes(args.data, args.pictures):
         sizes.append(scene.face.width)
@@ -96,13 +105,12 @@ def background(rng: np.random.Generator) -> Pixels:
     return np.asarray(np.clip(canvas + noise[:, :, None], 0, 255), np.uint8)
 
 
-def _read(engine: Engine, search: Finder, scene: Scene, side: int | None) -> tuple[FacePrediction | None, int, float]:
-    """Return the face where it was found, how many other boxes there are, and the seconds from file to answer."""
+def _read(engine: Engine, search: Finder, scene: Scene, side: int | None) -> Reading:
     begun = time.perf_counter()
     told = predict_picture(engine, read_picture(scene.jpeg, decode_side=side), search, "auto")
     seconds = time.perf_counter() - begun
     hits = [face for face in told.faces if _is_it(face.box, scene.face)]
-    return (hits[0] if hits else None), len(told.faces) - len(hits), seconds
+    return Reading(hits[0] if hits else None, len(told.faces) - len(hits), seconds)
 
 
 def _is_it(box: FaceBox, face: FaceBox) -> bool:
@@ -111,20 +119,18 @@ def _is_it(box: FaceBox, face: FaceBox) -> bool:
     return near and 0.4 * face.width < max(box.width, box.height) < 1.8 * face.width
 
 
-def _summary(told: list[tuple[FacePrediction | None, int, float]], sizes: list[int]) -> str:
+def _summary(told: list[Reading], sizes: list[int]) -> str:
     found = ", ".join(
-        f"{sum(face is not None for (face, _, _), size in zip(told, sizes, strict=True) if size == each)} of "
+        f"{sum(one.face is not None for one, size in zip(told, sizes, strict=True) if size == each)} of "
         f"{sizes.count(each)} of {each} px"
         for each in SIDES
     )
-    others, milliseconds = sum(others for _, others, _ in told), 1000 * np.median([seconds for *_, seconds in told])
+    others, milliseconds = sum(one.others for one in told), 1000 * np.median([one.seconds for one in told])
     return f"median {milliseconds:.0f} ms; found {found}; {others} boxes without a face"
 
 
-def _moved(
-    told: list[tuple[FacePrediction | None, int, float]], exact: list[tuple[FacePrediction | None, int, float]]
-) -> str:
-    pairs = [(a, b) for (a, *_), (b, *_) in zip(told, exact, strict=True) if a is not None and b is not None]
+def _moved(told: list[Reading], exact: list[Reading]) -> str:
+    pairs = [(a.face, b.face) for a, b in zip(told, exact, strict=True) if a.face and b.face]
     if not pairs:
         return "no face found both ways"
     moved = [max(abs(a.box.x - b.box.x), abs(a.box.y - b.box.y)) / b.box.width for a, b in pairs]

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import IO
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -84,21 +85,22 @@ def bentoml_request() -> Ask:
 @contextmanager
 def served(model: Path, wait: float) -> Iterator[str]:
     """The server's address, on any free port."""
-    options = ["--port", "0", "--wait", str(wait)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "ferox.serving", str(model), *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
+    process, address = start_server(model, subprocess.DEVNULL, "--wait", str(wait))
     try:
-        address = process.stdout.readline().strip() if process.stdout else ""
-        if not address:
-            raise InputError(f"the server ended with {process.wait()}, expected its address; start it by hand to see")
         yield address
     finally:
         process.terminate()
         process.wait()
+
+
+def start_server(model: Path, log: int | IO[bytes], *options: str) -> tuple[subprocess.Popen[str], str]:
+    """Start the server on any free port; return its process and its address. Its stderr goes to `log`."""
+    command = [sys.executable, "-m", "ferox.serving", str(model), "--port", "0", *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+    address = process.stdout.readline().strip() if process.stdout else ""
+    if not address:
+        raise InputError(f"the server ended with {process.wait()}, expected its address; start it by hand to see")
+    return process, address
 
 
 def load(address: str, ask: Ask, clients: int, seconds: float) -> Load:

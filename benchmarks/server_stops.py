@@ -10,8 +10,6 @@ import http.client
 import json
 import random
 import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -22,16 +20,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.server_load import JSON
+from benchmarks.server_load import JSON, start_server
 from data.commands import run_command
 from data.draw import draw
 from data.errors import InputError
+from data.faceset import LABELS
 from inference.engine import Engine
 
 TOLERANCE = 1e-5
 LONGEST = 2.0  # Seconds until a server is stopped.
 SIGNALS = (signal.SIGTERM, signal.SIGKILL)
-LABELS = 7
 Pixels = NDArray[np.uint8]
 Probabilities = NDArray[np.float32]
 
@@ -66,11 +64,7 @@ def _round(
 ) -> tuple[Counter[str], int]:
     """Return what all clients were told, and how many requests the server says that it has answered with 200."""
     with tempfile.TemporaryFile() as log:
-        command = [sys.executable, "-m", "ferox.serving", str(model), "--port", "0"]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
-        address = process.stdout.readline().strip() if process.stdout else ""
-        if not address:
-            raise InputError(f"the server ended with {process.wait()}, expected its address; start it by hand to see")
+        process, address = start_server(model, log)
         ended = threading.Event()
         with ThreadPoolExecutor(len(faces)) as pool:
             place = address.removeprefix("http://")
@@ -114,7 +108,7 @@ def _kind(status: int, content: bytes, expected: Probabilities) -> str:
     if status != http.client.OK:
         return f"refused with {status}"
     given = np.asarray(json.loads(content)["outputs"][0]["data"], np.float32)
-    return "right" if given.shape == (LABELS,) and np.abs(given - expected).max() < TOLERANCE else "wrong"
+    return "right" if given.shape == (len(LABELS),) and np.abs(given - expected).max() < TOLERANCE else "wrong"
 
 
 if __name__ == "__main__":

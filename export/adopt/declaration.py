@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 from data.classes import SYNONYMS
 from data.errors import InputError, printable
+from data.faceset import LABELS
 from export.adopt.foreign import Foreign
 from export.adopt.presets import PRESETS, Preset
 from inference.adoption import (
@@ -83,7 +84,7 @@ def declared(wish: Wish, foreign: Foreign) -> Declaration:
         preprocessing=_preprocessing(wish, preset, foreign),
         names=names,
         # Without others there is nothing to keep out.
-        others=wish.others if len(names) > len(set(SYNONYMS.values())) else "dropped",
+        others=wish.others if len(names) > len(LABELS) else "dropped",
         answers=wish.answers or (preset.answers if preset else None),
         output=_output(wish.output, foreign),
         trained_on=statement,

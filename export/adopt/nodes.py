@@ -12,7 +12,6 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from data.errors import InputError
 from data.faceset import LABELS, SIDE
 from export.adopt.resizing import Taps, column_taps, cubic_matrix, linear_matrix, row_taps
 from export.contract import enclose, tensors
@@ -145,10 +144,9 @@ def take(chain: Chain, names: tuple[str, ...], answers: Answers, others: Others)
     beside = tuple(place for place in range(len(names)) if place not in wanted)
     if others == "kept-out" and beside:
         _keep_out(chain, wanted, beside, answers)
-    elif answers == "logits":
-        _pick(chain, wanted, len(names))
-    else:
-        _pick(chain, wanted, len(names))
+        return
+    _pick(chain, wanted, len(names))
+    if answers == "probabilities":
         if beside:
             axis = chain.constant(np.array([1]))
             seven = chain.value
@@ -179,11 +177,3 @@ def _pick(chain: Chain, wanted: tuple[int, ...], count: int) -> None:
 def _logarithm(chain: Chain) -> None:
     chain.step("Max", chain.constant(np.float32(FLOOR)))
     chain.step("Log")
-
-
-def check_network(network: onnx.ModelProto, preprocessing: Preprocessing) -> None:
-    """Raise an `InputError` unless a network takes what the declaration makes of faces."""
-    axes = network.graph.input[0].type.tensor_type.shape.dim
-    shape = tuple(axis.dim_value for axis in axes[1:])
-    if shape != preprocessing.shape:
-        raise InputError(f"the network takes {list(shape)} a face, expected {list(preprocessing.shape)}")

@@ -6,7 +6,7 @@ nobody can tell from its bytes: the check on a validation part tells whether it 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from data.faceset import LABELS
 from inference.adoption import Answers, Preprocessing
@@ -50,30 +50,10 @@ HSEMOTION = Preset(
     trained_on="VGGFace2, then AffectNet",
     source="https://github.com/av-savchenko/hsemotion-onnx/blob/main/hsemotion_onnx/facial_emotions.py",
 )
-HSEMOTION_B2 = Preset(
-    preprocessing=Preprocessing(
-        size=260, channels=3, divide_by=255.0, mean=IMAGENET_MEAN, deviation=IMAGENET_DEVIATION
-    ),
-    names=AFFECTNET_8,
-    answers="logits",
-    trained_on=HSEMOTION.trained_on,
-    source=HSEMOTION.source,
-)
-HSEMOTION_B2_7 = Preset(
-    preprocessing=HSEMOTION_B2.preprocessing,
-    names=AFFECTNET_7,
-    answers="logits",
-    trained_on=HSEMOTION.trained_on,
-    source=HSEMOTION.source,
-)
+HSEMOTION_B2 = replace(HSEMOTION, preprocessing=replace(HSEMOTION.preprocessing, size=260))
+HSEMOTION_B2_7 = replace(HSEMOTION_B2, names=AFFECTNET_7)
 # `_mtl` files answer valence and arousal behind the eight classes.
-HSEMOTION_MTL = Preset(
-    preprocessing=HSEMOTION.preprocessing,
-    names=(*AFFECTNET_8, "valence", "arousal"),
-    answers="logits",
-    trained_on=HSEMOTION.trained_on,
-    source=HSEMOTION.source,
-)
+HSEMOTION_MTL = replace(HSEMOTION, names=(*AFFECTNET_8, "valence", "arousal"))
 # `RMN.detect_emotion_for_single_face_image` of rmn/__init__.py: the grey face in three channels, cv2.resize to the
 # config's 224, ToTensor (/ 255), and softmax over what comes out.
 RMN = Preset(
