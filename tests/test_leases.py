@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -43,15 +44,18 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def _claims(place: Path, numbers: "multiprocessing.Queue[int | None]") -> None:
+def _claims(place: Path, numbers: "multiprocessing.Queue[int | None]", together: Barrier) -> None:
+    together.wait(60)
     lease = claim(place, 1, 10)
     numbers.put(None if lease is None else lease.number)
 
 
 def test_of_many_that_claim_a_lease_one_has_it(tmp_path: Path) -> None:
-    spawn = multiprocessing.get_context("fork")
-    numbers: multiprocessing.Queue[int | None] = spawn.Queue()
-    processes = [spawn.Process(target=_claims, args=(tmp_path / "trial", numbers)) for _ in range(12)]
+    # Not forked from here: a process of tests has threads, whose locks a fork may copy as they are held.
+    clean = multiprocessing.get_context("forkserver")
+    numbers: multiprocessing.Queue[int | None] = clean.Queue()
+    given = (tmp_path / "trial", numbers, clean.Barrier(12))
+    processes = [clean.Process(target=_claims, args=given) for _ in range(12)]
     for process in processes:
         process.start()
     assert sorted(filter(None, (numbers.get(timeout=60) for _ in processes))) == [1]
