@@ -20,10 +20,10 @@ from benchmarks.contests import ROOT, add_options, begin, beside, finish, make_e
 from data.commands import run_command
 from data.errors import InputError
 from inference.benchmark.contender import serve, turn
-from inference.benchmark.conversation import Runner
 from inference.benchmark.document import Absent, Task
 from inference.benchmark.figures import timed
 from inference.benchmark.messages import Answer, Ready, Request, Turn
+from inference.benchmark.runner import Runner
 from inference.benchmark.turns import measure
 from training.run import read_record
 

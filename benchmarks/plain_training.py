@@ -12,10 +12,10 @@ import sys
 from benchmarks.contests import add_options, begin, beside, finish
 from benchmarks.plain_loops import FACES, LOOPS
 from data.commands import install_command, run_command
-from inference.benchmark.conversation import Runner
 from inference.benchmark.document import Absent, Task
 from inference.benchmark.figures import rated
 from inference.benchmark.messages import Request
+from inference.benchmark.runner import Runner
 from inference.benchmark.turns import measure
 from training.specs import MODELS
 

@@ -17,10 +17,10 @@ from benchmarks.contests import ROOT, add_options, begin, beside, finish, make_e
 from benchmarks.rival_side import JOB
 from benchmarks.serving import draw_photo
 from data.commands import run_command
-from inference.benchmark.conversation import Runner
 from inference.benchmark.document import Absent, Task
 from inference.benchmark.figures import rated, timed
 from inference.benchmark.messages import Request
+from inference.benchmark.runner import Runner
 from inference.benchmark.turns import measure
 from inference.photos.faces import YUNET_VARIABLE
 

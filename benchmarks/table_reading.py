@@ -27,10 +27,10 @@ from data.errors import InputError
 from data.faceset import SIDE, face_set
 from data.load import load
 from inference.benchmark.contender import serve, turn
-from inference.benchmark.conversation import Runner
 from inference.benchmark.document import Task
 from inference.benchmark.figures import timed
 from inference.benchmark.messages import Answer, Ready, Request, Turn
+from inference.benchmark.runner import Runner
 from inference.benchmark.turns import measure
 
 MODULE = "benchmarks.table_reading"

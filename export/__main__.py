@@ -53,28 +53,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Export each run; return 0, 1 where a gate refused one, or 2 where a run or its data cannot be used."""
     try:
+        from export.batch import in_parallel
         from export.conversion import ExportError
-        from export.job import Form, read_job, refuse_taken_names
-        from export.publish import publish
+        from export.job import ExportJob, Form, Options, read_job, refuse_taken_names
+        from export.publish import export
+        from export.worker import Worker
     except ModuleNotFoundError as missing:
         raise InputError(
             f"exporting needs {missing.name}, which is not installed; {how_to_install('export')}"
         ) from missing
     form = Form(args.fixed_batch, args.features)
+    options = Options(args.data, args.out, args.precision, form, args.tag, args.replace, args.spoiled)
     failed, jobs = 0, []
     for run in args.runs:
         try:
-            jobs.append(read_job(run, args.precision, args.tag, form))
+            jobs.append(read_job(run, options))
         except InputError as error:
             failed = _refused(run, str(error), BAD_INPUT)
     # All at once, so that the last of many is not refused after the others' work.
-    refuse_taken_names(jobs, args.out, replace=args.replace)
-    for job in jobs:
+    refuse_taken_names(jobs, options)
+
+    def exported_by(job: ExportJob, worker: Worker) -> Path:
         say(f"exporting {job.run}")
+        return export(job.run, options, worker)
+
+    for job, exported in in_parallel(jobs, exported_by):
         try:
-            names = {"tag": args.tag, "replace": args.replace}
-            out = publish(job.run, args.data, args.out, job.precision, form=form, spoiled=args.spoiled, **names)
-            hand_over(out)
+            hand_over(exported.result())
         except ExportError as error:
             failed = max(failed, _refused(job.run, str(error), GATE_REFUSED))
         except InputError as error:

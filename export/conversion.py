@@ -13,13 +13,16 @@ import numpy as np
 import onnx
 
 from data.commands import how_to_install
+from data.conversation import ConversationError
 from data.errors import InputError
 from data.faceset import FaceSet
 from data.splits import Split
 from export.canonical import canonical
 from export.contract import check_finite
+from export.framework_side import Asked
 from export.job import ExportJob
 from export.parity import probes
+from export.worker import Worker
 from inference.manifest import Parity
 from training.run import check_file
 
@@ -40,17 +43,17 @@ class ExportError(Exception):
         self.stage, self.reason, self.verdict = stage, reason, verdict
 
 
-def converted(job: ExportJob, work: Path, faces: FaceSet, division: Split) -> onnx.ModelProto:
+def converted(job: ExportJob, work: Path, faces: FaceSet, division: Split, worker: Worker) -> onnx.ModelProto:
     """Have the framework answer the probes and convert, and return its network in canonical form."""
     np.save(work / "pixels.npy", probes(np.ascontiguousarray(faces.records[division.test]["pixels"])))
-    run_framework(job, work)
+    run_framework(job, work, worker)
     with stage("contract"):
         network = canonical(onnx.load(work / "network.onnx"))
         check_finite(network)
         return network
 
 
-def run_framework(job: ExportJob, work: Path) -> None:
+def run_framework(job: ExportJob, work: Path, worker: Worker) -> None:
     """Have the framework write `reference.npy` and `network.onnx` into `work`, from the `pixels.npy` there.
 
     Raises:
@@ -60,7 +63,10 @@ def run_framework(job: ExportJob, work: Path) -> None:
     framework = job.record.settings.framework
     check_converter(framework)
     weights = check_file(work, job.checkpoint.file, job.checkpoint.sha256)
-    run_side(f"export.from_{framework}", str(job.run.resolve()), str(weights), str(work))
+    try:
+        worker.answer(framework, Asked(str(job.run.resolve()), str(weights), str(work)))
+    except ConversationError as error:
+        raise ExportError("convert", f"the converter of {framework}: {error}") from error
 
 
 def run_side(module: str, *words: str) -> None:

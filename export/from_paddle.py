@@ -9,7 +9,6 @@ import paddle2onnx
 from numpy.typing import NDArray
 from paddle import nn
 
-from data.commands import run_command
 from data.errors import InputError
 from data.faceset import SIDE
 from export.contract import OPSET
@@ -48,4 +47,4 @@ def convert(model: nn.Layer, path: Path, *, mend_slopes: bool = True) -> None:
 
 
 if __name__ == "__main__":
-    run_command(lambda: answer(build, set_weights, reference, convert))
+    answer(build, set_weights, reference, convert)

@@ -7,7 +7,6 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from data.commands import run_command
 from data.faceset import SIDE
 from export.contract import OPSET
 from export.framework_side import answer, in_batches
@@ -68,4 +67,4 @@ def _name_sides(graph: Any, node: Any) -> None:
 
 
 if __name__ == "__main__":
-    run_command(lambda: answer(build, set_weights, reference, convert))
+    answer(build, set_weights, reference, convert)

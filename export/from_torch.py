@@ -7,7 +7,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from data.commands import run_command
 from data.faceset import SIDE
 from export.contract import OPSET
 from export.framework_side import answer, in_batches
@@ -17,14 +16,15 @@ from training.torch.model import build, normalise, set_weights
 @torch.inference_mode()
 def reference(model: nn.Module, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return the framework's own logits float32[N, 7] in evaluation mode."""
-    model.eval()
+    # Twice as fast on a processor as with its own layout of memory.
+    model.eval().to(memory_format=torch.channels_last)
     return in_batches(lambda batch: model(normalise(torch.from_numpy(batch))), pixels)
 
 
 def convert(model: nn.Module, path: Path) -> None:
     """Write a model as ONNX in evaluation mode, float32[batch, 1, 48, 48] to logits float32[batch, 7]."""
     torch.onnx.export(
-        model.eval(),
+        model.eval().to(memory_format=torch.contiguous_format),
         (torch.zeros(2, 1, SIDE, SIDE),),
         path,
         dynamo=True,
@@ -40,4 +40,4 @@ def convert(model: nn.Module, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    run_command(lambda: answer(build, set_weights, reference, convert))
+    answer(build, set_weights, reference, convert)

@@ -33,6 +33,29 @@ OPEN = Form()
 
 
 @dataclass(frozen=True)
+class Options:
+    """How runs are exported.
+
+    Attributes:
+        data: the run's own data, where it has moved.
+        out: the folder of artifacts.
+        precision: one of `inference.manifest.PRECISIONS`.
+        form: its batch, and whether it gives its features.
+        tag: what the artifact's name is to say besides, see `artifact_stem`.
+        replace: put it in the place of another checkpoint's artifact of the same name.
+        spoiled: measure it on spoiled faces, too, for its card.
+    """
+
+    data: Path | None
+    out: Path
+    precision: str = "fp32"
+    form: Form = OPEN
+    tag: str = ""
+    replace: bool = False
+    spoiled: bool = False
+
+
+@dataclass(frozen=True)
 class ExportJob:
     """What is exported: a run's record, its best checkpoint, and the precision and form that the artifact gets."""
 
@@ -44,8 +67,9 @@ class ExportJob:
     stem: str
 
 
-def read_job(run: Path, precision: str, tag: str = "", form: Form = OPEN) -> ExportJob:
+def read_job(run: Path, options: Options) -> ExportJob:
     """Read what a run has to export; an `InputError` where it has nothing yet, or may not be exported so."""
+    precision, form = options.precision, options.form
     check_batch(form.batch)
     record = read_record(run)
     settings = record.settings
@@ -53,7 +77,7 @@ def read_job(run: Path, precision: str, tag: str = "", form: Form = OPEN) -> Exp
         _check_features(settings.model)
     if record.best is None:
         raise InputError(f"{run} has no checkpoint yet; go on with: ferox train --resume {run}")
-    return ExportJob(run, record, record.best, precision, form, artifact_stem(settings, precision, tag, form))
+    return ExportJob(run, record, record.best, precision, form, artifact_stem(settings, precision, options.tag, form))
 
 
 def check_batch(batch: int | None) -> None:
@@ -72,13 +96,13 @@ def _check_features(model: str) -> None:
         )
 
 
-def held(run: Path, precision: str, tag: str, form: Form, work: Path) -> ExportJob:
+def held(run: Path, options: Options, work: Path) -> ExportJob:
     """Read a job and copy its checkpoint into `work`: while a run is trained, a better one can take its place."""
-    job = read_job(run, precision, tag, form)
+    job = read_job(run, options)
     try:
         return _copied(job, work)
     except InputError:
-        newest = read_job(run, precision, tag, form)
+        newest = read_job(run, options)
         if newest.checkpoint == job.checkpoint:
             raise
         return _copied(newest, work)
@@ -119,15 +143,15 @@ def artifact_stem(settings: Settings, precision: str, tag: str = "", form: Form 
     return ".".join([settings.model, settings.framework, "-".join(filter(None, words)), *filter(None, forms)])
 
 
-def refuse_taken_names(jobs: Sequence[ExportJob], out: Path, *, replace: bool) -> None:
+def refuse_taken_names(jobs: Sequence[ExportJob], options: Options) -> None:
     """Raise `InputError` where two jobs have one name, or an artifact of another checkpoint has it and is to stay."""
     remedy = "tell them apart with --tag TEXT, one run at a time"
     twice = [stem for stem, count in Counter(job.stem for job in jobs).items() if count > 1]
     if twice:
         raise InputError(f"two of the runs would be published as {twice[0]}; {remedy}")
     for job in jobs:
-        if not replace:
-            refuse_taken(out / f"{job.stem}.onnx", job.checkpoint.sha256, job.run, remedy)
+        if not options.replace:
+            refuse_taken(options.out / f"{job.stem}.onnx", job.checkpoint.sha256, job.run, remedy)
 
 
 def refuse_taken(path: Path, sha256: str, source: Path, remedy: str) -> None:

@@ -15,15 +15,16 @@ from export.card import SpoiledFigures, model_card
 from export.contract import wrap
 from export.conversion import ExportError, converted, stage
 from export.finishing import drafted, finished, parity_record
-from export.job import OPEN, ExportJob, Form, held, refuse_taken_names
+from export.job import OPEN, ExportJob, Form, Options, held, refuse_taken_names
 from export.lowering import Judge, Lowered, lower
 from export.parity import answers_in_batches, judge
 from export.publication import CARD, FAILURE, MODEL, PARITY, exclusive, put
 from export.temperature import fitted_temperature
+from export.worker import Worker
 from inference.engine import Engine
 from inference.manifest import CONTRACT, NO_DIGEST, Manifest, Parity, Selection
 from inference.measure import robustness
-from training.run import now, run_faces
+from training.run import now
 
 
 def publish(
@@ -37,19 +38,15 @@ def publish(
     replace: bool = False,
     spoiled: bool = False,
 ) -> Path:
-    """Export a run's best checkpoint into `out` after the parity gate, with its parity record and model card.
+    """Export one run, for which its framework is loaded; see `Options` for the arguments and `export` for the rest."""
+    with Worker() as worker:
+        return export(run, Options(data, out, precision, form, tag, replace, spoiled), worker)
+
+
+def export(run: Path, options: Options, worker: Worker) -> Path:
+    """Export a run's best checkpoint after the parity gate, with its parity record and model card.
 
     A lower precision is made from the proven float32 artifact, and has the gate of `export.fidelity` to pass as well.
-
-    Args:
-        run: the folder that training made.
-        data: the run's own data, where it has moved.
-        out: the folder of artifacts.
-        precision: one of `inference.manifest.PRECISIONS`.
-        form: its batch, and whether it gives its features.
-        tag: what the artifact's name is to say besides, see `artifact_stem`.
-        spoiled: measure it on spoiled faces, too, for its card.
-        replace: put it in the place of another checkpoint's artifact of the same name.
 
     Returns:
         The published `.onnx`.
@@ -58,20 +55,21 @@ def publish(
         InputError: the run or its data cannot be used, or its name is taken.
         ExportError: a stage failed; `<stem>.failed.parity.json` names it, and no `.onnx` is published.
     """
+    out = options.out
     with scratch_folder("ferox-export-") as work:
-        job = held(run, precision, tag, form, work)
+        job = held(run, options, work)
         if out.is_dir():
             with exclusive(out):
-                refuse_taken_names([job], out, replace=replace)
-        faces, division = run_faces(job.record, data)
+                refuse_taken_names([job], options)
+        faces, division = worker.faces(job.record, options.data)
         try:
-            engine, proof = _proven(job, work, faces, division)
+            engine, proof = _proven(job, work, faces, division, worker)
         except ExportError as error:
             refusal = error.verdict or Parity(passed=False, reason=error.reason)
             with exclusive(out):
                 write_bytes(out / f"{job.stem}{FAILURE}", parity_record(error.stage, refusal))
             raise
-        figures = spoiled_figures(engine, faces, division) if spoiled else None
+        figures = spoiled_figures(engine, faces, division) if options.spoiled else None
         contents = {
             PARITY: parity_record("passed", proof),
             CARD: model_card(engine.manifest, job.record, figures).encode(),
@@ -79,7 +77,7 @@ def publish(
         }
         with exclusive(out):
             # Another export may have taken the name while this one was at work.
-            refuse_taken_names([job], out, replace=replace)
+            refuse_taken_names([job], options)
             return put(out, job.stem, contents)
 
 
@@ -93,10 +91,10 @@ def spoiled_figures(engine: Engine, faces: FaceSet, division: Split) -> SpoiledF
     return SpoiledFigures(part, len(records), clean, robustness.by_kind(accuracies))
 
 
-def _proven(job: ExportJob, work: Path, faces: FaceSet, division: Split) -> tuple[Engine, Parity]:
+def _proven(job: ExportJob, work: Path, faces: FaceSet, division: Split, worker: Worker) -> tuple[Engine, Parity]:
     """Return the finished artifact, still in `work`, sealed with the record of every gate that it passed."""
-    network = converted(job, work, faces, division)
-    graph, engine, proof = _parity(job, work, network, faces.labels[division.test])
+    network = converted(job, work, faces, division, worker)
+    graph, engine, proof = _parity(job, work, network, faces.labels[division.test], worker.threads)
     float_layers: tuple[str, ...] = ()
     if job.precision != "fp32":
         lowered = _lowered(job, work, network, engine, faces, division)
@@ -109,11 +107,11 @@ def _proven(job: ExportJob, work: Path, faces: FaceSet, division: Split) -> tupl
 
 
 def _parity(
-    job: ExportJob, work: Path, network: onnx.ModelProto, labels: NDArray[np.uint8]
+    job: ExportJob, work: Path, network: onnx.ModelProto, labels: NDArray[np.uint8], threads: int | None
 ) -> tuple[onnx.ModelProto, Engine, Parity]:
     with stage("contract"):
         graph = wrap(network)
-    engine = _draft(job, graph, work / "draft.onnx")
+    engine = _draft(job, graph, work / "draft.onnx", threads)
     # NaN or infinity is refused by the engine itself.
     with stage("parity"):
         answered = answers_in_batches(lambda part: engine.run(part)[0], np.load(work / "pixels.npy"))
@@ -128,7 +126,7 @@ def _lowered(
     job: ExportJob, work: Path, network: onnx.ModelProto, proven: Engine, faces: FaceSet, division: Split
 ) -> Lowered:
     def load(graph: onnx.ModelProto) -> Engine:
-        return _draft(job, graph, work / f"{job.precision}.onnx")
+        return _draft(job, graph, work / f"{job.precision}.onnx", proven.threads)
 
     with stage(job.precision):
         lowered = lower(network, job.precision, Judge(proven, faces, division, load))
@@ -137,8 +135,8 @@ def _lowered(
     return lowered
 
 
-def _draft(job: ExportJob, graph: onnx.ModelProto, path: Path) -> Engine:
-    return drafted(graph, _manifest(job, Parity(passed=False)), path)
+def _draft(job: ExportJob, graph: onnx.ModelProto, path: Path, threads: int | None) -> Engine:
+    return drafted(graph, _manifest(job, Parity(passed=False)), path, threads)
 
 
 def _manifest(job: ExportJob, parity: Parity) -> Manifest:

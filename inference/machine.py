@@ -69,13 +69,13 @@ def load_average() -> float | None:
 
 def processor_name() -> str:
     """Return the processor's model name, such as `Intel(R) Xeon(R) Processor`."""
-    return _processor_fact("model name") or platform.processor() or platform.machine()
+    return processor_fact("model name") or platform.processor() or platform.machine()
 
 
 def require_bf16() -> None:
     """Raise an `InputError` if the processor says what it can do, and multiplying in bf16 is not in it."""
     # x86 has flags, ARM has Features.
-    said = _processor_fact("flags") or _processor_fact("Features")
+    said = processor_fact("flags") or processor_fact("Features")
     if said is not None and not BF16_FLAGS & set(said.split()):
         raise InputError(
             f"--precision is bf16, for which this processor ({processor_name()}) has no instructions: it would train "
@@ -83,7 +83,8 @@ def require_bf16() -> None:
         )
 
 
-def _processor_fact(name: str) -> str | None:
+def processor_fact(name: str) -> str | None:
+    """Return what Linux says of the first processor under a name, such as `flags`; None where it says nothing."""
     try:
         lines = PROCESSOR.read_text().splitlines()
     except OSError:

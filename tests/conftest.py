@@ -28,6 +28,7 @@ from data.splits import SplitPlan, split
 from export import conversion
 from export.contract import seal, wrap
 from export.job import ExportJob
+from export.worker import Worker
 from inference.compare import Options, compare, write_finished
 from inference.engine import Engine
 from inference.manifest import CONTRACT, NO_DIGEST, DataRecord, Manifest, Parity, Selection, data_record
@@ -436,7 +437,7 @@ def linear_run(
     """A run whose framework answers and converts at once, as the linear network does."""
     checkpoint(begun_run, 1)
 
-    def converted(job: ExportJob, work: Path) -> None:
+    def converted(job: ExportJob, work: Path, worker: Worker) -> None:
         weight, bias = (numpy_helper.to_array(array) for array in linear_network.graph.initializer)
         pixels = np.load(work / "pixels.npy").reshape(-1, 2304).astype(np.float32) / 127.5 - 1
         np.save(work / "reference.npy", pixels @ weight + bias)

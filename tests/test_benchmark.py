@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.table_reading import READERS
+from data.conversation import ConversationError
 from data.documents import parse_document
 from data.draw import draw, write_csv
 from data.errors import InputError
@@ -26,13 +27,13 @@ from export.contract import seal, wrap
 from ferox.command import command_parser
 from inference.benchmark import artifacts, lineup, peaks, web
 from inference.benchmark.contender import in_pieces
-from inference.benchmark.conversation import ContenderError, Conversation, Runner
 from inference.benchmark.document import BenchmarkRecord, Contender, Contest, Series, Task, read_record
 from inference.benchmark.figures import ratio, spread, timed
 from inference.benchmark.lineup import TURNS, Entry
-from inference.benchmark.messages import Answer, Request, Turn
+from inference.benchmark.messages import Answer, Ready, Request, Turn
 from inference.benchmark.profile import profiled
 from inference.benchmark.quiet import processors_busy
+from inference.benchmark.runner import Runner, recorded_reason
 from inference.benchmark.tables import section, table
 from inference.benchmark.turns import Plan, measure
 from inference.engine import Engine
@@ -243,12 +244,12 @@ def test_without_a_run_the_frameworks_are_left_out_and_a_run_is_known_by_its_che
 
 
 def talk(code: str, patience: float = 20) -> str:
-    conversation = Conversation(python("one", code), patience)
+    conversation = python("one", code).started(patience)
     try:
-        conversation.ready()
+        conversation.listen(Ready)
         conversation.ask(Request(do="answer"), Answer)
-    except ContenderError as error:
-        return str(error)
+    except ConversationError as error:
+        return recorded_reason(str(error))
     finally:
         conversation.end()
     return "nothing"
@@ -274,8 +275,8 @@ def test_a_contender_that_fails_says_why(code: str, said: str) -> None:
 
 
 def test_a_program_that_is_not_there_fails() -> None:
-    with pytest.raises(ContenderError, match="cannot be started"):
-        Conversation(Runner("one", ("/nowhere/program",), TURNS))
+    with pytest.raises(ConversationError, match="cannot be started"):
+        Runner("one", ("/nowhere/program",), TURNS).started()
 
 
 # --- figures

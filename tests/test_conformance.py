@@ -24,6 +24,7 @@ from export import job as jobs
 from export import publish as publishing
 from export.card import model_card
 from export.conversion import CONVERTERS
+from export.job import Options
 from inference.engine import Engine
 from inference.manifest import Parity
 from training.recipe import FRAMEWORKS
@@ -225,7 +226,7 @@ def proof_of(model: Path) -> tuple[str, Parity]:
 
 def card(folder: Path, proof: Parity) -> str:
     """The model card that an export of a run writes, were this its proof."""
-    job = jobs.read_job(folder, "fp32")
+    job = jobs.read_job(folder, Options(None, folder))
     return model_card(publishing._manifest(job, proof), job.record)
 
 

@@ -30,6 +30,7 @@ from export.contract import network_bytes, seal, wrap
 from export.job import ExportJob, Form
 from export.publish import publish
 from export.quantize import half
+from export.worker import Worker
 from inference.__main__ import METHODS as OFFERED
 from inference.catalogue import find_model
 from inference.engine import Engine
@@ -225,7 +226,7 @@ def test_an_export_with_features_is_proven_named_and_described_as_what_it_is(
     write_record(linear_run, replace(record, settings=replace(record.settings, model="vgg_32")))
     network = pooled_network()
 
-    def converted(job: ExportJob, work: Path) -> None:
+    def converted(job: ExportJob, work: Path, worker: Worker) -> None:
         place = tmp_path / "plain.onnx"
         place.write_bytes(wrap(network).SerializeToString())
         session = onnxruntime.InferenceSession(place, providers=["CPUExecutionProvider"])

@@ -28,10 +28,11 @@ from export import publish as publishing
 from export.card import SpoiledFigures, model_card
 from export.contract import check_finite, network_bytes, seal, wrap
 from export.conversion import ExportError
-from export.job import ExportJob, Form
+from export.job import ExportJob, Form, Options
 from export.parity import answers_in_batches, judge, probes
 from export.publish import publish
 from export.quantize import half
+from export.worker import Worker
 from inference.engine import Engine
 from inference.licence import terms
 from inference.manifest import LARGEST_BATCH, Manifest, Parity, Temperature, parse_manifest
@@ -86,8 +87,8 @@ def proven(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     kept = tmp_path_factory.mktemp("converted")
     convert = conversion.run_framework
 
-    def converted(job: ExportJob, work: Path) -> None:
-        convert(job, work)
+    def converted(job: ExportJob, work: Path, worker: Worker) -> None:
+        convert(job, work, worker)
         hand_over(work, kept)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -110,7 +111,7 @@ def test_a_lower_precision_is_published_with_its_cost_or_not_at_all(
 ) -> None:
     full, converted = proven
     # The same checkpoint, converted once: every gate is still passed in full.
-    monkeypatch.setattr(conversion, "run_framework", lambda job, work: hand_over(converted, work))
+    monkeypatch.setattr(conversion, "run_framework", lambda job, work, worker: hand_over(converted, work))
     low = publish(trained, None, tmp_path, precision, form=Form(batch), spoiled=True)
     assert low.stem == f"mlp_4.torch.published-official.{precision}" + (f".batch{batch}" if batch else "")
     assert low.stat().st_size < share * full.stat().st_size
@@ -392,7 +393,7 @@ def test_a_card_names_every_class_that_is_missed_more_often_than_found_and_what_
     settings = replace(record.settings, augmentation="corruptions")
     record = replace(record, test=replace(record.test, classes=classes), settings=settings)
     manifest = publishing._manifest(
-        jobs.read_job(trained, "fp32"), Parity(passed=True, faces=1, largest_difference=1e-6)
+        jobs.read_job(trained, Options(None, trained)), Parity(passed=True, faces=1, largest_difference=1e-6)
     )
     spoiled = SpoiledFigures("validation", 200, 0.7, dict.fromkeys(KINDS, 0.5) | {"noise": 0.64})
     card = model_card(manifest, record, spoiled)

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from inference import machine
 from inference.machine import available_cpus, cgroup_quota
+from training.paddle.kernels import VARIABLE, choose_kernels
 
 
 def mounted(root: Path, files: dict[str, str], membership: str) -> tuple[Path, Path]:
@@ -87,3 +89,28 @@ def test_a_quota_bounds_the_processors_and_never_to_none(
     monkeypatch.setattr("inference.machine.CGROUP", root)
     monkeypatch.setattr("inference.machine.MEMBERSHIP", membership)
     assert available_cpus() == (expected or unbounded)
+
+
+AVX512 = "fma avx2 avx512f avx512dq avx512cd avx512bw avx512vl"
+
+
+@pytest.mark.parametrize(
+    ("facts", "before", "after"),
+    [
+        (f"vendor_id\t: AuthenticAMD\nflags\t\t: sse2 {AVX512}\n", {}, "7"),
+        ("vendor_id\t: AuthenticAMD\nflags\t\t: sse2 fma avx2 avx512f\n", {}, "5"),
+        ("vendor_id\t: HygonGenuine\nflags\t\t: avx2 fma\n", {}, "5"),
+        ("vendor_id\t: AuthenticAMD\nflags\t\t: sse2\n", {}, None),
+        # It finds its best ones itself there.
+        (f"vendor_id\t: GenuineIntel\nflags\t\t: {AVX512}\n", {}, None),
+        (f"vendor_id\t: AuthenticAMD\nflags\t\t: {AVX512}\n", {VARIABLE: "4"}, "4"),
+        ("Features\t: fp asimd\n", {}, None),
+    ],
+)
+def test_paddle_multiplies_with_the_best_kernels_that_a_processor_can_run(
+    facts: str, before: dict[str, str], after: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cpuinfo").write_text(facts)
+    monkeypatch.setattr(machine, "PROCESSOR", tmp_path / "cpuinfo")
+    choose_kernels(before)
+    assert before.get(VARIABLE) == after

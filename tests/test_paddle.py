@@ -14,6 +14,7 @@ from export.conversion import ExportError
 from export.job import ExportJob
 from export.parity import TOLERANCE
 from export.publish import publish
+from export.worker import Worker
 from training.run import check_file
 
 pytestmark = pytest.mark.skipif(
@@ -26,12 +27,13 @@ UNMENDED = """
 import functools
 from export.framework_side import answer
 from export.from_paddle import build, convert, reference, set_weights
+from export.worker import Worker
 
 answer(build, set_weights, reference, functools.partial(convert, mend_slopes=False))
 """
 
 
-def unmended(job: ExportJob, work: Path) -> None:
+def unmended(job: ExportJob, work: Path, worker: Worker) -> None:
     weights = check_file(job.run, job.checkpoint.file, job.checkpoint.sha256)
     command = [sys.executable, "-c", UNMENDED, str(job.run), str(weights), str(work)]
     subprocess.run(command, check=True, capture_output=True)

@@ -37,7 +37,7 @@ from data.commands import run_command
 converted, left = Path(os.environ["CONVERTED"]), [int(os.environ.get("KILL", -1))]
 replace, unlink = Path.replace, Path.unlink
 
-def handed_over(job, work):
+def handed_over(job, work, worker):
     weight_and_bias = work / "linear.npz"
     for name in ("linear.npz", "network.onnx"):
         shutil.copy(converted / name, work)

@@ -233,7 +233,6 @@ def test_bf16_is_refused_where_the_processor_would_only_imitate_it(
 
 
 def test_the_threads_recorded_are_those_that_compute() -> None:
-    assert Settings("paddle", "mlp_1").thread_count == 1
     assert Settings("torch", "mlp_1").thread_count == machine.available_cpus()
     assert Settings("paddle", "mlp_1", threads=3).thread_count == 3
 

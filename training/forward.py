@@ -16,9 +16,9 @@ from data.errors import InputError
 from data.places import runs_folder
 from data.scratch import scratch_folder
 from inference.benchmark.contender import Opened, serve_model
-from inference.benchmark.conversation import Runner
 from inference.benchmark.document import Absent
 from inference.benchmark.lineup import TURNS, Entry
+from inference.benchmark.runner import Runner
 from inference.manifest import Manifest
 from training.run import RECORD_FILE, check_file, read_record
 from training.specs import model_spec

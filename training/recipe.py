@@ -57,7 +57,7 @@ class Settings:
     never. `distillation` is the share of a label that comes from `teachers`, each a name and the start of a digest.
     With `teaching` `faces` they are asked once about each face, with `views` about all that the pupil is shown.
     `weights` are what training begins with: `none` new ones, `imagenet`, or an artifact's, named like a teacher.
-    `threads` None means all that this process may use, but for PaddlePaddle one, which is faster there.
+    `threads` None means all that this process may use.
     """
 
     framework: str
@@ -105,7 +105,7 @@ class Settings:
         """How many processor threads compute."""
         from inference.machine import available_cpus
 
-        return self.threads or (1 if self.framework == "paddle" else available_cpus())
+        return self.threads or available_cpus()
 
     def record(self) -> dict[str, Any]:
         """Return the settings as JSON-able values, the split's beside the others."""

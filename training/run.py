@@ -188,17 +188,32 @@ def run_faces(record: RunRecord, data: Path | None) -> tuple[FaceSet, Split]:
     Raises:
         InputError: they are not there, or others are.
     """
-    path = data or (Path(record.data_path) if record.data_path else None)
+    faces = undivided_faces(record, data)
+    return faces, run_split(record, faces)
+
+
+def undivided_faces(record: RunRecord, data: Path | None) -> FaceSet:
+    """Load what lies where a run's faces were, or at `data`; an `InputError` where nothing does."""
+    path = faces_path(record, data)
     if data is None and path is not None and not path.exists():
         raise InputError(f"the run's faces were at {path}, where nothing is now; give their new place with --data")
-    faces = load(path, record.classes, skip_bad_rows=record.skip_bad_rows)
+    return load(path, record.classes, skip_bad_rows=record.skip_bad_rows)
+
+
+def faces_path(record: RunRecord, data: Path | None) -> Path | None:
+    """Return where a run's faces are, or `data`; None where they are drawn."""
+    return data or (Path(record.data_path) if record.data_path else None)
+
+
+def run_split(record: RunRecord, faces: FaceSet) -> Split:
+    """Divide faces as a run did; an `InputError` where they are not those that it was trained on."""
     division = split(faces, record.data.plan())
     if division.fingerprint != record.data.fingerprint:
         raise InputError(
             f"{faces.source} has the fingerprint {division.fingerprint[:12]}, the run was trained on "
             f"{record.data.fingerprint[:12]}; give the run's own data with --data"
         )
-    return faces, division
+    return division
 
 
 def with_move(record: RunRecord, commit: str | None, versions: dict[str, str], machine: Machine) -> RunRecord:

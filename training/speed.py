@@ -19,12 +19,12 @@ from data.commands import install_command
 from data.errors import InputError
 from data.faceset import LABELS, SIDE
 from inference.benchmark.contender import WARM_UP, serve
-from inference.benchmark.conversation import Runner
 from inference.benchmark.document import Absent, Contender, Contest, Precision, Task
 from inference.benchmark.figures import rated
 from inference.benchmark.memory import peak_memory
 from inference.benchmark.messages import Answer, Ready, Request, Turn
 from inference.benchmark.peaks import multiplications, peak_of, peak_runner
+from inference.benchmark.runner import Runner
 from inference.benchmark.turns import Measured, Plan, measure
 from training.epoch import batches
 from training.loop import Learner

@@ -17,10 +17,10 @@ from data.scratch import scratch_folder
 from data.terminal import hand_over, progress_bar, say
 from ferox.benchmark.command import TRAINED
 from inference.benchmark import artifacts
-from inference.benchmark.conversation import Runner
 from inference.benchmark.document import Absent, Contest, Precision
 from inference.benchmark.keeping import Measuring, command_line
 from inference.benchmark.lineup import Entry
+from inference.benchmark.runner import Runner
 from inference.benchmark.tables import absent_sentences, plain
 from inference.benchmark.turns import Plan
 from inference.benchmark.writing import write_document

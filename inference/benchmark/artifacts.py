@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from data.errors import InputError, as_text, printable
 from inference.benchmark import web
-from inference.benchmark.conversation import Runner
 from inference.benchmark.document import Absent, Contender, Contest, Precision, Profile, Subject
 from inference.benchmark.figures import agreement, rated, timed
 from inference.benchmark.lineup import BATCH, TASKS, Entry, at_hand
 from inference.benchmark.peaks import multiplications, peak_of
 from inference.benchmark.profile import profiled
+from inference.benchmark.runner import Runner
 from inference.benchmark.runtimes import CPU_RUNTIME, OPENERS
 from inference.benchmark.turns import Measured, Plan, measure
 from inference.engine import Engine

@@ -1,19 +1,16 @@
 """The side of one contender, in a process of its own: it opens what it runs, then does what it is asked for."""
 
-import json
 import os
-import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data.commands import run_command
-from data.documents import parse_document
+from data.conversation import converse
 from data.faceset import SIDE
 from inference.benchmark.memory import peak_memory
 from inference.benchmark.messages import Answer, Ready, Request, Turn
@@ -61,21 +58,7 @@ def serve_model(opened: Callable[[], Opened], pixels: Path) -> None:
 
 def serve(begin: Callable[[], tuple[Ready, Callable[[Request], Answer | Turn]]]) -> None:
     """Begin, do what is asked for on stdin, and leave the process with an exit status."""
-    # What libraries print goes to stderr: stdout is the conversation's alone.
-    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-
-    def say(message: Ready | Answer | Turn) -> None:
-        print(json.dumps(asdict(message), allow_nan=False), file=replies, flush=True)
-
-    def main() -> int:
-        ready, work = begin()
-        say(ready)
-        for line in sys.stdin:
-            say(work(parse_document(Request, line, "a request", "ask otherwise")))
-        return 0
-
-    run_command(main)
+    converse(begin, Request)
 
 
 def in_pieces(answer: Callable[[Pixels], Logits], piece: int | None) -> Callable[[Pixels], Logits]:

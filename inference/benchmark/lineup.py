@@ -10,9 +10,9 @@ from typing import TypeAlias
 
 from data.commands import install_command
 from inference.benchmark import web
-from inference.benchmark.conversation import Runner
 from inference.benchmark.document import Absent, Task
 from inference.benchmark.messages import Request
+from inference.benchmark.runner import Runner
 from inference.benchmark.runtimes import OPENCV, OPENVINO_BF16, PRECISIONS, PROVIDERS
 
 # A runtime's name, what it lacks (empty where nothing), and its command line.

@@ -1,4 +1,4 @@
-"""What a benchmark and the process of one contender say to each other: a JSON object a line, on its stdin and stdout.
+"""What a benchmark and the process of one contender say to each other: a JSON object a line, see `data.conversation`.
 
 The process loads what it runs, answers one face, and says `Ready`. Then it does what it is asked for, one `Request`
 after another, and ends when there are no more. It computes only while it is asked.

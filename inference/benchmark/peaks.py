@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import get_args
 
 from data.commands import install_command
-from inference.benchmark.conversation import Runner
 from inference.benchmark.document import Absent, Peak, Precision
 from inference.benchmark.figures import timed
 from inference.benchmark.messages import Request
+from inference.benchmark.runner import Runner
 from inference.benchmark.turns import Measured
 
 SIDE = 2048  # Three such matrices in float32 are 50 MB, which no cache of a core holds.

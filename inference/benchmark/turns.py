@@ -13,10 +13,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from data.conversation import Conversation, ConversationError
 from data.errors import InputError
-from inference.benchmark.conversation import PATIENCE, ContenderError, Conversation, Runner
 from inference.benchmark.document import Absent, Agreement, Contender, Precision, Series
 from inference.benchmark.messages import Answer, Ready, Request, Turn
+from inference.benchmark.runner import PATIENCE, Runner, recorded_reason
 
 # A contender that takes longer than this to start is started once alone.
 LONG_START = 5.0
@@ -116,14 +117,13 @@ class _Party:
             return
         try:
             step(runner)
-        except ContenderError as error:
-            self.failed.append(Absent(runner.name, "failed", str(error)))
+        except ConversationError as error:
+            self.failed.append(Absent(runner.name, "failed", recorded_reason(str(error))))
             self.measured.pop(runner.name, None)
 
     def start(self, runner: Runner) -> None:
         self.tell(f"{runner.name} starts")
-        conversation = self._open(runner)
-        ready, seconds = conversation.ready()
+        conversation, ready, seconds = self._open(runner)
         self.conversations[runner.name] = conversation
         self.measured[runner.name] = Measured(runner, ready, [seconds], turns=[[] for _ in runner.turns])
 
@@ -132,8 +132,8 @@ class _Party:
         starts = self.measured[runner.name].starts
         if starts[0] > LONG_START or not runner.starts_count:
             return
-        again = self._open(runner)
-        starts.append(again.ready()[1])
+        again, _, seconds = self._open(runner)
+        starts.append(seconds)
         again.end()
 
     def answer(self, runner: Runner) -> None:
@@ -149,7 +149,9 @@ class _Party:
             timed = replace(request, seconds=self.plan.seconds)
             turns.append(self.conversations[runner.name].ask(timed, Turn))
 
-    def _open(self, runner: Runner) -> Conversation:
-        conversation = Conversation(runner, self.plan.patience)
+    def _open(self, runner: Runner) -> tuple[Conversation, Ready, float]:
+        """Start a process; return the conversation with it, what it says first, and the seconds until then."""
+        conversation = runner.started(self.plan.patience)
         self.stack.callback(conversation.end)
-        return conversation
+        ready = conversation.listen(Ready)
+        return conversation, ready, time.perf_counter() - conversation.began

@@ -12,6 +12,7 @@ from data.errors import InputError
 from data.faceset import LABELS
 from inference.machine import processor_name
 from training.average import AverageInNumPy
+from training.memory import keep_freed_memory
 from training.paddle.model import build, get_weights, normalise, set_weights
 from training.recipe import Settings
 from training.specs import model_spec
@@ -34,8 +35,8 @@ class PaddleLearner(AverageInNumPy):
     ) -> None:
         """Take the initial weights, and the classes' weights in the loss, float32[7]."""
         paddle.set_device(choose_device(settings))
-        # Its kernels go face by face: a second thread halves the speed (4,586 against 2,214 images/s for MLP_1, 145
-        # against 73 for CNN_1, on two cores).
+        # A step makes many large tensors, and their pages are zeroed anew wherever they were given back.
+        keep_freed_memory()
         paddle.base.core.set_num_threads(settings.thread_count)
         self.settings = settings
         self.spec = model_spec(settings.model)
