@@ -139,6 +139,32 @@ def test_command_prints_the_folder_and_a_table(
     assert json.loads((tmp_path / "second" / "report.json").read_text())["report"] == 1
 
 
+def test_many_models_reports_are_drawn_beside_and_handed_over_in_order(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = [tmp_path / f"{name}.onnx" for name in ("one", "two", "three")]
+    for model in models:
+        shutil.copy(tiny_model, model)
+    assert main(arguments(models, tmp_path / "reports", part="all")) == 0
+    printed = capsys.readouterr()
+    folders = [tmp_path / "reports" / f"{name}-all" for name in ("one", "two", "three")]
+    assert printed.out.splitlines() == [str(folder) for folder in folders]
+    for folder in folders:
+        assert {"report.html", "predictions.csv", "roc.png"} <= {file.name for file in folder.iterdir()}
+        assert str(read_report(folder).figures.faces) in printed.err
+
+
+def test_a_report_that_cannot_be_drawn_ends_the_command(tiny_model: Path, tmp_path: Path) -> None:
+    models = [tmp_path / f"{name}.onnx" for name in ("one", "two", "three")]
+    for model in models:
+        shutil.copy(tiny_model, model)
+    out = tmp_path / "reports"
+    out.mkdir()
+    (out / "two-all").write_text("a file where a folder has to be")
+    with pytest.raises(FileExistsError, match="two-all"):
+        main(arguments(models, out, part="all"))
+
+
 def test_command_refuses_two_models_of_one_name(tiny_model: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"two of the models are called {tiny_model.stem}"):
         main(arguments([tiny_model, tmp_path / tiny_model.name], tmp_path))

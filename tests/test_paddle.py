@@ -4,6 +4,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from data.draw import draw, write_csv
 from export import conversion
 from export.conversion import ExportError
+from export.framework_side import Asked
 from export.job import ExportJob
 from export.parity import TOLERANCE
 from export.publish import publish
@@ -35,13 +37,13 @@ answer(build, set_weights, reference, functools.partial(convert, mend_slopes=Fal
 
 def unmended(job: ExportJob, work: Path, worker: Worker) -> None:
     weights = check_file(job.run, job.checkpoint.file, job.checkpoint.sha256)
-    command = [sys.executable, "-c", UNMENDED, str(job.run), str(weights), str(work)]
-    subprocess.run(command, check=True, capture_output=True)
+    asked = json.dumps(asdict(Asked(str(job.run), str(weights), str(work))))
+    subprocess.run([sys.executable, "-c", UNMENDED], input=f"{asked}\n", check=True, capture_output=True, text=True)
 
 
 def test_the_gate_refuses_the_converter_s_broken_leaky_relu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = tmp_path / "fer2013.csv"
-    # Paddle learns 13 faces a second here.
+    # Paddle learns few faces a second.
     write_csv(draw(70, seed=3), table)
     options = ["--framework", "paddle", "--model", "cnn_4", "--epochs", "1", "--batch-size", "16", "--threads", "1"]
     command = [sys.executable, "-m", "training", *options, "--data", str(table), "--out", str(tmp_path / "runs")]
