@@ -9,8 +9,11 @@ round is given, too; `benchmarks/servers` has some.
 import argparse
 import http.client
 import json
+import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -32,11 +35,24 @@ JSON = {"Content-Type": "application/json"}
 WARM_UP_SECONDS = 1.0
 
 
+# wrk sends what this says; Lua reads the body as bytes from a file.
+WRK_SCRIPT = """
+local file = io.open("{body}", "rb")
+wrk.method = "POST"
+wrk.body = file:read("*a")
+file:close()
+{headers}
+"""
+WRK_UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+
+
 @dataclass(frozen=True)
 class Load:
-    """What so many clients got in one turn: seconds that each answer took, and faces a second of all."""
+    """What so many clients got in one turn: the milliseconds that half of the answers, and all but a hundredth of them,
+    took at most, and faces a second of all."""
 
-    seconds: tuple[float, ...]
+    p50: float
+    p99: float
     rate: float
 
 
@@ -54,13 +70,14 @@ def main() -> int:
     args = _parser().parse_args()
     ask = request(args.model.stem, args.body)
     asks = {"ferox": ask, "other": bentoml_request() if args.other == "bentoml" else ask}
+    by = load_by_wrk if args.by == "wrk" else load
     with served(args.model, args.wait) as address:
         servers = {"ferox": address} | ({"other": args.against} if args.against else {})
         for count in args.clients:
             loads: dict[str, list[Load]] = {name: [] for name in servers}
             for _ in range(args.rounds):
                 for name, each in servers.items():
-                    loads[name].append(load(each, asks[name], count, args.seconds))
+                    loads[name].append(by(each, asks[name], count, args.seconds))
             report(count, loads)
     return 0
 
@@ -111,7 +128,36 @@ def load(address: str, ask: Ask, clients: int, seconds: float) -> Load:
         together = tuple(one for each in asking for one in each.result())
     if not together:
         raise InputError(f"{address} answered no client within {seconds} seconds, expected some; look at its log")
-    return Load(together, len(together) / seconds)
+    p50, p99 = 1000 * np.percentile(together, [50, 99])
+    return Load(float(p50), float(p99), len(together) / seconds)
+
+
+def load_by_wrk(address: str, ask: Ask, clients: int, seconds: float) -> Load:
+    """Let wrk's clients ask for some seconds over connections that stay, after a second that is not counted."""
+    if shutil.which("wrk") is None:
+        raise InputError("wrk is not installed; install it, or leave out --by")
+    with tempfile.TemporaryDirectory(prefix="ferox-wrk-") as folder:
+        body, script = Path(folder) / "body", Path(folder) / "post.lua"
+        body.write_bytes(ask.body)
+        headers = "\n".join(f'wrk.headers["{name}"] = "{value}"' for name, value in ask.headers.items())
+        script.write_text(WRK_SCRIPT.format(body=body, headers=headers))
+        for length in (WARM_UP_SECONDS, seconds):
+            command = ["wrk", "--threads", "1", "--connections", str(clients), "--duration", f"{length:.0f}s"]
+            command += ["--latency", "--script", str(script), address + ask.path]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return read_wrk(done.stdout)
+
+
+def read_wrk(text: str) -> Load:
+    """Return what wrk has printed; an `InputError` where not every request was answered with what it asked for."""
+    if failed := re.search(r"(Non-2xx or 3xx responses|Socket errors).*", text):
+        raise InputError(f"wrk says {failed.group()!r}, expected an answer to each request; look at the server's log")
+    p50, p99 = (re.search(rf"^\s+{share}%\s+([\d.]+)(us|ms|s)$", text, re.MULTILINE) for share in (50, 99))
+    rate = re.search(r"^Requests/sec:\s+([\d.]+)$", text, re.MULTILINE)
+    if p50 is None or p99 is None or rate is None:
+        raise InputError(f"wrk says {text[-300:]!r}, expected its percentiles and its rate")
+    half, most = (float(found.group(1)) * WRK_UNITS[found.group(2)] for found in (p50, p99))
+    return Load(half, most, float(rate.group(1)))
 
 
 def _client(address: str, ask: Ask, begin: float, end: float) -> list[float]:
@@ -131,12 +177,13 @@ def _client(address: str, ask: Ask, begin: float, end: float) -> list[float]:
 
 
 def report(clients: int, loads: dict[str, list[Load]]) -> None:
-    """Print each server's figures over all rounds, and the ratios of the rounds."""
+    """Print the median of the rounds of each server's figures, and the ratios of the rounds."""
     for name, rounds in loads.items():
-        times = 1000 * np.concatenate([each.seconds for each in rounds])
-        p50, p99 = np.percentile(times, [50, 99])
-        rate = median(each.rate for each in rounds)
-        print(f"{clients:3} clients, {name}: p50 {p50:.2f} ms, p99 {p99:.2f} ms, {rate:,.0f} faces/s", flush=True)
+        p50, p99, rate = (median(getattr(each, figure) for each in rounds) for figure in ("p50", "p99", "rate"))
+        rates = (
+            f"{rate:,.0f} faces/s ({min(each.rate for each in rounds):,.0f}-{max(each.rate for each in rounds):,.0f})"
+        )
+        print(f"{clients:3} clients, {name}: p50 {p50:.2f} ms, p99 {p99:.2f} ms, {rates}", flush=True)
     if len(loads) == 2:
         own, other = loads.values()
         ratios = [mine.rate / theirs.rate for mine, theirs in zip(own, other, strict=True)]
@@ -151,6 +198,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--other", choices=("v2", "bentoml"), default="v2", help=other)
     form = "of the values in the protocol (default: binary)"
     parser.add_argument("--body", choices=("binary", "json"), default="binary", help=form)
+    parser.add_argument(
+        "--by", choices=("python", "wrk"), default="python", help="who the clients are (default: python)"
+    )
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32], help="clients at once (default: 1 8 32)")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each server (default: 5)")
     parser.add_argument("--seconds", type=float, default=4.0, help="of each turn (default: 4)")

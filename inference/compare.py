@@ -146,7 +146,7 @@ def _unwritten(draft: Draft) -> None:
 
 
 def _evaluate(
-    tasks: Sequence[Assignment], costs: Sequence[float], write: Callable[[Draft], object], meter: Meter
+    tasks: Sequence[Assignment], costs: Sequence[float], write: Callable[[Draft], None], meter: Meter
 ) -> list[Contender]:
     contenders = {}
     # The quickest first: their reports are drawn while slower models run, so that hardly any is waited for at the end.

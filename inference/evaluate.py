@@ -2,9 +2,6 @@
 
 import argparse
 import sys
-from collections import deque
-from concurrent.futures import Future
-from pathlib import Path
 
 from data.load import load
 from data.terminal import hand_over
@@ -12,9 +9,9 @@ from inference.catalogue import find_model
 from inference.comparison.summary import summary_table
 from inference.engine import Engine
 from inference.measure.evaluation import assign, refuse_same_names
-from inference.report.background import report_writer, write_here
 from inference.report.class_maps import class_maps
-from inference.report.writer import draft
+from inference.report.document import read_report
+from inference.report.writer import write_report
 
 
 def main(args: argparse.Namespace) -> int:
@@ -31,22 +28,15 @@ def main(args: argparse.Namespace) -> int:
     models = [find_model(named) for named in args.models]
     refuse_same_names(models)
     faces = load(args.data, args.classes, skip_bad_rows=args.skip_bad_rows)
-    # Drawing a report takes as long as many faces, and needs no engine; for two, starting who draws takes as long.
-    writer = report_writer if len(models) > 2 else write_here
-    reports, written = [], deque[Future[Path]]()
-    with writer(args.out) as write:
-        for path in models:
-            engine = Engine.load(path, provider=args.provider, threads=args.threads)
-            task = assign(
-                engine, faces, args.part, protocol=args.protocol, allow_seen=args.allow_seen, augmentation=args.tta
-            )
-            evaluation = task.evaluate()
-            drafted = draft(evaluation, class_maps(evaluation) if args.explain else None)
-            reports.append(drafted.report)
-            written.append(write(drafted))
-            while written and written[0].done():
-                hand_over(written.popleft().result())
-        for folder in written:
-            hand_over(folder.result())
+    reports = []
+    for path in models:
+        engine = Engine.load(path, provider=args.provider, threads=args.threads)
+        task = assign(
+            engine, faces, args.part, protocol=args.protocol, allow_seen=args.allow_seen, augmentation=args.tta
+        )
+        evaluation = task.evaluate()
+        folder = write_report(evaluation, args.out, class_maps(evaluation) if args.explain else None)
+        hand_over(folder)
+        reports.append(read_report(folder))
     print(summary_table(reports), file=sys.stderr)
     return 0

@@ -139,7 +139,7 @@ def test_command_prints_the_folder_and_a_table(
     assert json.loads((tmp_path / "second" / "report.json").read_text())["report"] == 1
 
 
-def test_many_models_reports_are_drawn_beside_and_handed_over_in_order(
+def test_many_models_reports_are_handed_over_in_order(
     tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     models = [tmp_path / f"{name}.onnx" for name in ("one", "two", "three")]

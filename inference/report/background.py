@@ -16,25 +16,22 @@ from inference.machine import available_cpus
 from inference.report.writer import Draft
 
 MAX_WORKERS = 4
-# Opened with the folder that reports go to, it gives a function that has one written, and says where once it is.
-Write = Callable[[Draft], "Future[Path]"]
-Writer = Callable[[Path], AbstractContextManager[Write]]
+# Opened with the folder that reports go to, it gives a function that has one written.
+Writer = Callable[[Path], AbstractContextManager[Callable[[Draft], None]]]
 
 
 @contextmanager
-def write_here(out: Path) -> Iterator[Write]:
+def write_here(out: Path) -> Iterator[Callable[[Draft], None]]:
     """Yield a function that writes a report into `out` at once, in this process."""
 
-    def write(draft: Draft) -> "Future[Path]":
-        written: Future[Path] = Future()
-        written.set_result(draft.write(out))
-        return written
+    def write(draft: Draft) -> None:
+        draft.write(out)
 
     yield write
 
 
 @contextmanager
-def report_writer(out: Path) -> Iterator[Write]:
+def report_writer(out: Path) -> Iterator[Callable[[Draft], None]]:
     """Yield a function that has a report written into `out`; at the end of the block all of them are.
 
     The first error of a writer is raised at the end of the block.
@@ -46,9 +43,8 @@ def report_writer(out: Path) -> Iterator[Write]:
     written: list[Future[Path]] = []
     try:
 
-        def write(draft: Draft) -> "Future[Path]":
+        def write(draft: Draft) -> None:
             written.append(pool.submit(draft.write, out))
-            return written[-1]
 
         yield write
         for future in written:
