@@ -1,6 +1,8 @@
 """Counts and figures against scikit-learn and scipy, and what is undefined stays undefined."""
 
 import json
+import subprocess
+import sys
 import warnings
 from typing import Any
 
@@ -11,9 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import binomtest
 
 from data.errors import InputError
 from data.faceset import LABELS
+from inference.measure.curves import roc_corners
 from inference.measure.metrics import averages, class_figures, confusion_matrix, summarise, wilson_interval
 
 Answer = tuple[NDArray[np.int64], NDArray[np.float32]]
@@ -116,6 +120,31 @@ def test_summary_is_strict_json_with_figures_in_their_ranges(answer: Answer) -> 
         steps = np.diff(np.reshape(curve.points, (-1, 2)), axis=0)
         assert (steps >= 0).all()
         assert not curve.points or (curve.points[0][0], curve.points[-1]) == (0, (1, 1))
+
+
+@given(answers())
+@settings(max_examples=60, deadline=None)
+def test_corners_of_a_curve_are_those_of_scikit_learn(answer: Answer) -> None:
+    labels, probabilities = answer
+    positive, scores = labels == 3, probabilities[:, 3].astype(np.float64)
+    if positive.all() or not positive.any():
+        return
+    expected = sklearn.metrics.roc_curve(positive, scores)[:2]
+    for ours, theirs in zip(roc_corners(positive, scores), expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@given(st.integers(1, 5000).flatmap(lambda faces: st.tuples(st.integers(0, faces), st.just(faces))))
+def test_interval_is_that_of_scipy(answered: tuple[int, int]) -> None:
+    expected = binomtest(*answered).proportion_ci(0.95, method="wilson")
+    assert wilson_interval(*answered) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_figures_of_a_model_need_no_slow_library() -> None:
+    code = "import sys, numpy; from inference.measure.metrics import summarise; "
+    code += "summarise(numpy.arange(7), numpy.eye(7)); print([m for m in ('sklearn', 'scipy') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_interval_of_a_textbook_case() -> None:
