@@ -136,6 +136,8 @@ def load_by_wrk(address: str, ask: Ask, clients: int, seconds: float) -> Load:
     """Let wrk's clients ask for some seconds over connections that stay, after a second that is not counted."""
     if shutil.which("wrk") is None:
         raise InputError("wrk is not installed; install it, or leave out --by")
+    if seconds != int(seconds) or seconds < 1:
+        raise InputError(f"--seconds is {seconds:g}, and wrk takes whole ones, from 1; give another, or leave out --by")
     with tempfile.TemporaryDirectory(prefix="ferox-wrk-") as folder:
         body, script = Path(folder) / "body", Path(folder) / "post.lua"
         body.write_bytes(ask.body)

@@ -77,8 +77,10 @@ class Worker:
     def kill(self) -> None:
         """End the framework's process at once, for good: whoever waits for it in another thread is interrupted."""
         self._killed = True
-        if self._side is not None:
-            self._side.kill()
+        # The other thread may take it away meanwhile.
+        side = self._side
+        if side is not None:
+            side.kill()
 
     def _variables(self) -> dict[str, str]:
         # The proof is made on the processor: a GPU would answer with other last digits.
