@@ -4,7 +4,7 @@ ONNX is a protobuf message (https://protobuf.dev/programming-guides/encoding/, a
 fields). Only the way to nodes and tensors is followed; what lies beside it is stepped over by its length.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from data.errors import InputError
@@ -27,6 +27,15 @@ CHILDREN = {
 }
 OP_TYPE, DOMAIN = 4, 7
 EXTERNAL_DATA, DATA_LOCATION = 13, 14
+# Where the shapes of a graph's values are declared: by kind of message, what its fields hold.
+DECLARATIONS = {
+    "model": {7: "graph"},
+    "graph": {11: "input", 12: "value", 13: "hint"},
+    "input": {2: "type"},
+    "value": {2: "type"},
+    "type": {1: "tensor type"},
+    "tensor type": {2: "shape"},
+}
 # Two names of ONNX's own operators.
 DEFAULT_DOMAINS = ("", "ai.onnx")
 
@@ -79,6 +88,56 @@ def contents(model: bytes, name: str) -> Contents:
             domain = "" if texts[DOMAIN] in DEFAULT_DOMAINS else texts[DOMAIN]
             operators.add((domain, texts[OP_TYPE]))
     return Contents(frozenset(operators), functions, external)
+
+
+def with_input_shape(model: bytes, shape: Sequence[int | str], name: str) -> bytes:
+    """Return the model with another shape declared for its inputs, and none for whatever follows from it.
+
+    Args:
+        model: the bytes of an ONNX file.
+        shape: of every input; a dimension of any size has a name.
+        name: the file's name, for messages.
+
+    Raises:
+        InputError: the bytes are no such message.
+    """
+    dimensions = (
+        _number(1, side) if isinstance(side, int) else _bytes(2, side.encode())  # dim_value or dim_param
+        for side in shape
+    )
+    return _declared("model", memoryview(model), b"".join(_bytes(1, each) for each in dimensions), name)
+
+
+def _declared(kind: str, message: memoryview, shape: bytes | None, name: str) -> bytes:
+    parts = []
+    for number, value in fields(message, name):
+        child = DECLARATIONS[kind].get(number)
+        if isinstance(value, int):
+            parts.append(_number(number, value))
+        elif child == "shape":
+            parts += [] if shape is None else [_bytes(number, shape)]
+        elif child is None:
+            parts.append(_bytes(number, value))
+        elif child != "hint":
+            parts.append(_bytes(number, _declared(child, value, None if child == "value" else shape, name)))
+    return b"".join(parts)
+
+
+def _number(number: int, value: int) -> bytes:
+    return _encoded(number << 3 | VARINT) + _encoded(value)
+
+
+def _bytes(number: int, value: bytes | memoryview) -> bytes:
+    return _encoded(number << 3 | BYTES) + _encoded(len(value)) + bytes(value)
+
+
+def _encoded(value: int) -> bytes:
+    """Return a varint: 7 bits a byte, lowest first."""
+    encoded = bytearray()
+    while value >= 0x80:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*encoded, value])
 
 
 def _says_external(number: int, value: int | memoryview) -> bool:

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from data.errors import InputError
@@ -21,7 +23,7 @@ from data.faceset import LABELS, FaceSet
 from data.leftout import Tally
 from demo.examples import draw_examples
 from inference.batch import FORMATS
-from inference.batch.job import BatchOptions, listed_files, run_job
+from inference.batch.job import PICTURES_A_TASK, BatchOptions, listed_files, run_job, shared_out
 from inference.batch.plan import PLAN_FILE
 from inference.batch.table import COLUMNS
 from inference.batch.worker import WorkerSettings
@@ -170,6 +172,18 @@ def test_a_job_that_is_killed_again_and_again_ends_as_one_that_is_not(
     assert stdout == f"{out}\n"
     assert "of 5 shards are there already" in stderr
     assert shards(out) == shards(whole)
+
+
+@given(st.integers(0, 2000), st.integers(1, 40))
+def test_every_picture_is_in_one_task_and_the_last_tasks_are_small(pictures: int, jobs: int) -> None:
+    files = [Path(f"{number}.png") for number in range(pictures)]
+    tasks = [task.pictures for task in shared_out(files, range(pictures), jobs)]
+    assert [picture for task in tasks for picture in task] == list(enumerate(files))
+    sizes = [len(task) for task in tasks]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[:1] <= [PICTURES_A_TASK]
+    # Whoever takes the last but one of each worker's tasks does not let the others wait for more than its picture.
+    assert all(size == 1 for size in sizes[-2 * jobs :])
 
 
 def test_a_worker_that_is_killed_costs_nothing(whole: Path, album: Path, tiny_model: Path, tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 import io
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -30,6 +32,7 @@ from inference.photos.faces import (
     whole,
 )
 from inference.photos.pictures import read_picture
+from inference.photos.yunet import YuNet
 
 BACKGROUND = 150
 
@@ -144,13 +147,49 @@ def test_yunet_finds_faces_with_scores(yunet: YuNetFinder, found_faces: list[NDA
     assert yunet.find(photo((300, 400))) == []
 
 
-def test_yunet_finds_many_sizes_of_picture_one_after_the_other(
-    yunet: YuNetFinder, found_faces: list[NDArray[np.uint8]]
+@pytest.mark.parametrize("least", [0.7, 0.03])
+def test_yunet_answers_as_opencv_s_own_detector_does(least: float, found_faces: list[NDArray[np.uint8]]) -> None:
+    network, seen = YuNet(yunet_path().read_bytes(), "yunet.onnx"), 0
+    for number, face in enumerate(found_faces[:12]):
+        height, width = 32 * (10 + number), 32 * (20 - number)
+        other = (found_faces[number - 1], 20, height - 160, 60 + 8 * number)
+        picture = photo((height, width), (face, width - 210, 10, 130 + 5 * number), other, background=10 * number)
+        detector = cv2.FaceDetectorYN.create(str(yunet_path()), "", (width, height), score_threshold=least)
+        _, detections = detector.detect(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        expected = np.empty((0, 5)) if detections is None else detections[:, [0, 1, 2, 3, 14]]
+        assert network.detect(picture, least) == pytest.approx(expected, abs=0.01)
+        seen += len(expected)
+    assert seen >= 12
+
+
+def test_a_yunet_that_names_one_size_of_picture_finds_the_same_in_every_size(
+    yunet: YuNetFinder, found_faces: list[NDArray[np.uint8]], tmp_path: Path
 ) -> None:
-    sides = range(300, 300 + 40 * (faces.SIZES_IN_TURN + 2), 40)
+    model = onnx.load(yunet_path())
+    for side, dimension in zip((640, 640), model.graph.input[0].type.tensor_type.shape.dim[2:], strict=True):
+        dimension.Clear()
+        dimension.dim_value = side
+    for value in model.graph.output:
+        value.type.tensor_type.ClearField("shape")
+    fixed = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+    assert [side.dim_value for side in fixed.graph.output[0].type.tensor_type.shape.dim] == [1, 6400, 1]
+    assert len(fixed.graph.value_info) > 50
+    onnx.save(fixed, tmp_path / "fixed.onnx")
+    finder_of_one_size = YuNetFinder(tmp_path / "fixed.onnx")
+    sides = range(300, 900, 99)
+    pictures = [photo((side, side + 60), (found_faces[0], side // 4, side // 4, side // 2)) for side in sides]
+    expected = [yunet.find(picture) for picture in pictures]
+    assert [finder_of_one_size.find(picture) for picture in pictures] == expected
+    assert any(expected)
+
+
+def test_one_yunet_serves_several_threads(yunet: YuNetFinder, found_faces: list[NDArray[np.uint8]]) -> None:
+    sides = range(300, 620, 40)
     pictures = [photo((side, side), (found_faces[0], side // 4, side // 4, side // 2)) for side in sides]
     alone = [YuNetFinder(yunet_path()).find(picture) for picture in pictures]
-    assert [yunet.find(picture) for picture in (*pictures, *reversed(pictures))] == [*alone, *reversed(alone)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(yunet.find, [*pictures, *reversed(pictures)]))
+    assert together == [*alone, *reversed(alone)]
     assert any(alone)
 
 

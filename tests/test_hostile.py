@@ -23,7 +23,7 @@ from export.quantize import Quantizer, half
 from inference.engine import Engine, read_artifact
 from inference.manifest import Manifest
 from inference.operators import ADOPTED, ADOPTING, OPERATORS, check_operators
-from inference.wire import MOST_FIELDS, Contents, contents
+from inference.wire import MOST_FIELDS, Contents, contents, with_input_shape
 from training.specs import MODELS
 from training.weights import initial_weights
 
@@ -98,6 +98,28 @@ models = st.builds(
     functions=st.lists(functions, max_size=1),
     training_info=st.lists(st.builds(onnx.TrainingInfoProto, initialization=graphs, algorithm=graphs), max_size=1),
 )
+
+
+@given(st.binary(max_size=8), st.integers(0, 2**63 - 1), st.lists(st.integers(1, 2**63 - 1), max_size=3))
+def test_another_input_shape_changes_nothing_but_shapes(raw: bytes, version: int, sides: list[int]) -> None:
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Relu", ["x"], ["y"]), onnx.helper.make_node("Relu", ["y"], ["z"])],
+        "graph",
+        [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, sides)],
+        [onnx.helper.make_tensor_value_info("z", onnx.TensorProto.FLOAT, sides)],
+        [onnx.helper.make_tensor("unused", onnx.TensorProto.INT8, [len(raw)], raw, raw=True)],
+        value_info=[onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, sides)],
+    )
+    model = onnx.helper.make_model(graph, model_version=version)
+    changed = onnx.load_from_string(with_input_shape(model.SerializeToString(), (1, 300, "height"), "model.onnx"))
+    shape = changed.graph.input[0].type.tensor_type.shape
+    assert [side.dim_param or side.dim_value for side in shape.dim] == [1, 300, "height"]
+    shape.CopyFrom(graph.input[0].type.tensor_type.shape)
+    assert not changed.graph.value_info
+    assert not changed.graph.output[0].type.tensor_type.HasField("shape")
+    model.graph.ClearField("value_info")
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    assert changed == model
 
 
 @settings(deadline=None)

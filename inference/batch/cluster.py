@@ -68,7 +68,7 @@ class ClusterPool:
     def __init__(self, ray: Any, settings: WorkerSettings, jobs: int, sample: Sequence[Path]) -> None:
         self._ray = ray
         self._settings = settings
-        self._jobs = jobs
+        self.jobs = jobs
         self._sample = sample
         self._expected = conditions(settings, sample)
         self._actors: list[_Actor] = []
@@ -82,7 +82,7 @@ class ClusterPool:
             InputError: a machine would give other answers, or Ray loses one actor after another.
         """
         coming = iter(tasks)
-        self._actors = [self._started() for _ in range(self._jobs)]
+        self._actors = [self._started() for _ in range(self.jobs)]
         is_silent = False
         while True:
             for actor in self._actors:
@@ -146,7 +146,7 @@ class ClusterPool:
 
 @contextmanager
 def cluster_pool(
-    address: str, settings: WorkerSettings, jobs: int | None, tasks: int, sample: Sequence[Path]
+    address: str, settings: WorkerSettings, jobs: int | None, most: int, sample: Sequence[Path]
 ) -> Iterator[ClusterPool]:
     """Join the cluster at `address` for a block, and yield a pool of it.
 
@@ -154,14 +154,14 @@ def cluster_pool(
         address: see `inference.cluster.joined`.
         settings: what every worker loads for itself; a relative path starts from this process's folder.
         jobs: how many workers; None for as many as the cluster has processors for.
-        tasks: how many tasks there are; there are no more workers than that.
+        most: how many workers there are at most, since the pictures are not enough for more.
         sample: some of the pictures.
     """
     with joined(address) as ray:
         check_room(ray, address, settings.threads, _gpus(settings), "--threads")
         processors = ray.cluster_resources().get("CPU", 0)
-        most = max(1, int(processors // settings.threads))
-        yield ClusterPool(ray, settings, min(jobs or most, tasks), sample)
+        room = max(1, int(processors // settings.threads))
+        yield ClusterPool(ray, settings, min(jobs or room, most), sample)
 
 
 def _gpus(settings: WorkerSettings) -> int:

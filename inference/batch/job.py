@@ -23,6 +23,8 @@ from inference.photos.files import picture_files
 
 LIST_SUFFIX = ".txt"
 PICTURES_A_TASK = 32
+# Towards the end tasks get smaller, so that no worker waits long for the last one: what is left makes so many for each.
+LAST_TASKS = 4
 LOCK_FILE = ".lock"
 
 
@@ -88,7 +90,7 @@ def _run(files: Sequence[Path], plan: BatchPlan, open_shards: Sequence[int], opt
     numbers = [number for shard in open_shards for number in plan.numbers(shard)]
     shards = _Shards(options.out, plan)
     with progress_bar("pictures", total=len(numbers), unit="picture") as bar, _pool(options, files, numbers) as pool:
-        for answers in pool.run(_tasks(files, numbers)):
+        for answers in pool.run(shared_out(files, numbers, pool.jobs)):
             shards.add(answers)
             bar.update(len(answers))
     return shards.unread
@@ -97,11 +99,22 @@ def _run(files: Sequence[Path], plan: BatchPlan, open_shards: Sequence[int], opt
 def _pool(
     options: BatchOptions, files: Sequence[Path], numbers: Sequence[int]
 ) -> AbstractContextManager[Pool | ClusterPool]:
-    tasks = -(-len(numbers) // PICTURES_A_TASK)
-    if options.ray is None or not tasks:
-        return Pool(options.settings, min(options.jobs or available_cpus(), tasks))
+    # For fewer pictures than that, another worker is not worth its start.
+    most = -(-len(numbers) // PICTURES_A_TASK)
+    if options.ray is None or not numbers:
+        return Pool(options.settings, min(options.jobs or available_cpus(), most))
     sample = [files[numbers[place]] for place in (0, len(numbers) // 2, -1)]
-    return cluster_pool(options.ray, options.settings, options.jobs, tasks, sample)
+    return cluster_pool(options.ray, options.settings, options.jobs, most, sample)
+
+
+def shared_out(files: Sequence[Path], numbers: Sequence[int], jobs: int) -> Iterator[Task]:
+    """Yield the pictures of those numbers as tasks for so many workers, the smallest last."""
+    start = 0
+    while start < len(numbers):
+        count = (len(numbers) - start) // (LAST_TASKS * jobs)
+        part = numbers[start : start + min(PICTURES_A_TASK, max(1, count))]
+        start += len(part)
+        yield Task(tuple((number, files[number]) for number in part))
 
 
 def listed_files(paths: Sequence[Path], left_out: Tally) -> list[Path]:
@@ -126,12 +139,6 @@ def _lines(path: Path) -> list[Path]:
     except OSError as error:
         raise InputError(f"{printable(str(path))} cannot be read ({error.strerror}); expected a path a line") from error
     return [path.parent / line for line in lines if line.strip()]
-
-
-def _tasks(files: Sequence[Path], numbers: Sequence[int]) -> Iterator[Task]:
-    for start in range(0, len(numbers), PICTURES_A_TASK):
-        part = numbers[start : start + PICTURES_A_TASK]
-        yield Task(tuple((number, files[number]) for number in part))
 
 
 def _plan(files: Sequence[Path], options: BatchOptions) -> BatchPlan:

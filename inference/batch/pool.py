@@ -36,7 +36,7 @@ class Pool:
 
     def __init__(self, settings: WorkerSettings, jobs: int) -> None:
         self._settings = settings
-        self._jobs = jobs
+        self.jobs = jobs
         self._workers: list[_Worker] = []
         self._again: deque[Task] = deque()
         self._idle_deaths = 0
@@ -59,7 +59,7 @@ class Pool:
         """
         coming = iter(tasks)
         if not self._workers:
-            self._workers = [self._started() for _ in range(self._jobs)]
+            self._workers = [self._started() for _ in range(self.jobs)]
         while True:
             for worker in self._workers:
                 self._give(worker, coming)

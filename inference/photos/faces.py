@@ -7,7 +7,6 @@ decides the accuracy on photographs as much as the model does.
 import hashlib
 import os
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from data.errors import InputError
 from data.faceset import SIDE
 from inference.photos.fetch import COMMAND, fetched_file
 from inference.photos.pictures import file_name
+from inference.photos.yunet import SIDE_MULTIPLE, YuNet
 
 Policy = Literal["auto", "whole"]
 Pixels = NDArray[np.uint8]
@@ -36,7 +36,6 @@ LEAST_SIDE = 38  # Pixels of a face's box then: a finder's boxes are up to a fif
 # A crowd's faces are all looked at; beyond so many suspects, milliseconds each, it is the picture's texture.
 MOST_CONFIRMED = 128
 SURE, SUSPECTED = 0.7, 0.03  # YuNet's scores.
-SIZES_IN_TURN = 4  # A large picture has its copy, its tiles and its faces' surroundings.
 TILE_SIDE = 832  # Pixels: YuNet searches a larger copy faster in parts.
 # How far a grey picture's channels may lie apart: lossy formats that save in colour move them by a level or two.
 GREY_LEVELS = 8
@@ -152,13 +151,13 @@ class YuNetFinder:
                 f"the YuNet model {self._name} cannot be read: expected an .onnx file; "
                 f"check --yunet and {YUNET_VARIABLE}, or fetch it again: {COMMAND}"
             ) from error
-        self._own = threading.local()
         try:
+            self._network = YuNet(self._model, self._name)
             self.find(np.zeros((64, 64, 3), np.uint8))
-        except (cv2.error, IndexError) as error:
+        except Exception as error:  # onnxruntime's errors share no narrower base class
             raise InputError(
-                f"{self._name} is not a YuNet model that OpenCV {cv2.__version__} can run: expected a "
-                "face_detection_yunet .onnx of OpenCV's model zoo; give that, or none to use the Haar cascade"
+                f"{self._name} is not a YuNet model that onnxruntime can run: expected a face_detection_yunet .onnx of "
+                "OpenCV's model zoo; give that, or none to use the Haar cascade"
             ) from error
 
     @property
@@ -182,31 +181,10 @@ class YuNetFinder:
         return [box.scaled(1, *corner) for corner, boxes in zip(corners, found, strict=True) for box in boxes]
 
     def _scored(self, copy: Pixels, largest: int, least: float) -> list[FaceBox]:
-        # Its network halves the sides five times; others than multiples of 32 take up to 1.6 times as long.
-        below, right = -copy.shape[0] % 32, -copy.shape[1] % 32
+        below, right = -copy.shape[0] % SIDE_MULTIPLE, -copy.shape[1] % SIDE_MULTIPLE
         copy = np.asarray(cv2.copyMakeBorder(copy, 0, below, 0, right, cv2.BORDER_CONSTANT), np.uint8)
-        detector = self._detector((copy.shape[1], copy.shape[0]))
-        detector.setScoreThreshold(least)
-        _, detections = detector.detect(cv2.cvtColor(copy, cv2.COLOR_RGB2BGR))
-        boxes = [_box(row[:4], float(row[14])) for row in ([] if detections is None else detections)]
+        boxes = [_box(row[:4], float(row[4])) for row in self._network.detect(copy, least)]
         return [box for box in boxes if max(box.width, box.height) <= largest]
-
-    def _detector(self, size: tuple[int, int]) -> cv2.FaceDetectorYN:
-        # For each thread its own, since a detector keeps its input size between two calls; and one for each of the
-        # sizes in turn, since another size costs as much again as the search.
-        if not hasattr(self._own, "detectors"):
-            self._own.detectors = OrderedDict()
-        detectors: OrderedDict[tuple[int, int], cv2.FaceDetectorYN] = self._own.detectors
-        if size in detectors:
-            detector = detectors.pop(size)
-        elif len(detectors) < SIZES_IN_TURN:
-            weights = np.frombuffer(self._model, np.uint8)
-            detector = cv2.FaceDetectorYN.create("onnx", weights, np.empty(0, np.uint8), size)
-        else:
-            _, detector = detectors.popitem(last=False)
-            detector.setInputSize(size)
-        detectors[size] = detector
-        return detector
 
 
 def finder(yunet: Path | None = None) -> Finder:
