@@ -146,7 +146,11 @@ def load_by_wrk(address: str, ask: Ask, clients: int, seconds: float) -> Load:
         for length in (WARM_UP_SECONDS, seconds):
             command = ["wrk", "--threads", "1", "--connections", str(clients), "--duration", f"{length:.0f}s"]
             command += ["--latency", "--script", str(script), address + ask.path]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise InputError(
+                    f"wrk ended with status {done.returncode}: {done.stderr.strip()}; see that {address} answers"
+                )
     return read_wrk(done.stdout)
 
 
