@@ -100,9 +100,9 @@ def bentoml_request() -> Ask:
 
 
 @contextmanager
-def served(model: Path, wait: float) -> Iterator[str]:
+def served(model: Path, wait: float, *options: str) -> Iterator[str]:
     """The server's address, on any free port."""
-    process, address = start_server(model, subprocess.DEVNULL, "--wait", str(wait))
+    process, address = start_server(model, subprocess.DEVNULL, "--wait", str(wait), *options)
     try:
         yield address
     finally:
