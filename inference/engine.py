@@ -65,7 +65,7 @@ class Engine:
         return tuple(self.session.get_providers())
 
     @classmethod
-    def load(cls, path: Path, *, provider: str = "auto", threads: int | None = None) -> "Engine":
+    def load(cls, path: Path, *, provider: str = "auto", threads: int | None = None, spinning: bool = True) -> "Engine":
         """Load and verify an artifact.
 
         Args:
@@ -73,6 +73,8 @@ class Engine:
             provider: `cpu`, `cuda` or `openvino`; `auto` takes CUDA where onnxruntime has it and can use it, else the
                 CPU, with a warning on stderr where CUDA is there and cannot be used.
             threads: processor threads for one run, at least 1; None takes all that this process may use.
+            spinning: whether these keep their processors busy for a moment after a run, so that the next one begins
+                sooner; where other work waits for the processors, as in a server, that takes longer instead.
 
         Raises:
             InputError: the file is missing, no ordinary file, too large, damaged, made of operators that no model
@@ -85,7 +87,7 @@ class Engine:
         digest = verify_digest(content, path.name)
         check_operators(content, path.name)
         threads = threads or available_cpus()
-        session = _session(content, path.name, provider, threads)
+        session = _session(content, path.name, provider, threads, spinning)
         text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
         if text is None:
             raise InputError(f"{path.name} has no {METADATA_KEY}: it was not made by this system; {REMEDY}")
@@ -230,28 +232,31 @@ def _axis(length: Any) -> int | None:
     return length if isinstance(length, int) else None
 
 
-def _session(content: bytes, name: str, provider: str, threads: int) -> Any:
+def _session(content: bytes, name: str, provider: str, threads: int, spinning: bool) -> Any:
     wanted = _provider(provider)
     try:
-        return open_session(content, name, wanted, threads)
+        return open_session(content, name, wanted, threads, spinning=spinning)
     except InputError:
         if provider != "auto" or wanted == CPU:
             raise
-        session = open_session(content, name, CPU, threads)
+        session = open_session(content, name, CPU, threads, spinning=spinning)
         _warn_of_processor(wanted, _unloaded(wanted))
         return session
 
 
-def open_session(content: bytes, name: str, wanted: str, threads: int, remedy: str = REMEDY) -> Any:
+def open_session(
+    content: bytes, name: str, wanted: str, threads: int, remedy: str = REMEDY, *, spinning: bool = True
+) -> Any:
     """Return onnxruntime's session of a model's bytes with the provider `wanted`, called as it does, and no other.
 
-    `remedy` is what to do where it cannot load them on the processor.
+    `remedy` is what to do where it cannot load them on the processor; for `threads` and `spinning` see `Engine.load`.
 
     Raises:
         InputError: onnxruntime cannot load them, or not with that provider.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
     options.log_severity_level = 3
     on_processor = wanted == CPU
     mend = MEND_GPU if wanted == CUDA else "mend its installation"

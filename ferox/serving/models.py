@@ -117,7 +117,8 @@ class Models:
         return Served(name, path, batcher, state)
 
     def _load(self, path: Path) -> Engine:
-        return Engine.load(path, provider=self._settings.provider, threads=self._settings.threads)
+        settings = self._settings
+        return Engine.load(path, provider=settings.provider, threads=settings.threads, spinning=False)
 
     async def _look(self, served: Served) -> None:
         try:

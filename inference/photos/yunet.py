@@ -6,9 +6,9 @@ are those of OpenCV's own FaceDetectorYN (modules/objdetect/src/face_detect.cpp)
 
 import cv2
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
+from inference.engine import CPU, open_session
 from inference.wire import with_input_shape
 
 # A face is looked for around every cell of three grids, whose cells have so many pixels a side.
@@ -26,17 +26,10 @@ class YuNet:
         """Load the network from a file's content; `name` is the file's, for messages.
 
         Raises:
-            InputError: these are not the bytes of an ONNX model.
-            Exception: onnxruntime cannot load it; its errors share no narrower class.
+            InputError: onnxruntime cannot load it.
         """
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.log_severity_level = 3
-        # Pictures come in any size, and a plan of the memory would be kept for each.
-        options.enable_mem_pattern = False
         # The file of 2023 names 640 x 640 as its only size, which its network does not depend on.
-        model = with_input_shape(model, INPUT_SHAPE, name)
-        self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        self._session = open_session(with_input_shape(model, INPUT_SHAPE, name), name, CPU, threads=1)
         self._input = self._session.get_inputs()[0].name
 
     def detect(self, picture: NDArray[np.uint8], least: float) -> NDArray[np.float32]:
