@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from data.errors import InputError
+from data.memory import keep_freed_blocks
 from data.places import is_checkout
 from data.terminal import guard, say
 
@@ -53,6 +54,7 @@ def install_command(*extras: str) -> str:
 def run_command(main: Callable[[], int | None]) -> None:
     """Run a command's `main` and leave the process with its exit status, see `EXIT_STATUSES`."""
     guard()
+    keep_freed_blocks()
     sys.exit(_status(main))
 
 

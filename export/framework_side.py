@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from data.conversation import converse
 from data.documents import STRICT, Count
-from training.memory import keep_freed_memory
+from data.memory import keep_freed_memory
 from training.run import read_record
 from training.specs import ModelSpec, model_spec
 from training.weights import Weights, load_weights

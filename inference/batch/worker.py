@@ -11,6 +11,7 @@ from pathlib import Path
 
 import cv2
 
+from data.memory import keep_freed_blocks
 from data.terminal import guard
 from inference.batch.table import Row, rows
 from inference.confidence import ALWAYS
@@ -52,6 +53,7 @@ class Done:
 def work(settings: WorkerSettings, tasks: Connection, at: "Synchronized[int]") -> None:
     """Answer tasks until there are no more; `at` gets the number of the picture being read, in case this one dies."""
     guard()
+    keep_freed_blocks()
     # Ctrl-C is for the process that people started, which ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(settings.threads)

@@ -10,9 +10,9 @@ from paddle.nn import functional
 
 from data.errors import InputError
 from data.faceset import LABELS
+from data.memory import keep_freed_memory
 from inference.machine import processor_name
 from training.average import AverageInNumPy
-from training.memory import keep_freed_memory
 from training.paddle.model import build, get_weights, normalise, set_weights
 from training.recipe import Settings
 from training.specs import model_spec

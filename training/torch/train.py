@@ -13,10 +13,10 @@ from torch.nn import functional
 from data.errors import InputError
 from data.faceset import LABELS, FaceSet
 from data.files import whole_file
+from data.memory import keep_freed_memory
 from data.splits import Split
 from inference.machine import processor_name, require_bf16
 from training.finetune import learned_weights
-from training.memory import keep_freed_memory
 from training.recipe import Settings
 from training.specs import model_spec
 from training.torch.model import build, get_weights, normalise, plain, set_weights
