@@ -1,9 +1,9 @@
 """The server under load: `python -m benchmarks.server_load MODEL.onnx --against http://127.0.0.1:8001`.
 
 How long do clients wait, and how many faces are answered in a second, with so many of them at once? Every client sends
-one face a request over one connection, as a binary tensor or as JSON, and the next when it has its answer. With
---against another server that has the model under the same name takes its turn in every round, and the ratio of each
-round is given, too; `benchmarks/servers` has some.
+a request over one connection, its faces a binary tensor or JSON, and the next when it has its answer. With --against
+another server that has the model under the same name takes its turn in every round, and with --engine the model itself,
+in this process; the ratio of each round is given, too. `benchmarks/servers` has some servers.
 """
 
 import argparse
@@ -19,16 +19,19 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import IO
 from urllib.parse import urlsplit
 
 import numpy as np
+from numpy.typing import NDArray
 
 from data.commands import run_command
 from data.draw import draw
 from data.errors import InputError
+from inference.engine import Engine
 
 OK = 200
 JSON = {"Content-Type": "application/json"}
@@ -49,7 +52,7 @@ WRK_UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 @dataclass(frozen=True)
 class Load:
     """What so many clients got in one turn: the milliseconds that half of the answers, and all but a hundredth of them,
-    took at most, and faces a second of all."""
+    took at most, and requests a second of all."""
 
     p50: float
     p99: float
@@ -58,7 +61,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Ask:
-    """A request for one face, ready to be sent."""
+    """A request, ready to be sent."""
 
     path: str
     body: bytes
@@ -68,24 +71,28 @@ class Ask:
 def main() -> int:
     """Load the server, and the one that it is measured against, in turns; print what came of it."""
     args = _parser().parse_args()
-    ask = request(args.model.stem, args.body)
-    asks = {"ferox": ask, "other": bentoml_request() if args.other == "bentoml" else ask}
+    pixels = draw(max(21, args.faces), seed=1).pixels[: args.faces]
+    ask = request(args.model.stem, args.body, pixels)
+    asks = {"ferox": ask, "other": bentoml_request(pixels) if args.other == "bentoml" else ask}
     by = load_by_wrk if args.by == "wrk" else load
     with served(args.model, args.wait) as address:
         servers = {"ferox": address} | ({"other": args.against} if args.against else {})
+        ways = {name: partial(by, each, asks[name], seconds=args.seconds) for name, each in servers.items()}
+        if args.engine:
+            ways["engine"] = partial(load_engine, Engine.load(args.model, provider="cpu"), pixels, seconds=args.seconds)
         for count in args.clients:
-            loads: dict[str, list[Load]] = {name: [] for name in servers}
+            loads: dict[str, list[Load]] = {name: [] for name in ways}
             for _ in range(args.rounds):
-                for name, each in servers.items():
-                    loads[name].append(by(each, asks[name], count, args.seconds))
-            report(count, loads)
+                for name, way in ways.items():
+                    loads[name].append(way(clients=count))
+            report(count, args.faces, loads)
     return 0
 
 
-def request(model: str, body: str) -> Ask:
-    """Return a request of the Open Inference Protocol for one drawn face, its values `binary` or `json` both ways."""
-    pixels = draw(21, seed=1).pixels[:1]
-    path, tensor = f"/v2/models/{model}/infer", {"name": "pixels", "shape": [1, 48, 48], "datatype": "UINT8"}
+def request(model: str, body: str, pixels: NDArray[np.uint8]) -> Ask:
+    """Return a request of the Open Inference Protocol for faces uint8[N, 48, 48], `binary` or `json` both ways."""
+    path = f"/v2/models/{model}/infer"
+    tensor = {"name": "pixels", "shape": list(pixels.shape), "datatype": "UINT8"}
     if body == "json":
         return Ask(path, json.dumps({"inputs": [tensor | {"data": pixels.ravel().tolist()}]}).encode(), JSON)
     size = {"parameters": {"binary_data_size": pixels.size}}
@@ -94,9 +101,9 @@ def request(model: str, body: str) -> Ask:
     return Ask(path, text + pixels.tobytes(), headers)
 
 
-def bentoml_request() -> Ask:
+def bentoml_request(pixels: NDArray[np.uint8]) -> Ask:
     """Return the same request in BentoML's own form, which is JSON."""
-    return Ask("/infer", json.dumps({"pixels": draw(21, seed=1).pixels[:1].tolist()}).encode(), JSON)
+    return Ask("/infer", json.dumps({"pixels": pixels.tolist()}).encode(), JSON)
 
 
 @contextmanager
@@ -130,6 +137,18 @@ def load(address: str, ask: Ask, clients: int, seconds: float) -> Load:
         raise InputError(f"{address} answered no client within {seconds} seconds, expected some; look at its log")
     p50, p99 = 1000 * np.percentile(together, [50, 99])
     return Load(float(p50), float(p99), len(together) / seconds)
+
+
+def load_engine(engine: Engine, pixels: NDArray[np.uint8], clients: int, seconds: float) -> Load:
+    """Let the model answer for some seconds, one request after the other, after a second that is not counted."""
+    taken = []
+    begin = time.perf_counter() + WARM_UP_SECONDS
+    while (began := time.perf_counter()) < begin + seconds:
+        engine.run(pixels)
+        if began >= begin:
+            taken.append(time.perf_counter() - began)
+    p50, p99 = 1000 * np.percentile(taken, [50, 99])
+    return Load(float(p50), float(p99), len(taken) / seconds)
 
 
 def load_by_wrk(address: str, ask: Ask, clients: int, seconds: float) -> Load:
@@ -182,18 +201,18 @@ def _client(address: str, ask: Ask, begin: float, end: float) -> list[float]:
     return taken
 
 
-def report(clients: int, loads: dict[str, list[Load]]) -> None:
-    """Print the median of the rounds of each server's figures, and the ratios of the rounds."""
+def report(clients: int, faces: int, loads: dict[str, list[Load]]) -> None:
+    """Print the median of the rounds of each one's figures, and the ratios of the rounds to the first's."""
     for name, rounds in loads.items():
-        p50, p99, rate = (median(getattr(each, figure) for each in rounds) for figure in ("p50", "p99", "rate"))
-        rates = (
-            f"{rate:,.0f} faces/s ({min(each.rate for each in rounds):,.0f}-{max(each.rate for each in rounds):,.0f})"
-        )
-        print(f"{clients:3} clients, {name}: p50 {p50:.2f} ms, p99 {p99:.2f} ms, {rates}", flush=True)
-    if len(loads) == 2:
-        own, other = loads.values()
-        ratios = [mine.rate / theirs.rate for mine, theirs in zip(own, other, strict=True)]
-        print(f"{clients:3} clients, faces/s against the other: {', '.join(f'{ratio:.2f}' for ratio in ratios)}")
+        p50, p99 = (median(getattr(each, figure) for each in rounds) for figure in ("p50", "p99"))
+        rates = [faces * each.rate for each in rounds]
+        spread = f"{median(rates):,.0f} faces/s ({min(rates):,.0f}-{max(rates):,.0f})"
+        print(f"{clients:3} clients, {name}: p50 {p50:.2f} ms, p99 {p99:.2f} ms, {spread}", flush=True)
+    first, *others = loads
+    for other in others:
+        ratios = [own.rate / theirs.rate for own, theirs in zip(loads[first], loads[other], strict=True)]
+        shown = ", ".join(f"{ratio:.2f}" for ratio in ratios)
+        print(f"{clients:3} clients, faces/s against the {other}: {shown}; median {median(ratios):.2f}", flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -207,6 +226,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--by", choices=("python", "wrk"), default="python", help="who the clients are (default: python)"
     )
+    parser.add_argument("--faces", type=int, default=1, help="of each request (default: 1)")
+    own = "the model itself takes turns, too, in this process and without clients"
+    parser.add_argument("--engine", action="store_true", help=own)
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32], help="clients at once (default: 1 8 32)")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each server (default: 5)")
     parser.add_argument("--seconds", type=float, default=4.0, help="of each turn (default: 4)")
