@@ -108,7 +108,7 @@ class Shelf:
 
     def _load(self, path: Path, key: Key, engine: "Future[Engine]") -> None:
         try:
-            engine.set_result(Engine.load(path, spinning=False))
+            engine.set_result(Engine.load(path))
         except BaseException as error:
             # A file that could not be read may be readable the next time.
             with self._lock:

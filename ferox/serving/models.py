@@ -117,8 +117,7 @@ class Models:
         return Served(name, path, batcher, state)
 
     def _load(self, path: Path) -> Engine:
-        settings = self._settings
-        return Engine.load(path, provider=settings.provider, threads=settings.threads, spinning=False)
+        return Engine.load(path, provider=self._settings.provider, threads=self._settings.threads)
 
     async def _look(self, served: Served) -> None:
         try:
