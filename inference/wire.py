@@ -27,6 +27,7 @@ CHILDREN = {
 }
 OP_TYPE, DOMAIN = 4, 7
 EXTERNAL_DATA, DATA_LOCATION = 13, 14
+TENSOR, TENSOR_NAME, VALUE_NAME = 5, 8, 1
 # Where the shapes of a graph's values are declared: by kind of message, what its fields hold.
 DECLARATIONS = {
     "model": {7: "graph"},
@@ -95,7 +96,7 @@ def with_input_shape(model: bytes, shape: Sequence[int | str], name: str) -> byt
 
     Args:
         model: the bytes of an ONNX file.
-        shape: of every input; a dimension of any size has a name.
+        shape: of every input that has no value of its own; a dimension of any size has a name.
         name: the file's name, for messages.
 
     Raises:
@@ -109,18 +110,30 @@ def with_input_shape(model: bytes, shape: Sequence[int | str], name: str) -> byt
 
 
 def _declared(kind: str, message: memoryview, shape: bytes | None, name: str) -> bytes:
-    parts = []
+    parts, values = [], _names(message, TENSOR, TENSOR_NAME, name) if kind == "graph" else set()
     for number, value in fields(message, name):
         child = DECLARATIONS[kind].get(number)
         if isinstance(value, int):
             parts.append(_number(number, value))
         elif child == "shape":
             parts += [] if shape is None else [_bytes(number, shape)]
-        elif child is None:
+        # Old models name their weights among the inputs.
+        elif child is None or (child == "input" and _name(value, VALUE_NAME, name) in values):
             parts.append(_bytes(number, value))
         elif child != "hint":
             parts.append(_bytes(number, _declared(child, value, None if child == "value" else shape, name)))
     return b"".join(parts)
+
+
+def _names(graph: memoryview, number: int, name_number: int, name: str) -> set[bytes]:
+    """Return the names of all messages that a graph has under a number."""
+    found = (value for each, value in fields(graph, name) if each == number and not isinstance(value, int))
+    return {_name(value, name_number, name) for value in found}
+
+
+def _name(message: memoryview, number: int, name: str) -> bytes:
+    names = [bytes(value) for each, value in fields(message, name) if each == number and not isinstance(value, int)]
+    return names[-1] if names else b""
 
 
 def _number(number: int, value: int) -> bytes:

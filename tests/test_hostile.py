@@ -105,7 +105,10 @@ def test_another_input_shape_changes_nothing_but_shapes(raw: bytes, version: int
     graph = onnx.helper.make_graph(
         [onnx.helper.make_node("Relu", ["x"], ["y"]), onnx.helper.make_node("Relu", ["y"], ["z"])],
         "graph",
-        [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, sides)],
+        [
+            onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, sides),
+            onnx.helper.make_tensor_value_info("unused", onnx.TensorProto.INT8, [len(raw)]),
+        ],
         [onnx.helper.make_tensor_value_info("z", onnx.TensorProto.FLOAT, sides)],
         [onnx.helper.make_tensor("unused", onnx.TensorProto.INT8, [len(raw)], raw, raw=True)],
         value_info=[onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, sides)],
