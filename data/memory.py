@@ -5,6 +5,7 @@ training step and the next photo do, has each of their pages zeroed anew.
 """
 
 import ctypes
+import os
 
 # From glibc's malloc.h.
 M_TRIM_THRESHOLD = -1
@@ -18,7 +19,7 @@ MOST_KEPT = 64 << 20  # Bytes that are free at the end of a heap; each thread ha
 def keep_freed_memory() -> bool:
     """Have the C library keep all freed memory for the next allocation, for the rest of this process.
 
-    Returns False where the C library has no `mallopt`, as musl and macOS have none, or refuses.
+    Returns False where the C library has no `mallopt`, as those of musl, macOS and Windows have none, or refuses.
     """
     return _set((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, -1))
 
@@ -34,5 +35,6 @@ def keep_freed_blocks() -> bool:
 
 
 def _set(*options: tuple[int, int]) -> bool:
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    # Windows has no library of the process itself.
+    mallopt = None if os.name == "nt" else getattr(ctypes.CDLL(None), "mallopt", None)
     return mallopt is not None and all(mallopt(option, value) for option, value in options)
