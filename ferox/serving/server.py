@@ -78,7 +78,8 @@ def serve(settings: Settings) -> int:
             ssl_certfile=settings.tls.certificate if settings.tls else None,
             ssl_keyfile=settings.tls.key if settings.tls else None,
         )
-        # What is here by now stays: a search of all of it for garbage would make every request wait 20 ms now and then.
+        # What is here by now stays. Nobody is answered while all of it is searched for garbage: with 8 clients, one
+        # request in a hundred took 24 ms in place of 5.
         gc.collect()
         gc.freeze()
         address = _address(settings, listener)
