@@ -53,7 +53,7 @@ $(WEB_BUILT): $(WEB)/node_modules/.package-lock.json $(wildcard $(WEB)/*.* $(WEB
 
 # Of the files that git has alone: one's own models, which lie beside those that come along, are not for others. The page
 # that needs no server is built where npm is.
-wheel: $(if $(shell command -v npm),$(WEB_BUILT)) # builds dist/ferox-*.whl, with the models that come along
+wheel: $(if $(UV),,.venv/with-cpu) $(if $(shell command -v npm),$(WEB_BUILT)) # builds dist/ferox-*.whl, with the models that come along
 	@set -e; copy=$$(mktemp -d); trap 'rm -rf "$$copy"' EXIT; \
 	git ls-files -z | tar --create --null --files-from - | tar --extract --directory "$$copy"; \
 	if [ -e $(WEB_BUILT) ]; then cp -R $(WEB)/built "$$copy/$(WEB)/"; \

@@ -79,13 +79,15 @@ def run(args: argparse.Namespace) -> int:
 
     for job, exported in in_parallel(jobs, exported_by):
         try:
-            hand_over(exported.result())
+            path = exported.result()
         except ExportError as error:
             failed = max(failed, _refused(job.run, str(error), GATE_REFUSED))
         except InputError as error:
             failed = _refused(job.run, str(error), BAD_INPUT)
         except OSError as error:
             failed = _refused(job.run, system_sentence(error), BAD_INPUT)
+        else:
+            hand_over(path)
     return failed
 
 

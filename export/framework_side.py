@@ -62,8 +62,12 @@ def answer(
         convert(model, work / "network.onnx")
         return Answered(len(logits))
 
-    keep_freed_memory()
-    converse(lambda: (None, answered), Asked)
+    def begin() -> tuple[None, Callable[[Asked], Answered]]:
+        # Here, since every command begins with a setting of its own.
+        keep_freed_memory()
+        return None, answered
+
+    converse(begin, Asked)
 
 
 def in_batches(logits: Callable[[NDArray[np.uint8]], Any], pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -4,9 +4,7 @@ What that costs is judged by `export.fidelity`. Where int8 costs too much, the l
 """
 
 from collections.abc import Collection
-from contextlib import redirect_stdout
 from dataclasses import dataclass
-from io import StringIO
 from typing import Any
 
 import numpy as np
@@ -65,8 +63,12 @@ class Quantizer:
     @classmethod
     def calibrated(cls, graph: onnx.ModelProto, pixels: NDArray[np.uint8]) -> "Quantizer":
         """Take the ranges from faces uint8[N, 48, 48]: of each tensor, what holds `PERCENTILE` of its values."""
+        from onnxruntime.quantization import calibrate
         from onnxruntime.quantization.calibrate import CalibrationMethod, create_calibrator
 
+        # It prints what it does on stdout, where programs read the names of artifacts. Another stdout would be that of
+        # all threads, which print such names meanwhile.
+        calibrate.print = _print_nothing
         with scratch_folder("ferox-int8-") as folder:
             path = folder / "float.onnx"
             onnx.save(graph, path)
@@ -76,12 +78,10 @@ class Quantizer:
                 calibrate_method=CalibrationMethod.Percentile,
                 extra_options={"percentile": PERCENTILE, "symmetric": False},
             )
-            # It says what it does on stdout, where programs read the names of artifacts.
-            with redirect_stdout(StringIO()):
-                for start in range(0, len(pixels), CALIBRATION_BATCH):
-                    # By itself it would keep what every layer answers to all faces before it counts.
-                    calibrator.collect_data(_reader(pixels[start : start + CALIBRATION_BATCH]))
-                return cls(graph, calibrator.compute_data())
+            for start in range(0, len(pixels), CALIBRATION_BATCH):
+                # By itself it would keep what every layer answers to all faces before it counts.
+                calibrator.collect_data(_reader(pixels[start : start + CALIBRATION_BATCH]))
+            return cls(graph, calibrator.compute_data())
 
     @property
     def layers(self) -> list[str]:
@@ -129,6 +129,10 @@ def calibration_faces(faces: FaceSet, split: Split) -> NDArray[np.uint8]:
     chosen = [random.permutation(np.flatnonzero(labels == label))[:share] for label in range(len(LABELS))]
     places = np.sort(split.train[np.concatenate(chosen)])
     return np.ascontiguousarray(faces.records[places]["pixels"])
+
+
+def _print_nothing(*_: object, **__: object) -> None:
+    """Stand in for `print`."""
 
 
 def _reader(pixels: NDArray[np.uint8]) -> Any:

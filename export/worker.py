@@ -58,6 +58,10 @@ class Worker:
             self.end()
             self._framework = framework
             self._side = Conversation(f"{framework}'s side", side_command(framework), self._variables())
+            # Whoever killed it before there was a process has ended none.
+            if self._killed:
+                self.end()
+                raise KeyboardInterrupt
         try:
             return self._side.ask(asked, Answered)
         except ConversationError:

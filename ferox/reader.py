@@ -42,7 +42,7 @@ def load(
     """Load a model and verify it.
 
     Args:
-        model: a file, its stem, or a short name, see `models`; the best that comes with ferox by default.
+        model: a file, its stem, or a short name, see `models`; VGG-32, which comes with ferox, by default.
         yunet: a YuNet file to find faces with; by default the one of FEROX_YUNET, else the one that was fetched, else
             OpenCV's Haar cascade.
         provider: `cpu`, `cuda` or `openvino`; `auto` takes CUDA where it can be used.

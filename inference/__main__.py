@@ -1,4 +1,4 @@
-"""Measures, compares and uses exported models: `ferox evaluate`, or `ferox evaluate`, and so on."""
+"""Measures, compares and uses exported models: `ferox evaluate`, `ferox predict`, and so on."""
 
 import argparse
 import importlib
@@ -10,10 +10,13 @@ from data.classes import CLASSES_HELP
 from data.commands import Commands, run_command
 from data.places import explanations_folder, reports_folder
 from inference.batch import FORMATS, PICTURES_A_SHARD
-from inference.photos.fetch import ADDRESS
+from inference.photos.fetch import ADDRESS, YUNET_HELP
 from inference.video import EVERY
 
 MODEL_HELP = "an exported .onnx, or a name that ferox models prints"
+THREADS_HELP = (
+    "processor threads (default: all that this process may use; of watch and each process of predict --out, 1)"
+)
 TTA = ("none", "flip", "ten-crop")
 METHODS = ("occlusion", "cam")
 
@@ -52,7 +55,7 @@ def _run(name: str, args: argparse.Namespace) -> int:
 
 def _add_engine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--provider", default="auto", help="auto, cpu, cuda or openvino (default: auto)")
-    parser.add_argument("--threads", type=int, help="processor threads (default: all that this process may use)")
+    parser.add_argument("--threads", type=int, help=THREADS_HELP)
 
 
 def _add_finding(parser: argparse.ArgumentParser) -> None:
@@ -62,7 +65,7 @@ def _add_finding(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="find faces, or take the whole picture as one",
     )
-    parser.add_argument("--yunet", type=Path, help="a YuNet .onnx to find faces with (default: FEROX_YUNET, else Haar)")
+    parser.add_argument("--yunet", type=Path, help=YUNET_HELP)
 
 
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
@@ -123,7 +126,7 @@ def _add_min_confidence(parser: argparse.ArgumentParser) -> None:
 def _add_predict(parser: argparse.ArgumentParser) -> None:
     pictures = "pictures, folders of them, or with --out lists of them (.txt); MODEL.onnx may stand before them"
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help=pictures)
-    parser.add_argument("--model", type=Path, metavar="MODEL", help=f"{MODEL_HELP} (default: the best that ferox has)")
+    parser.add_argument("--model", type=Path, metavar="MODEL", help=f"{MODEL_HELP} (default: VGG-32)")
     _add_finding(parser)
     _add_min_confidence(parser)
     parser.add_argument(
@@ -152,7 +155,7 @@ def _add_watch(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=float, metavar="SECONDS", help="stop after so much of it")
     parser.add_argument("--annotate", action="store_true", help="write a copy of the film with the faces marked, too")
     parser.add_argument("--parquet", action="store_true", help="write the timeline as Parquet, too")
-    parser.add_argument("--model", type=Path, metavar="MODEL", help=f"{MODEL_HELP} (default: the best that ferox has)")
+    parser.add_argument("--model", type=Path, metavar="MODEL", help=f"{MODEL_HELP} (default: VGG-32)")
     _add_min_confidence(parser)
     _add_finding(parser)
     _add_engine(parser)
@@ -160,7 +163,7 @@ def _add_watch(parser: argparse.ArgumentParser) -> None:
 
 def _add_explain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="pictures, or folders of them")
-    parser.add_argument("--model", type=Path, metavar="MODEL", help=f"{MODEL_HELP} (default: the best that ferox has)")
+    parser.add_argument("--model", type=Path, metavar="MODEL", help=f"{MODEL_HELP} (default: VGG-32)")
     parser.add_argument(
         "--method",
         choices=METHODS,

@@ -13,7 +13,7 @@ from pathlib import Path
 from data.errors import InputError, is_text, printable
 from data.places import models_folder, shipped_models
 
-# The best of those that come with ferox: what is used where no model is named.
+# What is used where no model is named. VGG-64 comes along, too: half a point better, in thrice the time.
 DEFAULT = "vgg_32.torch.best-official.int8"
 SUFFIX = ".onnx"
 MOST_NAMED = 5

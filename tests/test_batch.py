@@ -20,10 +20,12 @@ from PIL import Image
 
 from data.errors import InputError
 from data.faceset import LABELS, FaceSet
+from data.files import whole_file
 from data.leftout import Tally
+from data.locks import locked
 from demo.examples import draw_examples
 from inference.batch import FORMATS
-from inference.batch.job import PICTURES_A_TASK, BatchOptions, listed_files, run_job, shared_out
+from inference.batch.job import LOCK_FILE, PICTURES_A_TASK, BatchOptions, listed_files, run_job, shared_out
 from inference.batch.plan import PLAN_FILE
 from inference.batch.table import COLUMNS
 from inference.batch.worker import WorkerSettings
@@ -235,6 +237,17 @@ def test_a_list_names_pictures_from_its_own_folder(album: Path, tiny_model: Path
     first, second = records(tmp_path / "out")
     assert (first["file"], first["face"]) == (str(album / "crop-001.png"), 0)
     assert (second["file"], second["error"][:27]) == (str(tmp_path / "missing.png"), "missing.png does not exist:")
+
+
+def test_a_second_process_spoils_nothing_of_the_first(album: Path, tiny_model: Path, tmp_path: Path) -> None:
+    job = options(tmp_path / "out", tiny_model)
+    job.out.mkdir()
+    files = listed_files([album], Tally())
+    with locked(job.out / LOCK_FILE, flags=os.O_RDWR | os.O_CREAT), whole_file(job.out / "part-00000.jsonl") as partial:
+        partial.write(b"under way")
+        with pytest.raises(InputError, match="another process writes to"):
+            run_job(files, job)
+    assert (job.out / "part-00000.jsonl").read_text() == "under way"
 
 
 def test_another_job_is_refused_and_the_same_one_does_nothing_twice(

@@ -5,7 +5,10 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ import pytest
 from conftest import data_of
 from onnx import numpy_helper
 
-from data.draw import write_csv
+from data.draw import draw, write_csv
 from data.errors import InputError
 from data.faceset import LABELS, FaceSet
 from data.load import load
@@ -31,7 +34,7 @@ from export.conversion import ExportError
 from export.job import ExportJob, Form, Options
 from export.parity import answers_in_batches, judge, probes
 from export.publish import publish
-from export.quantize import half
+from export.quantize import Quantizer, half
 from export.worker import Worker
 from inference.engine import Engine
 from inference.licence import terms
@@ -405,3 +408,24 @@ def test_a_card_names_every_class_that_is_missed_more_often_than_found_and_what_
     assert "| noise | yes | 64.0 % |" in card
     assert card.endswith(f"## Licence\n\n{terms(manifest)}\n")
     assert "| rotation | no | 50.0 % |" in card
+
+
+def test_calibration_prints_nothing_and_leaves_stdout_to_those_who_export_meanwhile(
+    linear_network: onnx.ModelProto, capsys: pytest.CaptureFixture[str]
+) -> None:
+    graph, stop, printed = wrap(linear_network), threading.Event(), [0]
+
+    def print_names() -> None:
+        while not stop.is_set():
+            print("a name")
+            printed[0] += 1
+            time.sleep(0.001)
+
+    other = threading.Thread(target=print_names)
+    other.start()
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda seed: Quantizer.calibrated(graph, draw(64, seed=seed).pixels), range(4)))
+    stop.set()
+    other.join()
+    assert printed[0] > 20
+    assert capsys.readouterr().out == "a name\n" * printed[0]

@@ -113,6 +113,18 @@ def test_boxes_are_in_pixels_of_the_picture_whatever_its_size(
     assert near(box, x, y, side)
 
 
+@pytest.mark.parametrize("kind", ["haar", "yunet"])
+@pytest.mark.parametrize("width", [1280, 1281, 1300, 1396, 1600, 1706, 1707, 1920])
+def test_boxes_are_where_faces_are_in_pictures_a_bit_large(
+    width: int, kind: str, found_faces: list[NDArray[np.uint8]], request: pytest.FixtureRequest
+) -> None:
+    finder = request.getfixturevalue(kind)
+    sure = [face for face in found_faces[:12] if finder.find(photo((900, 1280), (face, 700, 500, 300)))]
+    assert len(sure) >= 6
+    seen = [finder.find(photo((900, width), (face, 700, 500, 300))) for face in sure]
+    assert sum(len(boxes) == 1 and near(boxes[0], 700, 500, 300) for boxes in seen) >= 0.8 * len(sure)
+
+
 def test_a_plain_picture_has_no_faces(haar: HaarFinder) -> None:
     assert haar.find(photo((300, 400))) == []
     assert face_crops(photo((300, 400)), haar) == ()

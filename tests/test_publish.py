@@ -28,6 +28,7 @@ from export import worker as workers
 from export.__main__ import main as export_command
 from export.contract import network_bytes
 from export.conversion import ExportError
+from export.framework_side import Asked
 from export.job import ExportJob, Form, Options, artifact_stem, refuse_taken_names
 from export.parity import BATCHES, answers_in_batches, probes
 from export.publish import publish
@@ -377,3 +378,26 @@ def test_all_probes_answer_in_batches_of_64_and_faces_in_every_other_size(count:
         if size <= len(pixels):
             assert len(pixels) - 1 in sizes[size]
             assert set(range(min(count, 64) // size * size)) <= sizes[size]
+
+
+def test_a_worker_that_is_killed_before_its_process_is_there_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = []
+
+    class Started:
+        def __init__(self, *_: object) -> None:
+            worker.kill()  # As another thread does, which sees no process yet.
+
+        def ask(self, *_: object) -> None:
+            pytest.fail("it was asked")
+
+        def kill(self) -> None:
+            ended.append("killed")
+
+        def end(self) -> None:
+            ended.append("ended")
+
+    worker = Worker()
+    monkeypatch.setattr("export.worker.Conversation", Started)
+    with pytest.raises(KeyboardInterrupt):
+        worker.answer("torch", Asked("run", "weights", "work"))
+    assert ended == ["killed", "ended"]

@@ -108,6 +108,14 @@ def test_bodies_may_be_packed_both_ways(client: Any, drawn: FaceSet, packing: st
     np.testing.assert_array_equal(got.as_numpy("logits"), plain)
 
 
+def test_a_body_may_be_packed_in_several_members(server: Served, drawn: FaceSet) -> None:
+    body = request(drawn.pixels[:1])
+    body = body.encode() if isinstance(body, str) else body
+    packed = gzip.compress(body[:50]) + gzip.compress(b"") + gzip.compress(body[50:])
+    reply = ask(server.port, "POST", INFER, packed, content_encoding="gzip")
+    assert reply.json()["outputs"] == ask(server.port, "POST", INFER, body).json()["outputs"]
+
+
 def test_an_answer_is_packed_where_that_is_asked_for(server: Served, drawn: FaceSet) -> None:
     body = request(drawn.pixels[:40])
     plain = ask(server.port, "POST", INFER, body)
@@ -194,6 +202,10 @@ def test_a_wrong_input_is_refused_with_a_sentence(
         (b"{}", {"inference_header_content_length": "9"}, 400, "expected at most the 2 bytes of the body"),
         (b"{}", {"inference_header_content_length": "-1"}, 400, "expected a number of bytes"),
         (b"{}", {"inference_header_content_length": "\xb2"}, 400, "expected a number of bytes"),
+        (b"{}", {"inference_header_content_length": "1" * 5000}, 400, "expected a number of bytes"),
+        (zlib.compress(b"{}") * 2, {"content_encoding": "deflate"}, 400, "10 bytes follow the deflate"),
+        (gzip.compress(b"{}") + gzip.compress(b"x")[:-9], {"content_encoding": "gzip"}, 400, "ends too early"),
+        (gzip.compress(b" " * 9_000_000) * 2, {"content_encoding": "gzip"}, 413, "over 10100000 bytes"),
         (b"{}", {"content_encoding": "br"}, 415, "expected gzip, deflate or none"),
         (b"{}", {"content_encoding": "gzip"}, 400, "the body is no gzip"),
         (gzip.compress(b"{}" * 50)[:-9], {"content_encoding": "gzip"}, 400, "ends too early"),
@@ -224,7 +236,9 @@ def test_outputs_and_parameters_are_checked(server: Served, drawn: FaceSet) -> N
         ({"outputs": [{"name": "labels"}]}, "the output 'labels' is asked for"),
         ({"outputs": [{"name": "logits"}] * 2}, "each once"),
         ({"parameters": {"binary_data_output": 1}}, "expected true or false"),
-        ({"parameters": {"timeout": -1}}, "expected microseconds"),
+        ({"parameters": {"timeout": -1}}, "timeout is '-1', expected a whole number of microseconds"),
+        ({"parameters": {"timeout": 10**400}}, "timeout is a larger number, expected a whole number"),
+        ({"parameters": {"timeout": "1"}}, "timeout is '1', expected a whole number"),
     ):
         body = json.dumps(json.loads(request(drawn.pixels[:1])) | change)
         reply = ask(server.port, "POST", INFER, body)

@@ -306,6 +306,23 @@ def test_a_stop_waits_for_nobody_longer_than_the_deadline(tiny_model: Path, tmp_
         assert server.process.wait(timeout=30) == 0
 
 
+def test_a_stop_waits_no_longer_for_who_lacks_the_token_and_a_second_one_for_nobody(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    with serving(tmp_path, tiny_model, "--deadline", 2, FEROX_TOKEN=TOKEN) as server:
+        with half_sent(server.port, INFER, BODY) as connection:
+            assert answer_of(connection)[0] == 401
+        with half_sent(server.port, INFER, BODY):
+            server.process.terminate()
+            assert server.process.wait(timeout=30) == 0
+    patient = serving(tmp_path, tiny_model, "--deadline", 3000, FEROX_TOKEN=TOKEN)
+    with patient as server, half_sent(server.port, INFER, BODY):
+        server.process.terminate()
+        until(lambda: bool(server.events("stopping")))
+        server.process.terminate()
+        assert server.process.wait(timeout=30) == 0
+
+
 # --- models that are replaced
 
 

@@ -5,6 +5,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from test_fixed_batch import fixed
 
 from data.errors import InputError
 from data.faceset import LABELS
@@ -81,3 +82,10 @@ def test_nothing_is_replaced_and_nothing_unfit_is_written(repository: Path, arti
         with pytest.raises(InputError, match="expected up to 63"):
             write_repository(repository, [artifacts["mlp_2.torch.published-random"]], name=name)
     assert sorted(repository.rglob("*")) == before
+
+
+def test_an_artifact_of_a_fixed_batch_is_refused(artifacts: dict[str, Path], tmp_path: Path) -> None:
+    model = fixed(artifacts[NAMES[0]], tmp_path, 8)
+    with pytest.raises(InputError, match=r"takes 8 faces at a time, expected one that takes any number"):
+        write_repository(tmp_path / "repository", [model])
+    assert not (tmp_path / "repository").exists()

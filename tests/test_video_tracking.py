@@ -14,6 +14,7 @@ from data.faceset import LABELS
 from inference.photos.faces import FaceBox, crop, grey
 from inference.photos.reading import FacePrediction
 from inference.video.frames import Position
+from inference.video.moments import watched_faces
 from inference.video.state import Reached, as_values, reached
 from inference.video.tracking import FORGOTTEN, Scene, follow
 
@@ -54,6 +55,14 @@ def test_faces_keep_their_numbers_when_their_order_changes_and_one_leaves() -> N
     assert [(track.number, track.box.x) for track in scene.present(0.2)] == [(1, 5), (2, 405)]
     scene = follow(scene, [face(410, "sad")], 0.4)
     assert [track.number for track in scene.present(0.4)] == [2]
+
+
+def test_of_two_frames_of_one_time_each_has_its_own_faces() -> None:
+    scene = follow(Scene(), [face(0, "happy"), face(400, "sad")], 0.2)
+    assert [seen.track for seen in watched_faces(scene, [face(0, "happy"), face(400, "sad")], 0.2)] == [1, 2]
+    scene = follow(scene, [face(402, "sad")], 0.2)
+    assert [seen.track for seen in watched_faces(scene, [face(402, "sad")], 0.2)] == [2]
+    assert watched_faces(follow(scene, [], 0.2), [], 0.2) == ()
 
 
 def test_who_is_back_within_seconds_is_known_by_the_looks_and_begins_anew() -> None:

@@ -45,7 +45,11 @@ def build(settings: Settings, places: Places) -> Starlette:
         pictures.close()
         models.close()
 
-    checks = [] if settings.token is None else [Middleware(TokenCheck, token=settings.token)]
+    checks = (
+        []
+        if settings.token is None
+        else [Middleware(TokenCheck, token=settings.token, deadline=settings.limits.deadline)]
+    )
     return Starlette(
         routes=routes([*operations, *described.operations()]),
         middleware=[

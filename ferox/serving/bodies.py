@@ -57,16 +57,23 @@ def unpacked(body: bytes, encoding: str, limit: int) -> bytes:
         return body
     if encoding not in WINDOWS:
         raise Refused(415, f"the Content-Encoding is {encoding[:40]!r}, expected {', '.join(WINDOWS)} or none")
-    reader = zlib.decompressobj(WINDOWS[encoding])
-    try:
-        content = reader.decompress(body, limit + 1)
-    except zlib.error as error:
-        raise Refused(400, f"the body is no {encoding} ({error}), expected what Content-Encoding says") from None
-    if len(content) > limit:
-        raise too_large(limit)
-    if not reader.eof:
-        raise Refused(400, f"the {encoding} of the body ends too early, expected all of it; send it again")
-    return content
+    content = b""
+    # Of gzip, a body may hold several members, one behind the other (RFC 1952).
+    while True:
+        reader = zlib.decompressobj(WINDOWS[encoding])
+        try:
+            content += reader.decompress(body, limit + 1 - len(content))
+        except zlib.error as error:
+            raise Refused(400, f"the body is no {encoding} ({error}), expected what Content-Encoding says") from None
+        if len(content) > limit:
+            raise too_large(limit)
+        if not reader.eof:
+            raise Refused(400, f"the {encoding} of the body ends too early, expected all of it; send it again")
+        body = reader.unused_data
+        if not body:
+            return content
+        if encoding != "gzip":
+            raise Refused(400, f"{len(body)} bytes follow the {encoding} of the body, expected none; send it alone")
 
 
 def packed(body: bytes, accepted: str) -> tuple[bytes, str]:

@@ -15,6 +15,7 @@ from data.commands import how_to_install
 from data.errors import InputError
 from data.terminal import warn
 from inference.catalogue import SUFFIX, find_model
+from inference.photos.fetch import YUNET_HELP
 
 TOKEN_VARIABLE = "FEROX_TOKEN"
 NEEDED = ("starlette", "uvicorn", "python_multipart", "prometheus_client")
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--deadline", type=float, default=30.0, metavar="SECONDS", help="for a request's answer (default: 30)")
     add("--queue", type=int, default=256, metavar="N", help="requests of all that are taken at once (default: 256)")
     add("--share", type=int, default=64, metavar="N", help="of which one address may have so many (default: 64)")
-    add("--yunet", type=Path, help="a YuNet .onnx to find faces with (default: FEROX_YUNET, else Haar)")
+    add("--yunet", type=Path, help=YUNET_HELP)
     add("--provider", default="auto", help="auto, cpu, cuda or openvino (default: auto)")
     add("--threads", type=int, help="processor threads of a model (default: all that this process may use)")
 

@@ -30,6 +30,7 @@ HEADER = "inference-header-content-length"
 MODEL, VERSION = "/v2/models/{name}", "/versions/{version}"
 # Bytes of JSON: more takes milliseconds, for which all other requests would wait.
 LONG_JSON = 50_000
+LONGEST_NUMBER = 19  # Digits: no body has so many bytes.
 
 
 class Inference:
@@ -149,7 +150,7 @@ async def _in_time(served: Served, asked: protocol.Asked) -> Answers:
 def _header_length(text: str | None) -> int | None:
     if text is None:
         return None
-    if not (text.isascii() and text.isdigit()):
+    if not (text.isascii() and text.isdigit() and len(text) <= LONGEST_NUMBER):
         raise InputError(f"Inference-Header-Content-Length is {text[:40]!r}, expected a number of bytes; correct it")
     return int(text)
 

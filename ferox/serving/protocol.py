@@ -34,6 +34,7 @@ INPUT = TensorMetadata("pixels", "UINT8", (-1, SIDE, SIDE))
 OUTPUTS = tuple(TensorMetadata(name, "FP32", (-1, len(LABELS))) for name in ("logits", "probabilities"))
 # Of one request: others wait while it runs.
 MOST_FACES = 1024
+MOST_MICROSECONDS = 3_600_000_000  # No request may take so long.
 # Extensions of other servers that would change what is answered, so that they cannot be passed over.
 UNKNOWN_PARAMETERS = ("shared_memory_region", "classification", "sequence_id")
 REMEDY = "see GET /v2/models/{name} for what the model takes"
@@ -188,9 +189,16 @@ def _flag(parameters: Parameters, name: str, *, default: bool) -> bool:
 def _timeout(parameters: Parameters) -> float | None:
     """Return seconds of the parameter that Triton has in microseconds; 0 is none there, too."""
     value = parameters.get("timeout", 0)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise InputError(f"the parameter timeout is {str(value)[:60]!r}, expected microseconds; give a whole number")
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_MICROSECONDS:
+        raise InputError(
+            f"the parameter timeout is {_shown(value)}, expected a whole number of microseconds, up to an hour's"
+        )
     return value / 1e6 if value else None
+
+
+def _shown(value: object) -> str:
+    # Python itself refuses to write out a number of thousands of digits.
+    return "a larger number" if isinstance(value, int) and value > MOST_MICROSECONDS else repr(str(value)[:60])
 
 
 def _tensor(wanted: Wanted, values: Values) -> AnsweredTensor:

@@ -57,7 +57,11 @@ def write_repository(folder: Path, models: Sequence[Path], *, storage: str = STO
     for model, path in named.items():
         if (folder / model).exists():
             raise InputError(f"{folder / model} is there already, expected a new one; remove it, or give another DIR")
-        Engine.load(path, provider="cpu")
+        if (batch := Engine.load(path, provider="cpu").manifest.batch) is not None:
+            raise InputError(
+                f"{path.name} takes {batch} faces at a time, expected one that takes any number, which Triton puts "
+                "together; export the run without --fixed-batch"
+            )
     folder.mkdir(parents=True, exist_ok=True)
     for model, path in named.items():
         _write_model(folder, model, path)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import logging
 import signal
 import socket
 import ssl
@@ -43,7 +44,9 @@ class Server(uvicorn.Server):
 
     def _stop(self) -> None:
         if self.places.draining:
-            self.should_exit = True  # A second signal waits for nothing.
+            # A second signal waits for nothing, and what it cuts off is no error.
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+            self.should_exit = self.force_exit = True
             return
         self.places.draining = True
         log("stopping", requests=self.places.taken)

@@ -77,10 +77,11 @@ def run_job(files: Sequence[Path], options: BatchOptions) -> int:
         raise InputError(f"--shard is {options.shard} and --jobs is {options.jobs}, expected 1 or more; give more")
     check_format(options.format)
     plan = _plan(files, options)
-    open_shards = keep_plan(options.out, plan)
+    options.out.mkdir(parents=True, exist_ok=True)
     with locked(options.out / LOCK_FILE, flags=os.O_RDWR | os.O_CREAT) as handle:
         if handle is None:
             raise InputError(f"another process writes to {options.out}; wait until it has ended")
+        open_shards = keep_plan(options.out, plan)
         return _run(files, plan, open_shards, options)
 
 

@@ -103,10 +103,11 @@ def library_versions() -> dict[str, str]:
 def keep_plan(folder: Path, plan: BatchPlan) -> list[int]:
     """Write a job's plan into its folder, or find the same one there; return the shards that are not finished.
 
+    The folder has to be there, and locked: what a write has left behind is removed, and another's under way would be.
+
     Raises:
         InputError: the folder holds another job.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     remove_temporaries(folder)
     check_same(folder / PLAN_FILE, plan)
     return [shard for shard in range(plan.shards) if not (folder / plan.file(shard)).exists()]

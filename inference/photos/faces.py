@@ -294,6 +294,9 @@ def search(pixels: Pixels, fine: FineSearch, detect: Detect, suspect: Detect) ->
     """
     factor = max(1.0, max(pixels.shape[:2]) / DETECTION_SIDE)
     is_large, finer = SMALLEST_FACE * factor > LOOKED_FOR, LOOKED_FOR / fine.face
+    if is_large:
+        # The smaller copy is made of the finer one, which of pictures a bit large has fewer pixels than it would have.
+        factor = max(factor, finer)
     # Of a large picture both copies are made by averaging it once: that takes longer than searching the smaller one.
     copy = _reduced(pixels, finer) if is_large else pixels
     coarse = _reduced(copy, factor / finer if is_large else factor)

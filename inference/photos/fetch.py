@@ -25,6 +25,7 @@ DIGESTS = (
 LARGEST = 4_000_000
 SECONDS = 30
 COMMAND = "ferox faces --fetch"
+YUNET_HELP = "a YuNet .onnx to find faces with (default: FEROX_YUNET, else the fetched one, else Haar)"
 
 
 def fetched_file() -> Path | None:

@@ -165,4 +165,6 @@ def watched_faces(scene: Scene, found: Iterable[FacePrediction], now: float) -> 
     return tuple(
         WatchedFace(track.number, track.box, track.probabilities, track.raw, crops[track.box], track.min_confidence)
         for track in scene.present(now)
+        # The frame before may have been of the same time, in which what is not here was found.
+        if track.box in crops
     )

@@ -135,9 +135,11 @@ function window(plain: Image, left: number, top: number, side: number): Image {
 
 /** Returns the faces of a picture of any size, the largest first, those of `LOOKED_FOR` pixels included. */
 function search(image: Image, side: number, fine: FineSearch, detect: Detect, suspect: Detect): FaceBox[] {
-  const factor = Math.max(1, Math.max(image.width, image.height) / side);
-  const isLarge = SMALLEST_FACE * factor > LOOKED_FOR;
+  const least = Math.max(1, Math.max(image.width, image.height) / side);
+  const isLarge = SMALLEST_FACE * least > LOOKED_FOR;
   const finer = LOOKED_FOR / fine.face;
+  // The smaller copy is made of the finer one, which of pictures a bit large has fewer pixels than it would have.
+  const factor = isLarge ? Math.max(least, finer) : least;
   const copy = isLarge ? reduced(image, finer) : image;
   const coarse = reduced(copy, isLarge ? factor / finer : factor);
   const largest = Math.max(coarse.width, coarse.height);

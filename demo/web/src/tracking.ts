@@ -1,4 +1,4 @@
-/** Faces followed from frame to frame, so that a label is steady while the face is: `demo/state/tracking.py`. */
+/** Faces followed from frame to frame, so that a label is steady while the face is. */
 
 import type { FaceBox } from "./faces.ts";
 import { ranking, type Probabilities } from "./reading.ts";
