@@ -49,7 +49,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{made / 'site'}\n"
     assert "<ferox-faces></ferox-faces>" in done.stderr
-    draw_pictures(made / "drawn", 12)
+    drawn = draw_pictures(made / "drawn", 12)
+    # A bit over 1280 pixels, where both copies that are searched are one.
+    for width in (1300, 1390):
+        with Image.open(drawn[0]) as picture:
+            picture.resize((width, round(width * picture.height / picture.width))).save(made / "drawn" / f"{width}.png")
     draw_examples(made / "examples")
     return made
 
