@@ -196,3 +196,19 @@ def test_the_page_s_shelf_offers_a_fixed_batch(tiny_model: Path, drawn: FaceSet,
     engines, refused = Shelf(tmp_path).engines("all")
     assert not refused
     assert engines[0].predict(drawn.pixels[:5]).shape == (5, 7)
+
+
+def test_what_is_published_is_not_called_refused_where_nobody_reads_its_name(
+    linear_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "models"
+    monkeypatch.setattr(sys, "argv", ["export", str(linear_run), "--fixed-batch", str(BATCH), "--out", str(out)])
+
+    def gone(path: Path) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("export.__main__.hand_over", gone)
+    with pytest.raises(BrokenPipeError):
+        export_command()
+    assert len(list(out.glob("*.onnx"))) == 1
+    assert "is not published" not in capsys.readouterr().err
