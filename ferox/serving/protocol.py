@@ -197,7 +197,7 @@ def _timeout(parameters: Parameters) -> float | None:
 
 
 def _shown(value: object) -> str:
-    # Python itself refuses to write out a number of thousands of digits.
+    # Hundreds of digits would tell nobody anything.
     return "a larger number" if isinstance(value, int) and value > MOST_MICROSECONDS else repr(str(value)[:60])
 
 

@@ -1,7 +1,7 @@
 """YuNet, the face detection network of OpenCV's model zoo, in onnxruntime.
 
 Wu, Peng and Yu, "YuNet: A Tiny Millisecond-level Face Detector", Machine Intelligence Research 20 (2023). The answers
-are those of OpenCV's own FaceDetectorYN (modules/objdetect/src/face_detect.cpp), in less than half of its time.
+are those of OpenCV's own FaceDetectorYN (modules/objdetect/src/face_detect.cpp), in a third of its time.
 """
 
 import cv2
