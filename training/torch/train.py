@@ -1,6 +1,6 @@
 """PyTorch's `Learner`: an epoch's faces are on the device, and a step is one batch of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from inference.machine import processor_name, require_bf16
 from training.finetune import learned_weights
 from training.recipe import Settings
 from training.specs import model_spec
+from training.torch.graph import RECORDING, GraphedStep
 from training.torch.model import build, get_weights, normalise, plain, set_weights
 from training.views import EpochData
 from training.weights import Weights, shapes
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from inference.engine import Engine
 
 EVALUATION_BATCH, TEACHER_BATCH = 256, 2048
+# Whose steps a CUDA graph can hold; Adagrad's count on the processor.
+CAPTURABLE = ("sgd", "adam", "adamw", "adamax")
 
 
 class TorchLearner:
@@ -48,16 +51,22 @@ class TorchLearner:
             keep_freed_memory()
         # What is called float32 is that: by default cuDNN's convolutions round to 10 bits (TF32).
         torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cudnn.benchmark = True
         self.spec = model_spec(settings.model)
         model = build(self.spec)
         set_weights(model, weights)
         self.model = model.to(self.device).to(memory_format=torch.channels_last)
-        self.optimizer = optimizer(settings, list(self.model.parameters()))
+        graphed = self.device.type == "cuda" and settings.optimizer in CAPTURABLE
+        # A graph reads the rate from the GPU's memory.
+        self.rate = torch.zeros((), device=self.device) if graphed else None
+        self.optimizer = optimizer(settings, list(self.model.parameters()), self.rate)
         self.balance = torch.from_numpy(balance).to(self.device)
         self.restored: dict[str, Any] | None = None
         self.pixels, self.labels, self.shares = (torch.empty(0, device=self.device) for _ in range(3))
         self._average: list[Tensor] = []
-        self._reset_totals()
+        self.loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
+        self.correct = torch.zeros((), dtype=torch.int64, device=self.device)
+        self._learn: Callable[..., None] = GraphedStep(self._learn_from) if graphed else self._learn_from
 
     def begin_epoch(self, data: EpochData, *, resumed: bool = False) -> None:
         """See `training.loop.Learner`."""
@@ -65,7 +74,8 @@ class TorchLearner:
         self.pixels = torch.from_numpy(data.pixels).to(self.device)
         self.labels = torch.from_numpy(data.labels.astype(np.int64)).to(self.device)
         self.shares = torch.from_numpy(data.shares).to(self.device)
-        self._reset_totals()
+        self.loss_sum.zero_()
+        self.correct.zero_()
         torch.manual_seed(data.seed)
         if resumed and restored is not None:
             torch.set_rng_state(restored["random"])
@@ -75,18 +85,24 @@ class TorchLearner:
 
     def step(self, start: int, stop: int, rate: float) -> None:
         """See `training.loop.Learner`."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        inputs = normalise(self.pixels[start:stop]).contiguous(memory_format=torch.channels_last)
+        if self.rate is not None:
+            self.rate.fill_(rate)
+        else:
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+        self._learn(self.pixels[start:stop], self.labels[start:stop], self.shares[start:stop])
+
+    def _learn_from(self, pixels: Tensor, labels: Tensor, shares: Tensor) -> None:
+        inputs = normalise(pixels).contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
             logits = self.model(inputs)
         logits = logits.float()
-        loss = cross_entropy(logits, self.shares[start:stop], self.balance, self.settings.label_smoothing)
+        loss = cross_entropy(logits, shares, self.balance, self.settings.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         self.optimizer.step()
-        self.loss_sum += loss.detach().double() * (stop - start)
-        self.correct += (logits.detach().argmax(dim=1) == self.labels[start:stop]).sum()
+        self.loss_sum += loss.detach().double() * len(pixels)
+        self.correct += (logits.detach().argmax(dim=1) == labels).sum()
 
     def totals(self) -> tuple[float, int]:
         """See `training.loop.Learner`."""
@@ -151,12 +167,16 @@ class TorchLearner:
                 f"{path.name} is no state that training wrote ({type(error).__name__}); train again"
             ) from error
         self.model.load_state_dict(state["model"])
+        # Where the rate is, and whether steps are recorded, is this machine's own.
+        own = [{name: group[name] for name in ("lr", "capturable") if name in group} for group in self._groups]
         self.optimizer.load_state_dict(state["optimizer"])
+        for group, values in zip(self._groups, own, strict=True):
+            group.update(values)
         self.restored = state
 
-    def _reset_totals(self) -> None:
-        self.loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
-        self.correct = torch.zeros((), dtype=torch.int64, device=self.device)
+    @property
+    def _groups(self) -> list[dict[str, Any]]:
+        return self.optimizer.param_groups
 
 
 def cross_entropy(logits: Tensor, shares: Tensor, balance: Tensor, smoothing: float) -> Tensor:
@@ -182,18 +202,21 @@ def choose_device(settings: Settings) -> torch.device:
     return torch.device("cpu")
 
 
-def optimizer(settings: Settings, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
-    """Return the optimiser that the settings name."""
-    rate, decay = settings.learning_rate, settings.weight_decay
+def optimizer(
+    settings: Settings, parameters: list[torch.nn.Parameter], rate_on_device: Tensor | None = None
+) -> torch.optim.Optimizer:
+    """Return the optimiser that the settings name; with a rate float32[] on a GPU, one whose steps can be recorded."""
+    decay, capturable = settings.weight_decay, rate_on_device is not None
+    rate = settings.learning_rate if rate_on_device is None else rate_on_device
     match settings.optimizer:
         case "adam":
-            return torch.optim.Adam(parameters, rate, weight_decay=decay, fused=True)
+            return torch.optim.Adam(parameters, rate, weight_decay=decay, fused=True, capturable=capturable)
         case "adamw":
-            return torch.optim.AdamW(parameters, rate, weight_decay=decay, fused=True)
+            return torch.optim.AdamW(parameters, rate, weight_decay=decay, fused=True, capturable=capturable)
         case "adagrad":
             return torch.optim.Adagrad(parameters, rate, weight_decay=decay)
         case "adamax":
-            return torch.optim.Adamax(parameters, rate, weight_decay=decay)
+            return torch.optim.Adamax(parameters, rate, weight_decay=decay, capturable=capturable)
         case _:
             return torch.optim.SGD(
                 parameters,
@@ -231,12 +254,16 @@ class TorchTeacher:
         """Return the mean probabilities float32[N, 7] of grey faces uint8[N, 48, 48]."""
         answers = []
         for start in range(0, len(pixels), TEACHER_BATCH):
-            batch = torch.from_numpy(pixels[start : start + TEACHER_BATCH]).to(self.device)
-            inputs = normalise(batch).contiguous(memory_format=torch.channels_last)
-            with torch.autocast(self.device.type, torch.bfloat16):
-                logits = [network(inputs).float() / temperature for network, temperature in self.networks]
-            answers.append(torch.stack(logits).softmax(2).mean(0).cpu().numpy())
+            with RECORDING:
+                answers.append(self._answers(pixels[start : start + TEACHER_BATCH]))
         return np.concatenate(answers)
+
+    def _answers(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        batch = torch.from_numpy(pixels).to(self.device)
+        inputs = normalise(batch).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            logits = [network(inputs).float() / temperature for network, temperature in self.networks]
+        return np.asarray(torch.stack(logits).softmax(2).mean(0).cpu().numpy(), np.float32)
 
 
 def versions() -> dict[str, str]:
