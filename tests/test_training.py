@@ -445,12 +445,15 @@ def test_best_has_each_optimiser_s_own_rate_and_decay(model: str, name: str) -> 
     assert published.learning_rate == recipe("published", "torch", model).learning_rate
 
 
-def test_best_of_the_vggs_is_what_was_run() -> None:
+def test_best_is_what_was_run() -> None:
     settings = settings_from(parse(["--model", "vgg_32", "--recipe", "best"]))
     assert (settings.optimizer, settings.learning_rate, settings.weight_decay) == ("sgd", 0.1, 5e-4)
     assert (settings.epochs, settings.mixup, settings.ema_decay, settings.batch_size) == (120, 0.2, 0.999, 128)
     other = settings_from(parse(["--model", "vgg_64", "--recipe", "best", "--optimizer", "adamw"]))
     assert (other.learning_rate, other.weight_decay) == BEST_RATES["adamw"]
+    residual = settings_from(parse(["--model", "resnet_18_48", "--recipe", "best"]))
+    assert (residual.optimizer, residual.learning_rate, residual.weight_decay) == ("sgd", 0.1, 1e-3)
+    assert (residual.epochs, residual.mixup, residual.ema_decay) == (100, 0.4, 0.999)
 
 
 def test_a_run_goes_on_where_there_is_no_gpu_and_says_where_its_faces_were(stopped: Path, tmp_path: Path) -> None:

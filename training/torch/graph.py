@@ -1,7 +1,7 @@
 """Steps of learning on a GPU, recorded once and replayed as a whole.
 
-A step of a small network is some hundreds of short kernels, which a GPU computes faster than Python asks for them one by
-one. A CUDA graph asks once (https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs).
+A step of a small network is some hundreds of short kernels, which a GPU computes faster than Python asks for them one
+by one. A CUDA graph asks once (https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs).
 """
 
 from collections.abc import Callable
@@ -20,14 +20,15 @@ class GraphedStep:
     """Calls a step with batches of tensors on a GPU: the first few times itself, then as the graph recorded of it.
 
     The step reads and writes tensors at the places that they have when it is recorded, so whatever it changes has to be
-    changed in place, by others, too. A batch of another size than the first, as an epoch's last may be, is not replayed.
+    changed in place, by others, too. A batch of another size than the first, as an epoch's last may be, is not
+    replayed.
     """
 
     def __init__(self, step: Callable[..., None]) -> None:
         self._step = step
         self._graph: torch.cuda.CUDAGraph | None = None
         self._batch: list[Tensor] = []
-        self._stream = torch.cuda.Stream()
+        self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         self._size, self._taken = 0, 0
 
     def __call__(self, *batch: Tensor) -> None:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 EVALUATION_BATCH, TEACHER_BATCH = 256, 2048
 # Whose steps a CUDA graph can hold; Adagrad's count on the processor.
 CAPTURABLE = ("sgd", "adam", "adamw", "adamax")
+# What a run that goes on elsewhere does not take with it: a rate on the GPU, and that steps are recorded.
+OWN = ("lr", "capturable")
 
 
 class TorchLearner:
@@ -51,6 +53,7 @@ class TorchLearner:
             keep_freed_memory()
         # What is called float32 is that: by default cuDNN's convolutions round to 10 bits (TF32).
         torch.backends.cudnn.allow_tf32 = False
+        # Trying out a GPU's kernels pays: all batches but an epoch's last have one size.
         torch.backends.cudnn.benchmark = True
         self.spec = model_spec(settings.model)
         model = build(self.spec)
@@ -167,16 +170,11 @@ class TorchLearner:
                 f"{path.name} is no state that training wrote ({type(error).__name__}); train again"
             ) from error
         self.model.load_state_dict(state["model"])
-        # Where the rate is, and whether steps are recorded, is this machine's own.
-        own = [{name: group[name] for name in ("lr", "capturable") if name in group} for group in self._groups]
+        own = [{name: group[name] for name in OWN if name in group} for group in self.optimizer.param_groups]
         self.optimizer.load_state_dict(state["optimizer"])
-        for group, values in zip(self._groups, own, strict=True):
-            group.update(values)
+        for group, values in zip(self.optimizer.param_groups, own, strict=True):
+            group |= values
         self.restored = state
-
-    @property
-    def _groups(self) -> list[dict[str, Any]]:
-        return self.optimizer.param_groups
 
 
 def cross_entropy(logits: Tensor, shares: Tensor, balance: Tensor, smoothing: float) -> Tensor:
