@@ -107,6 +107,8 @@ def test_a_run_that_is_taught_on_its_own_views_keeps_its_teachers_and_resumes(
     alone = last_line(run("training", *common, "--out", tmp_path / "alone"))
     stopped, _, _ = interrupted([*common, *taught], tmp_path / "stopped", signal.SIGKILL, "weights-0001.npz")
     asked = last_line(run("training", *common, *taught, "--ask-ahead", 2, "--out", tmp_path / "asked"))
+    shared = ["--answers", tmp_path / "answers"]
+    again = [last_line(run("training", *common, *taught, *shared, "--out", tmp_path / name)) for name in ("one", "two")]
     # Without the teachers' own files: what the run kept is enough.
     model.unlink()
     assert last_line(run("training", "--resume", stopped)) == stopped
@@ -117,6 +119,9 @@ def test_a_run_that_is_taught_on_its_own_views_keeps_its_teachers_and_resumes(
     losses = [[line["train_loss"] for line in figures(folder)] for folder in (asked, whole)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
     assert figures(alone)[0]["train_loss"] != figures(whole)[0]["train_loss"]
+    assert len(list((tmp_path / "answers").glob("teachers-*/answers-*"))) == 2
+    # The first one learns from what the teachers said before it was rounded.
+    assert figures(again[1]) == figures(asked)
     assert [name.split()[0] for name in read_record(whole).settings.teachers] == ["teacher", "teacher"]
 
 

@@ -15,7 +15,7 @@ from export.contract import seal, wrap
 from export.quantize import Quantizer, calibration_faces
 from inference.engine import Engine
 from inference.manifest import Manifest
-from training.finetune import learned_weights
+from training.finetune import answering_weights, learned_weights
 from training.specs import MODELS
 from training.weights import Weights, initial_weights
 
@@ -91,6 +91,8 @@ def test_weights_come_back_and_answer_as_the_artifact_does(
     assert np.abs(logits(model, learned, pixels, training=True) - answers).max() < 1e-3 * size
     _, rounded = learned_weights(low, MODELS[model], drawn, division)
     assert 0 < np.abs(logits(model, rounded, pixels, training=False) - answers).max() < 0.1 * size
+    answering = logits(model, answering_weights(full, MODELS[model]), pixels, training=False)
+    assert np.abs(answering - answers).max() < 1e-4 * size
 
 
 def test_an_artifact_of_a_fixed_batch_gives_the_weights_of_the_open_one(
@@ -110,6 +112,8 @@ def test_an_artifact_of_a_fixed_batch_gives_the_weights_of_the_open_one(
 def test_another_architecture_or_another_split_of_the_same_faces_is_refused(tiny_model: Path, drawn: FaceSet) -> None:
     with pytest.raises(InputError, match="is mlp_1, expected mlp_2"):
         learned_weights(tiny_model, MODELS["mlp_2"], drawn, split(drawn, SplitPlan()))
+    with pytest.raises(InputError, match="is mlp_1, expected mlp_2"):
+        answering_weights(tiny_model, MODELS["mlp_2"])
     with pytest.raises(InputError, match="could be tested on faces that it has learned"):
         learned_weights(tiny_model, MODELS["mlp_1"], drawn, split(drawn, SplitPlan("random")))
 

@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
-from concurrent.futures import CancelledError
+import time
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -35,7 +36,7 @@ from training.options import parse, settings_from
 from training.recipe import BEST_RATES, CHOICES, Settings, recipe
 from training.run import Progress, prepare_resume, read_record, with_epochs, with_move
 from training.specs import MODELS
-from training.teachers import KeptAnswers, LabelShares, ancestors_of, label_shares, teach
+from training.teachers import KeptAnswers, LabelShares, ancestors_of, answers_folder, label_shares, teach
 from training.views import EpochLoader
 from training.weights import initial_weights, load_weights, parameter_count, save_weights, shapes
 
@@ -546,16 +547,44 @@ def test_answers_to_views_are_kept_by_the_views_and_nobody_is_asked_twice(tmp_pa
     assert teacher.asked == 1
     assert np.allclose(again, said, atol=1e-3)
     KeptAnswers(tmp_path, teacher).predict(pixels[::-1].copy())
-    assert (teacher.asked, len(list(tmp_path.iterdir()))) == (2, 1)
+    assert (teacher.asked, len(list(tmp_path.glob("answers-*")))) == (2, 1)
     ended = KeptAnswers(tmp_path, teacher)
     ended.stop()
     with pytest.raises(CancelledError):
         ended.predict(pixels[::2].copy())
     assert teacher.asked == 2
-    (file,) = tmp_path.iterdir()
+    (file,) = tmp_path.glob("answers-*")
     file.write_bytes(file.read_bytes()[:-40])
     with pytest.raises(InputError, match="is not what teachers said of an epoch"):
         KeptAnswers(tmp_path, teacher).predict(pixels)
+
+
+def test_trainings_that_share_answers_ask_about_the_same_views_once(tmp_path: Path, drawn: FaceSet) -> None:
+    asked, answering = [], threading.Event()
+
+    class Slow:
+        def predict(self, pixels: np.ndarray) -> np.ndarray:
+            asked.append(len(pixels))
+            if not answering.wait(60):
+                raise AssertionError("the other one never came to wait")
+            return np.full((len(pixels), 7), 1 / 7, np.float32)
+
+    settings = Settings("torch", "mlp_1", teachers=("one 0123456789ab", "two 0123456789ab"))
+    folder = answers_folder(tmp_path, settings)
+    assert folder != answers_folder(tmp_path, replace(settings, teachers=settings.teachers[:1]))
+    pixels = np.ascontiguousarray(drawn.pixels[:20])
+    first, second, third = (KeptAnswers(folder, Slow(), keep=True) for _ in range(3))
+    with ThreadPoolExecutor(3) as threads:
+        saying = threads.submit(first.predict, pixels)
+        while not asked:
+            time.sleep(0.01)
+        waiting, ended = (threads.submit(other.predict, pixels) for other in (second, third))
+        third.stop()
+        assert isinstance(ended.exception(60), CancelledError)
+        assert not waiting.done()
+        answering.set()
+        assert np.allclose(waiting.result(60), saying.result(60), atol=1e-3)
+    assert asked == [20]
 
 
 def test_teachers_on_the_device_answer_as_their_artifacts_do(
@@ -577,8 +606,8 @@ def test_teachers_on_the_device_answer_as_their_artifacts_do(
         path.write_bytes(seal(wrap(canonical(onnx.load(tmp_path / "network.onnx"))), manifest))
         engines.append(Engine.load(path, provider="cpu", threads=1))
     settings = Settings("torch", "mlp_1", device="cpu")
-    assert teacher_on_device(settings, engines, drawn, split(drawn, SplitPlan())) is None
-    teacher = TorchTeacher(torch.device("cpu"), engines, drawn, split(drawn, SplitPlan()))
+    assert teacher_on_device(settings, engines) is None
+    teacher = TorchTeacher(torch.device("cpu"), engines)
     pixels = np.ascontiguousarray(drawn.pixels[:40])
     expected = Ensemble(tuple(engines)).predict(pixels)
     assert expected.std(axis=0).max() > 0.03

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from data.commands import how_to_install
 from data.errors import InputError, as_text
-from data.faceset import FaceSet
+from data.faceset import SIDE, FaceSet
 from data.splits import Split
 from inference.layers import layers_with_weights
+from inference.manifest import Manifest
 from training.ancestry import Ancestor, ancestor
 from training.specs import BatchNorm, Conv, Dense, ModelSpec, Residual
 from training.weights import NamedLayer, Weights, check_weights, initial_weights, named_layers
@@ -34,20 +35,41 @@ def learned_weights(path: Path, spec: ModelSpec, faces: FaceSet, division: Split
     Raises:
         InputError: the artifact cannot be loaded, is of another architecture, or may not be an ancestor.
     """
+    manifest = _manifest(path, spec)
+    base = ancestor(as_text(path.stem), manifest, faces, division)
+    every = -(-len(division.train) // FACES)
+    pixels = np.ascontiguousarray(faces.records["pixels"][division.train[::every]])
+    weights = initial_weights(spec, seed=0)
+    for (layer, norm), answer in zip(_layers(spec), _answers(path, pixels, manifest.batch), strict=True):
+        weights |= _laid_out(layer, norm, answer, *answer.statistics(), weights)
+    check_weights(weights, spec, path.name)
+    return base, weights
+
+
+def answering_weights(path: Path, spec: ModelSpec) -> Weights:
+    """Return an artifact's weights as the spec's arrays, for a model that answers and is not trained: its BatchNorms
+    add the biases, and change nothing else. That takes one run of the artifact.
+
+    Raises:
+        InputError: the artifact cannot be loaded, or is of another architecture.
+    """
+    weights = initial_weights(spec, seed=0)
+    blank = np.zeros((1, SIDE, SIDE), np.uint8)
+    for (layer, norm), answer in zip(_layers(spec), _answers(path, blank, _manifest(path, spec).batch), strict=True):
+        mean = np.zeros(len(answer.bias))
+        weights |= _laid_out(layer, norm, answer, mean, mean + 1, weights)
+    check_weights(weights, spec, path.name)
+    return weights
+
+
+def _manifest(path: Path, spec: ModelSpec) -> Manifest:
     # Training alone does without onnxruntime.
     from inference.engine import Engine
 
     manifest = Engine.load(path).manifest
     if manifest.model != spec.name:
         raise InputError(f"{path.name} is {manifest.model}, expected {spec.name}; choose another --weights or --model")
-    base = ancestor(as_text(path.stem), manifest, faces, division)
-    every = -(-len(division.train) // FACES)
-    pixels = np.ascontiguousarray(faces.records["pixels"][division.train[::every]])
-    weights = initial_weights(spec, seed=0)
-    for (layer, norm), answer in zip(_layers(spec), _answers(path, pixels, manifest.batch), strict=True):
-        weights |= _laid_out(layer, norm, answer, weights)
-    check_weights(weights, spec, path.name)
-    return base, weights
+    return manifest
 
 
 class _Answer:
@@ -92,11 +114,18 @@ def _norm(following: list[NamedLayer]) -> tuple[str, float] | None:
     return None
 
 
-def _laid_out(layer: str, norm: tuple[str, float] | None, answer: _Answer, wanted: Weights) -> Weights:
+def _laid_out(
+    layer: str,
+    norm: tuple[str, float] | None,
+    answer: _Answer,
+    mean: NDArray[np.float64],
+    variance: NDArray[np.float64],
+    wanted: Weights,
+) -> Weights:
+    """Return a layer's arrays and its BatchNorm's, which normalises by `mean` and `variance` and undoes that again."""
     if norm is None:
         return {f"{layer}.weight": answer.weight, f"{layer}.bias": answer.bias}
     name, epsilon = norm
-    mean, variance = answer.statistics()
     arrays = {
         f"{layer}.weight": answer.weight,
         f"{layer}.bias": np.zeros_like(answer.bias),

@@ -60,6 +60,8 @@ def settings_from(args: argparse.Namespace) -> Settings:
         )
     if args.ask_ahead and args.teaching != "views":
         raise InputError(f"--ask-ahead is {args.ask_ahead}, but no teacher is asked about views; add --teaching views")
+    if args.answers and args.teaching != "views":
+        raise InputError(f"--answers is {args.answers}, but no teacher is asked about views; add --teaching views")
     if args.teaching and not args.teachers:
         raise InputError(f"--teaching is {args.teaching}, but there are no teachers; name them with --teachers")
     settings = replace(settings, **given, split=split_plan(args))
@@ -200,6 +202,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0,
         metavar="EPOCHS",
         help="with --teaching views: keep in the run's folder what the teachers say in so many epochs, and stop",
+    )
+    add(
+        "--answers",
+        type=Path,
+        metavar="FOLDER",
+        help="with --teaching views: keep what the teachers say here, where other trainings of the same views find it",
     )
     add("--patience", type=int, metavar="EPOCHS", help="end after so many epochs without a better one")
     for name in (

@@ -44,6 +44,7 @@ from training.teachers import (
     KeptAnswers,
     LabelShares,
     ancestors_of,
+    answers_folder,
     keep_teachers,
     kept_teachers,
     load_teachings,
@@ -55,7 +56,7 @@ from training.weights import Weights, initial_weights, parameter_count
 
 RESUME_OPTIONS = {
     *("--resume", "--data", "--framework", "--epochs", "--finish", "--device", "--threads"),
-    *("--time-limit", "--ask-ahead"),
+    *("--time-limit", "--ask-ahead", "--answers"),
 }
 
 
@@ -150,8 +151,8 @@ def _go_on(folder: Path, args: argparse.Namespace) -> int:
         raise InputError(
             f"--framework is {args.framework}, but {folder} is trained in {settings.framework}; leave it out"
         )
-    if args.ask_ahead and settings.teaching != "views":
-        raise InputError(f"--ask-ahead is {args.ask_ahead}, but {folder} asks no teacher about views; leave it out")
+    if (args.ask_ahead or args.answers) and settings.teaching != "views":
+        raise InputError(f"{folder} asks no teacher about views; leave out --ask-ahead and --answers")
     faces, whole = run_faces(record, args.data)
     part = _corrected_again(folder, record, faces, whole)
     if args.finish:
@@ -202,7 +203,7 @@ def _run(
     if record.teachings_sha256:
         teachings = load_teachings(check_file(folder, TEACHINGS_FILE, record.teachings_sha256))
     asked = settings.teachers and settings.teaching == "views"
-    teacher = _teacher(folder, settings, framework, faces, division, keep=args.ask_ahead > 0) if asked else None
+    teacher = _teacher(folder, settings, framework, args) if asked else None
     give_up = teacher.stop if teacher else lambda: None
     loader = EpochLoader(settings, pixels, labels, LabelShares(settings, labels, teachings, teacher), give_up)
     learner = framework.learner(settings, weights, class_weights(settings.balance, labels))
@@ -233,16 +234,17 @@ def _first_weights(settings: Settings, faces: FaceSet, division: Split) -> tuple
             return [base], weights
 
 
-def _teacher(
-    folder: Path, settings: Settings, framework: Framework, faces: FaceSet, division: Split, *, keep: bool
-) -> KeptAnswers:
+def _teacher(folder: Path, settings: Settings, framework: Framework, args: argparse.Namespace) -> KeptAnswers:
     """Return who is asked about the views of a run: its teachers on the framework's GPU, or on onnxruntime."""
     # Training alone does without onnxruntime.
     from inference.ensemble import Ensemble
 
     engines = kept_teachers(folder, settings)
     on_device = getattr(framework, "teacher_on_device", lambda *_: None)
-    return KeptAnswers(folder, on_device(settings, engines, faces, division) or Ensemble(tuple(engines)), keep)
+    teacher = on_device(settings, engines) or Ensemble(tuple(engines))
+    if args.answers is None:
+        return KeptAnswers(folder, teacher, keep=args.ask_ahead > 0)
+    return KeptAnswers(answers_folder(args.answers, settings), teacher, keep=True)
 
 
 def _machine(framework: Framework, settings: Settings) -> Machine:

@@ -7,9 +7,11 @@ agree on more than the faces themselves, over many epochs (Beyer et al. 2021, ht
 """
 
 import hashlib
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -21,6 +23,7 @@ from numpy.typing import NDArray
 from data.errors import InputError, as_text
 from data.faceset import LABELS, FaceSet
 from data.files import remove_temporaries, whole_file
+from data.locks import locked
 from data.splits import Split
 from data.terminal import warn
 from training.ancestry import Ancestor, ancestor
@@ -32,7 +35,7 @@ from training.weights import load_arrays, save_arrays
 if TYPE_CHECKING:
     from inference.engine import Engine
 
-TEACHINGS_FILE = "teachings.npz"
+TEACHINGS_FILE, ASKING_FILE = "teachings.npz", ".asking"
 # Views that a teacher is asked about before it is looked whether the training has ended: a second or two.
 ASKED_AT_ONCE = 2048
 
@@ -124,6 +127,14 @@ def kept_teachers(folder: Path, settings: Settings) -> "list[Engine]":
     return engines
 
 
+def answers_folder(shared: Path, settings: Settings) -> Path:
+    """Return, and make, the place in a folder that trainings share for what the settings' teachers say together."""
+    named = hashlib.sha256("\n".join(settings.teachers).encode()).hexdigest()
+    folder = shared / f"teachers-{named[:16]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 @dataclass(frozen=True)
 class KeptAnswers:
     """A teacher whose answers to an epoch's views are looked up in a folder before it is asked.
@@ -142,21 +153,40 @@ class KeptAnswers:
         digest = hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
         file = self.folder / f"answers-{digest[:32]}.npz"
         if file.exists():
-            remedy = f"{file} is not what teachers said of an epoch; remove it"
-            return load_arrays(file, remedy)["probabilities"].astype(np.float32)
-        if not self.keep and any(self.folder.glob("answers-*.npz")):
-            warn(
-                f"{self.folder} keeps no answers to this epoch's views (not asked ahead so far, or by another "
-                "build of OpenCV, which makes other views); the teachers are asked here"
-            )
-        said = np.concatenate(list(self._asked(pixels)))
-        if self.keep:
+            return self._kept(file)
+        if not self.keep:
+            if any(self.folder.glob("answers-*.npz")):
+                warn(
+                    f"{self.folder} keeps no answers to this epoch's views (not asked ahead so far, or by another "
+                    "build of OpenCV, which makes other views); the teachers are asked here"
+                )
+            return np.concatenate(list(self._asked(pixels)))
+        with self._alone():
+            # Another training may have asked meanwhile.
+            if file.exists():
+                return self._kept(file)
+            said = np.concatenate(list(self._asked(pixels)))
             save_arrays(file, {"probabilities": said.astype(np.float16)})
-        return said
+            return said
 
     def stop(self) -> None:
         """Ask no more: the process waits for the thread that asks, and an epoch's answers take minutes."""
         self.stopped.set()
+
+    def _kept(self, file: Path) -> Shares:
+        remedy = f"{file} is not what teachers said of an epoch; remove it"
+        return load_arrays(file, remedy)["probabilities"].astype(np.float32)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the folder for a block, as no other training does then; a `CancelledError` once it is to stop."""
+        while True:
+            with locked(self.folder / ASKING_FILE, os.O_RDWR | os.O_CREAT) as handle:
+                if handle is not None:
+                    yield
+                    return
+            if self.stopped.wait(0.2):
+                raise CancelledError
 
     def _asked(self, pixels: Pixels) -> Iterator[Shares]:
         for start in range(0, len(pixels), ASKED_AT_ONCE):

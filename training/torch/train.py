@@ -11,12 +11,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from data.errors import InputError
-from data.faceset import LABELS, FaceSet
+from data.faceset import LABELS
 from data.files import whole_file
 from data.memory import keep_freed_memory
-from data.splits import Split
 from inference.machine import processor_name, require_bf16
-from training.finetune import learned_weights
+from training.finetune import answering_weights
 from training.recipe import Settings
 from training.specs import model_spec
 from training.torch.graph import RECORDING, GraphedStep
@@ -226,24 +225,22 @@ def optimizer(
             )
 
 
-def teacher_on_device(
-    settings: Settings, engines: "Sequence[Engine]", faces: FaceSet, division: Split
-) -> "TorchTeacher | None":
+def teacher_on_device(settings: Settings, engines: "Sequence[Engine]") -> "TorchTeacher | None":
     """Return teachers that answer on the GPU that the settings train on; None where they train on a processor."""
     device = choose_device(settings)
-    return None if device.type == "cpu" else TorchTeacher(device, engines, faces, division)
+    return None if device.type == "cpu" else TorchTeacher(device, engines)
 
 
 class TorchTeacher:
-    """Artifacts as networks of PyTorch, in bf16, which answer together; their file is what they have learned from."""
+    """Artifacts as networks of PyTorch, in bf16, which answer together."""
 
-    def __init__(self, device: torch.device, engines: "Sequence[Engine]", faces: FaceSet, division: Split) -> None:
+    def __init__(self, device: torch.device, engines: "Sequence[Engine]") -> None:
         self.device = device
         self.networks = []
         for engine in engines:
             spec = model_spec(engine.manifest.model)
             network = build(spec)
-            set_weights(network, learned_weights(engine.path, spec, faces, division)[1])
+            set_weights(network, answering_weights(engine.path, spec))
             placed = network.eval().to(device).to(memory_format=torch.channels_last)
             self.networks.append((placed, engine.manifest.temperature.value))
 
