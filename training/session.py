@@ -244,7 +244,7 @@ def _teacher(folder: Path, settings: Settings, framework: Framework, args: argpa
     teacher = on_device(settings, engines) or Ensemble(tuple(engines))
     if args.answers is None:
         return KeptAnswers(folder, teacher, keep=args.ask_ahead > 0)
-    return KeptAnswers(answers_folder(args.answers, settings), teacher, keep=True)
+    return KeptAnswers(answers_folder(args.answers, settings), teacher, keep=True, others=(folder,))
 
 
 def _machine(framework: Framework, settings: Settings) -> Machine:

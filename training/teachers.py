@@ -137,23 +137,30 @@ def answers_folder(shared: Path, settings: Settings) -> Path:
 
 @dataclass(frozen=True)
 class KeptAnswers:
-    """A teacher whose answers to an epoch's views are looked up in a folder before it is asked.
+    """A teacher whose answers to an epoch's views are looked up in folders before it is asked.
 
     They are found by the sha256 of the views, so that what was answered on another machine counts only where that one
     made the very same views; float16 is as fine as a share of a label has to be.
+
+    Attributes:
+        folder: where answers are looked up and, with `keep`, written.
+        teacher: is asked where there is no answer.
+        others: folders to look through, too.
+        stopped: is set where nobody is to be asked any more.
     """
 
     folder: Path
     teacher: Teacher
     keep: bool = False
+    others: tuple[Path, ...] = ()
     stopped: Event = field(default_factory=Event)
 
     def predict(self, pixels: Pixels) -> Shares:
         """Return probabilities float32[N, 7] of views uint8[N, 48, 48]; with `keep`, write them down."""
         digest = hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
-        file = self.folder / f"answers-{digest[:32]}.npz"
-        if file.exists():
-            return self._kept(file)
+        name = f"answers-{digest[:32]}.npz"
+        if (kept := self._kept(name)) is not None:
+            return kept
         if not self.keep:
             if any(self.folder.glob("answers-*.npz")):
                 warn(
@@ -163,19 +170,22 @@ class KeptAnswers:
             return np.concatenate(list(self._asked(pixels)))
         with self._alone():
             # Another training may have asked meanwhile.
-            if file.exists():
-                return self._kept(file)
+            if (kept := self._kept(name)) is not None:
+                return kept
             said = np.concatenate(list(self._asked(pixels)))
-            save_arrays(file, {"probabilities": said.astype(np.float16)})
+            save_arrays(self.folder / name, {"probabilities": said.astype(np.float16)})
             return said
 
     def stop(self) -> None:
         """Ask no more: the process waits for the thread that asks, and an epoch's answers take minutes."""
         self.stopped.set()
 
-    def _kept(self, file: Path) -> Shares:
-        remedy = f"{file} is not what teachers said of an epoch; remove it"
-        return load_arrays(file, remedy)["probabilities"].astype(np.float32)
+    def _kept(self, name: str) -> Shares | None:
+        for file in (folder / name for folder in (self.folder, *self.others)):
+            if file.exists():
+                remedy = f"{file} is not what teachers said of an epoch; remove it"
+                return load_arrays(file, remedy)["probabilities"].astype(np.float32)
+        return None
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
