@@ -252,12 +252,22 @@ def test_only_uploads_may_be_large_and_only_what_was_looked_through_is_passed_on
         assert answered_by_limits(root, path, body) == status
 
 
-def answered_by_limits(root: str, path: str, body: bytes) -> int:
+def test_a_body_that_is_refused_and_never_ends_is_answered_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("demo.intake.limits.LINGER_SECONDS", 0.2)
+    assert answered_by_limits("", "/gradio_api/call/predict", b"x" * (JSON_BYTES + 1), ends=False) == 413
+
+
+def answered_by_limits(root: str, path: str, body: bytes, *, ends: bool = True) -> int:
     """Send a body through `RequestLimits` to an application that takes everything, and return the answer's status."""
     statuses: list[int] = []
+    sent = False
 
     async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": body, "more_body": False}
+        nonlocal sent
+        if sent:
+            await asyncio.Event().wait()
+        sent = True
+        return {"type": "http.request", "body": body, "more_body": not ends}
 
     async def send(message: Any) -> None:
         statuses.extend([message["status"]] if message["type"] == "http.response.start" else [])

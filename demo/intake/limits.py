@@ -3,7 +3,9 @@
 Gradio reads JSON bodies of any size into memory, and fetches what a payload names by URL.
 """
 
+import asyncio
 import json
+from contextlib import suppress
 from typing import Any
 
 from starlette.responses import JSONResponse
@@ -14,7 +16,8 @@ from demo.intake.hosts import route_path
 JSON_BYTES = 1_000_000  # A webcam's frame is the largest thing that comes as JSON.
 UPLOAD_BYTES = 510_000_000  # A film of 500 MB and what is around it.
 AROUND = 10_000_000
-LINGER_BYTES = 1_000_000_000  # As much of a refused body is read and dropped, so that its sender reads the answer.
+# As much of a refused body is read and dropped, and for so long, so that its sender reads the answer.
+LINGER_BYTES, LINGER_SECONDS = 1_000_000_000, 60.0
 UPLOAD_PATH = "/gradio_api/upload"
 
 
@@ -65,14 +68,16 @@ def is_upload(scope: Scope) -> bool:
     return scope["method"] == "POST" and route_path(scope) == UPLOAD_PATH
 
 
-async def drained(receive: Receive) -> None:
+async def drained(receive: Receive, seconds: float | None = None) -> None:
     """Read the rest of a body and keep nothing: one that is answered while it is being sent is a broken connection to
-    its sender."""
+    its sender. After some seconds (None: `LINGER_SECONDS`) it is answered anyway."""
     left, more = LINGER_BYTES, True
-    while more and left > 0:
-        message = await receive()
-        left -= len(message.get("body", b""))
-        more = message.get("more_body", False)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS if seconds is None else seconds):
+            while more and left > 0:
+                message = await receive()
+                left -= len(message.get("body", b""))
+                more = message.get("more_body", False)
 
 
 def declared(scope: Scope) -> int:

@@ -106,7 +106,7 @@ class TokenCheck:
         if scope["type"] != "http" or scope["path"] in WITHOUT_TOKEN or self._admits(scope):
             await self.app(scope, receive, send)
             return
-        await _drained(receive, self._deadline)
+        await drained(receive, self._deadline)
         refused = Refused(401, "the token is missing or wrong, expected Authorization: Bearer TOKEN; give the server's")
         await answer(refused, scope, receive, send)
 
@@ -143,7 +143,7 @@ class Admission:
             late = f"the request took over {deadline:g} seconds, expected less; send less at once, or try later"
             await answer(Refused(504, late, 1.0), scope, receive, send)
         except Refused as refused:
-            await _drained(receive, deadline)
+            await drained(receive, deadline)
             await answer(refused, scope, receive, send)
 
     async def _served(self, place: Place, scope: Scope, receive: Receive, send: Send) -> None:
@@ -153,14 +153,6 @@ class Admission:
         body = await read_body(receive, limit, place)
         answering = self.app({**scope, "ferox.place": place}, _whole(body), send)
         await _while_connected(answering, receive, note_of(scope))
-
-
-async def _drained(receive: Receive, deadline: float) -> None:
-    try:
-        async with asyncio.timeout(deadline):
-            await drained(receive)
-    except TimeoutError:
-        pass  # It is answered anyway.
 
 
 async def answer(refused: Refused, scope: Scope, receive: Receive, send: Send) -> None:
