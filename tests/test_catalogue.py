@@ -95,7 +95,7 @@ def test_a_folder_is_no_model(own: Path, tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("named", "said"),
     [
-        ("vgg_23", "there is no model 'vgg_23'; is vgg_32, vgg_64 meant?"),
+        ("vgg_23", "there is no model 'vgg_23'; is vgg_32 meant?"),
         ("cnn_1", "'cnn_1' begins the names of several models: cnn_1.paddle, cnn_1.tensorflow, cnn_1.torch; name one"),
         ("zzz", "there is no model 'zzz'; expected vgg_32, cnn_1.paddle"),
         ("a\x1b[2J", "there is no model 'a?[2J'"),

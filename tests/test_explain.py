@@ -173,7 +173,7 @@ def test_a_logit_is_the_mean_of_its_class_activation_map_and_the_bias(
     assert places.mean(axis=(2, 3)) + maps.bias == pytest.approx(engine.run(noise)[0], abs=1e-5)
 
 
-@pytest.mark.parametrize("name", ["vgg_32", "cnn_1.torch", "vgg_64"])
+@pytest.mark.parametrize("name", ["vgg_32", "cnn_1.torch", "resnet_18_48"])
 def test_models_that_come_along_have_maps_as_they_end(name: str, noise: Faces) -> None:
     engine = Engine.load(find_model(name), provider="cpu", threads=1)
     cells = explainer(engine).cells(noise[:1])
@@ -187,7 +187,7 @@ def test_models_that_come_along_have_maps_as_they_end(name: str, noise: Faces) -
     # int8 leaves the pool and the last layer in float32, so that nothing is rounded in between.
     assert maps.contributions(noise).mean(axis=(2, 3)) + maps.bias == pytest.approx(engine.run(noise)[0], abs=1e-4)
     features, logits = maps.session.run([maps.features, "logits"], {"pixels": noise})
-    assert features.shape == (5, {"vgg_32": 256, "vgg_64": 512}[name], 6, 6)
+    assert features.shape == (5, {"vgg_32": 256, "resnet_18_48": 512}[name], 6, 6)
     assert np.array_equal(logits, engine.run(noise)[0])
 
 

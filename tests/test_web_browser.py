@@ -28,7 +28,7 @@ from inference.photos.reading import predict_picture
 
 ROOT = Path(__file__).parents[1]
 SLOW = 60_000  # Milliseconds: the machine that runs this may be busy.
-OTHER = "vgg_64.torch.best-official.int8"
+OTHER = "resnet_18_48.torch.best-official.int8"
 READY = "html[data-ready]"
 # Resolves once the service worker has kept all that the first answer needs.
 KEPT = """() => new Promise(async (resolve) => {
