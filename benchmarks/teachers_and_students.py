@@ -103,7 +103,13 @@ def main() -> int:
     add = parser.add_argument
     add("--data", type=Path, help="fer2013.csv, image folder or zip (default: drawn faces)")
     add("--out", type=Path, required=True, help="goes on with what is there")
-    add("--time-limit", type=float, required=True, metavar="SECONDS", help="in which all processes end")
+    add(
+        "--time-limit",
+        type=float,
+        required=True,
+        metavar="SECONDS",
+        help="in which trainings end; exports are not cut short",
+    )
     add("--teachers", type=Path, nargs="+", metavar="MODEL", help="artifacts to learn from, in place of training some")
     add("--students", nargs="+", choices=[plan.name for plan in STUDENTS], help="default: all")
     add("--threads", type=int, default=4, help="of each training (default: %(default)s)")
@@ -116,7 +122,7 @@ def main() -> int:
     teachers = () if args.teachers else TEACHERS
     students = [plan for plan in STUDENTS if args.students is None or plan.name in args.students]
     failed = [*_train(place, teachers, ())]
-    if all(map(place.finished, teachers)):
+    if all(map(place.finished, teachers)) and place.left > 0:
         artifacts = args.teachers or _export(place, teachers)
         failed += _train(place, students, artifacts)
     _print_table(place, [*teachers, *students])
@@ -156,11 +162,12 @@ def _begin(place: Place, plan: Plan, teachers: Sequence[Path]) -> Child:
 
 
 def _export(place: Place, plans: Sequence[Plan]) -> list[Path]:
-    """Export runs at once; return their artifacts."""
+    """Export at once what has not been exported yet; return all artifacts."""
     models = place.out / "models"
     options = [*(["--data", place.data] if place.data else []), "--out", models, "--replace"]
-    children = [_child(place, plan, "export", place.run(plan), "--tag", plan.name, *options) for plan in plans]
-    artifacts = []
+    artifacts = [found for plan in plans for found in models.glob(f"*-{plan.name}.onnx")]
+    missing = [plan for plan in plans if not any(models.glob(f"*-{plan.name}.onnx"))]
+    children = [_child(place, plan, "export", place.run(plan), "--tag", plan.name, *options) for plan in missing]
     for child in children:
         printed, _ = child.process.communicate()
         child.log.close()

@@ -201,7 +201,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=0,
         metavar="EPOCHS",
-        help="with --teaching views: keep in the run's folder what the teachers say in so many epochs, and stop",
+        help="with --teaching views: keep what the teachers say in so many epochs (in --answers or the run), and stop",
     )
     add(
         "--answers",
