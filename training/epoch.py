@@ -40,7 +40,8 @@ AUGMENTATIONS = {
     "full": _FULL,
     # Windows anywhere in the face, of the size that ten crops at test time have (`inference.testtime.CROP`).
     "crops": replace(_FULL, shift=2 / SIDE, scale=0, window=44),
-    "corruptions": replace(_FULL, corruption=0.25),
+    # Five kinds by themselves: three faces of five stay whole, and most others are spoiled in one way, as a camera would.
+    "corruptions": replace(_FULL, corruption=0.1),
 }
 # What corruptions are drawn from: standard deviations of blur in pixels and of noise in grey levels, JPEG's quality,
 # and the share that is left of light and of contrast. Ranges reach the strongest of `inference.measure.corruptions`;

@@ -5,7 +5,7 @@ laid out again from what the layer answers on training faces: normalising by tha
 shifting by the same changes nothing at first, and can be trained.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,19 @@ def learned_weights(path: Path, spec: ModelSpec, faces: FaceSet, division: Split
         weights |= _laid_out(layer, norm, answer, *answer.statistics(), weights)
     check_weights(weights, spec, path.name)
     return base, weights
+
+
+def mean_of(several: Sequence[Weights]) -> Weights:
+    """Return the mean of models' weights, array by array, as a training is to begin with it (Wortsman et al. 2022,
+    "Model soups"). That is for models which began with the same weights; of others the mean answers at chance.
+
+    BatchNorms' statistics are means, too, and not those of the mean's own layers: the first steps of a training mend that.
+    """
+    first, *others = several
+    return {
+        name: np.mean([array, *(other[name] for other in others)], axis=0, dtype=np.float64).astype(np.float32)
+        for name, array in first.items()
+    }
 
 
 def answering_weights(path: Path, spec: ModelSpec) -> Weights:

@@ -11,7 +11,7 @@ from data.commands import how_to_install
 from data.errors import InputError
 from data.places import artifacts, reports_folder, runs_folder
 from data.splits import PROTOCOLS, SplitPlan
-from training.recipe import CHOICES, FRAMEWORKS, RECIPES, Settings, recipe
+from training.recipe import CHOICES, FRAMEWORKS, RECIPES, WITH, Settings, recipe
 from training.specs import MODELS
 
 RESULTS = Path("docs/results")
@@ -51,6 +51,8 @@ def settings_from(args: argparse.Namespace) -> Settings:
     settings = recipe(args.recipe, args.framework or FRAMEWORKS[0], args.model, args.optimizer)
     names = {field.name for field in fields(Settings)} - {"framework", "model", "recipe", "split", "teachers"}
     given = {name: getattr(args, name) for name in names if getattr(args, name, None) is not None}
+    if args.weights:
+        given["weights"] = WITH.join(args.weights)
     if args.teachers and args.distillation is None:
         given["distillation"] = DISTILLATION
     if bool(given.get("distillation")) != bool(args.teachers):
@@ -184,8 +186,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         add(f"--{name}", type=kind, help="default: the recipe's")
     add(
         "--weights",
+        nargs="+",
         metavar="WEIGHTS",
-        help="begin with: none (new ones, the default), imagenet, or a model's file or name (fine-tuning)",
+        help="begin with: none (new ones, the default), imagenet, or a model's file or name (fine-tuning); several "
+        "models: with the mean of their weights",
     )
     add("--mixup", type=float, metavar="ALPHA", help="mix faces in pairs, by shares drawn from Beta(ALPHA, ALPHA)")
     add("--ema-decay", type=float, metavar="DECAY", help="keep a moving average of the weights, this decay a step")

@@ -30,6 +30,8 @@ BEST_RATES = {
     "adamw": (0.002, 0.05),
     "sgd": (0.02, 5e-4),
 }
+# Between the names of several models, where a training begins with the mean of their weights.
+WITH = " + "
 RANGES: dict[str, tuple[float, float]] = {
     "epochs": (1, 10_000),
     "batch_size": (2, 8192),
@@ -56,7 +58,8 @@ class Settings:
     evaluated and kept; with 0 there is none. `patience` ends a run after that many epochs without a better one, None
     never. `distillation` is the share of a label that comes from `teachers`, each a name and the start of a digest.
     With `teaching` `faces` they are asked once about each face, with `views` about all that the pupil is shown.
-    `weights` are what training begins with: `none` new ones, `imagenet`, or an artifact's, named like a teacher.
+    `weights` are what training begins with: `none` new ones, `imagenet`, or an artifact's, named like a teacher; the
+    mean of several, whose names stand with `WITH` between them.
     `threads` None means all that this process may use.
     """
 

@@ -21,11 +21,11 @@ from inference.manifest import CorrectionsRecord, data_record
 from inference.report.training_result import Machine
 from training.ancestry import Ancestor, inherited, overlaps
 from training.epoch import class_weights
-from training.finetune import learned_weights
+from training.finetune import learned_weights, mean_of
 from training.imagenet import imagenet_weights
 from training.loop import Learner, Trainer, start_record
 from training.options import check_framework, settings_from
-from training.recipe import Settings
+from training.recipe import WITH, Settings
 from training.run import (
     RunRecord,
     check_file,
@@ -90,8 +90,9 @@ def train(args: argparse.Namespace) -> int:
     part = corrected(faces, whole, corrections)
     division = part.division
     say(f"{faces.source}: {division.counts}, protocol {settings.split.protocol}")
-    bases, weights = _first_weights(settings, faces, division)
-    settings = replace(settings, weights=bases[0].name if bases else settings.weights)
+    bases, weights = _first_weights(settings, args.weights or [], faces, division)
+    if bases:
+        settings = replace(settings, weights=WITH.join(base.name for base in bases))
     teachers = ancestors_of(teacher_files, faces, division)
     asked_once = bool(teachers) and settings.teaching == "faces"
     teachings = teach(teacher_files, faces, division) if asked_once else None
@@ -221,17 +222,20 @@ def _run(
     return status
 
 
-def _first_weights(settings: Settings, faces: FaceSet, division: Split) -> tuple[list[Ancestor], Weights]:
-    """What a run begins with: the models that its weights are from, and the arrays."""
+def _first_weights(
+    settings: Settings, given: list[str], faces: FaceSet, division: Split
+) -> tuple[list[Ancestor], Weights]:
+    """What a run begins with: the models that its weights are from, `given` by file or name, and the arrays."""
     spec = model_spec(settings.model)
     match settings.weights:
         case "none":
             return [], initial_weights(spec, settings.seed)
         case "imagenet":
             return [], imagenet_weights(spec, initial_weights(spec, settings.seed))
-        case artifact:
-            base, weights = learned_weights(find_model(artifact), spec, faces, division)
-            return [base], weights
+        case _:
+            learned = [learned_weights(find_model(artifact), spec, faces, division) for artifact in given]
+            bases, weights = zip(*learned, strict=True)
+            return list(bases), mean_of(weights)
 
 
 def _teacher(folder: Path, settings: Settings, framework: Framework, args: argparse.Namespace) -> KeptAnswers:
