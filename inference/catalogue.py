@@ -1,7 +1,7 @@
 """The models there are, and what to call them: those that come with ferox, and those of one's own.
 
 A model is named by its file, by its file's stem, or by the shortest beginning of the stem that no other model shares:
-`vgg_32` for `vgg_32.torch.best-official.int8.onnx`. Those that come with ferox are told apart among themselves alone,
+`vgg_32` for `vgg_32.torch.best-official-student.int8.onnx`. Those that come with ferox are told apart among themselves alone,
 so that their names stay what they are whatever is exported beside them.
 """
 
@@ -13,8 +13,8 @@ from pathlib import Path
 from data.errors import InputError, is_text, printable
 from data.places import models_folder, shipped_models
 
-# What is used where no model is named. VGG-64 comes along, too: half a point better, in thrice the time.
-DEFAULT = "vgg_32.torch.best-official.int8"
+# What is used where no model is named.
+DEFAULT = "vgg_32.torch.best-official-student.int8"
 SUFFIX = ".onnx"
 MOST_NAMED = 5
 

@@ -248,7 +248,7 @@ def test_a_trained_run_is_published_evaluates_to_the_run_s_own_accuracy_can_teac
     assert manifest.temperature.faces == data_of(manifest).counts["validation"]
     assert model.with_suffix(".md").read_text() == model_card(manifest, read_record(folder))
     assert card(folder, proof).startswith("# mlp_1")
-    still = [*common, "--weights", model, "--epochs", 1, "--learning-rate", 1e-7]
+    still = [*common, "--weights", model, model, "--epochs", 1, "--learning-rate", 1e-7]
     report, pupil, tuned = last_lines(
         ["inference", "evaluate", model, "--data", data_file, "--out", tmp_path / "reports"],
         ["training", *common, "--teachers", model, "--out", tmp_path / "pupils"],
@@ -261,6 +261,7 @@ def test_a_trained_run_is_published_evaluates_to_the_run_s_own_accuracy_can_teac
     assert teacher.startswith(f"mlp_1.{framework}.published-official ")
     assert figures(pupil)[0]["train_loss"] != figures(folder)[0]["train_loss"]
     assert f"| taught by | {teacher}; 50 % of each label is theirs |" in card(pupil, proof)
+    assert read_record(tuned).settings.weights == f"{teacher} + {teacher}"
     (line,) = figures(tuned)
     assert line["validation_loss"] == pytest.approx(record["checkpoints"][0]["loss"], abs=1e-3)
     assert line["validation_accuracy"] == record["checkpoints"][0]["accuracy"]

@@ -32,7 +32,7 @@ from export.publish import publish
 from export.quantize import half
 from export.worker import Worker
 from inference.__main__ import METHODS as OFFERED
-from inference.catalogue import find_model
+from inference.catalogue import DEFAULT, find_model
 from inference.engine import Engine
 from inference.graph import nodes, weights, with_output
 from inference.manifest import FEATURES, Manifest, parse_manifest
@@ -210,7 +210,7 @@ def test_features_are_an_output_that_changes_nothing_else(sealed: Callable[..., 
 
 def test_the_int8_model_that_comes_along_can_give_its_features(tmp_path: Path, noise: Faces) -> None:
     engine = Engine.load(find_model("vgg_32"), provider="cpu", threads=1)
-    path = tmp_path / "vgg_32.torch.best-official.int8.features.onnx"
+    path = tmp_path / f"{DEFAULT}.features.onnx"
     path.write_bytes(seal(onnx.load(engine.path), replace(engine.manifest, features=True)))
     onnx.checker.check_model(path, full_check=True)
     giving = Engine.load(path, provider="cpu", threads=1)
@@ -407,13 +407,13 @@ def test_the_command_writes_a_picture_a_face_and_a_document_a_photo(photos: Path
     assert done.stderr.splitlines()[-1] == "error: 1 of 5 pictures could not be read"
     assert "nobody.jpg: no face found" in done.stderr
     written = [Path(line) for line in done.stdout.splitlines()]
-    assert all(path.parent == tmp_path / "vgg_32.torch.best-official.int8" for path in written)
+    assert all(path.parent == tmp_path / DEFAULT for path in written)
     documents = [path for path in written if path.suffix == ".json"]
     assert len(documents) == 5
     by_photo = {path.name.partition(".")[0]: path for path in documents}
     group = parse_document(PictureExplanation, by_photo["group"].read_text(), "group", "")
     assert len(group.faces) == 4
-    assert (group.method, group.error, group.model) == ("cam", None, "vgg_32.torch.best-official.int8.onnx")
+    assert (group.method, group.error, group.model) == ("cam", None, f"{DEFAULT}.onnx")
     for number, face in enumerate(group.faces, 1):
         answer, runner_up = face.maps
         assert answer.label == face.label

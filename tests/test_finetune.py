@@ -15,7 +15,7 @@ from export.contract import seal, wrap
 from export.quantize import Quantizer, calibration_faces
 from inference.engine import Engine
 from inference.manifest import Manifest
-from training.finetune import answering_weights, learned_weights
+from training.finetune import answering_weights, learned_weights, mean_of
 from training.specs import MODELS
 from training.weights import Weights, initial_weights
 
@@ -107,6 +107,16 @@ def test_an_artifact_of_a_fixed_batch_gives_the_weights_of_the_open_one(
     learned, same = (learned_weights(path, MODELS[model], drawn, division)[1] for path in (full, fixed))
     for name, array in learned.items():
         assert np.abs(same[name] - array).max() <= 1e-4 * np.abs(array).max(), name
+
+
+def test_a_mean_of_models_lies_half_way_between_two_of_them() -> None:
+    one = lived("vgg_32")
+    other = {name: np.float32(3) * array for name, array in one.items()}
+    mean = mean_of([one, other])
+    assert list(mean) == list(one)
+    assert all(array.dtype == np.float32 for array in mean.values())
+    assert all(np.allclose(array, 2 * one[name], rtol=1e-6) for name, array in mean.items())
+    assert all(np.array_equal(mean_of([one])[name], array) for name, array in one.items())
 
 
 def test_another_architecture_or_another_split_of_the_same_faces_is_refused(tiny_model: Path, drawn: FaceSet) -> None:

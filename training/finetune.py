@@ -48,7 +48,7 @@ def learned_weights(path: Path, spec: ModelSpec, faces: FaceSet, division: Split
 
 def mean_of(several: Sequence[Weights]) -> Weights:
     """Return the mean of models' weights, array by array, as a training is to begin with it (Wortsman et al. 2022,
-    "Model soups"). That is for models which began with the same weights; of others the mean answers at chance.
+    "Model soups"). That is for models which began with the same weights; the mean of others is worth nothing.
 
     BatchNorms' statistics are means, too, and not those of the mean's own layers: the first steps of a training mend that.
     """
