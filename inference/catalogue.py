@@ -1,8 +1,8 @@
 """The models there are, and what to call them: those that come with ferox, and those of one's own.
 
 A model is named by its file, by its file's stem, or by the shortest beginning of the stem that no other model shares:
-`vgg_32` for `vgg_32.torch.best-official-student.int8.onnx`. Those that come with ferox are told apart among themselves alone,
-so that their names stay what they are whatever is exported beside them.
+`vgg_32` for `vgg_32.torch.best-official-student.int8.onnx`. Those that come with ferox are told apart among themselves
+alone, so that their names stay what they are whatever is exported beside them.
 """
 
 import difflib

@@ -40,7 +40,7 @@ AUGMENTATIONS = {
     "full": _FULL,
     # Windows anywhere in the face, of the size that ten crops at test time have (`inference.testtime.CROP`).
     "crops": replace(_FULL, shift=2 / SIDE, scale=0, window=44),
-    # Five kinds by themselves: three faces of five stay whole, and most others are spoiled in one way, as a camera would.
+    # Five kinds by themselves: three faces of five stay whole, and most others are spoiled in one way alone.
     "corruptions": replace(_FULL, corruption=0.1),
 }
 # What corruptions are drawn from: standard deviations of blur in pixels and of noise in grey levels, JPEG's quality,

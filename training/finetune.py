@@ -50,13 +50,14 @@ def mean_of(several: Sequence[Weights]) -> Weights:
     """Return the mean of models' weights, array by array, as a training is to begin with it (Wortsman et al. 2022,
     "Model soups"). That is for models which began with the same weights; the mean of others is worth nothing.
 
-    BatchNorms' statistics are means, too, and not those of the mean's own layers: the first steps of a training mend that.
+    BatchNorms' statistics are means, too, and not those of the mean's own layers: the first steps of a training mend
+    that.
     """
-    first, *others = several
-    return {
-        name: np.mean([array, *(other[name] for other in others)], axis=0, dtype=np.float64).astype(np.float32)
-        for name, array in first.items()
-    }
+    return {name: _mean([weights[name] for weights in several]) for name in several[0]}
+
+
+def _mean(arrays: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    return np.asarray(np.mean(arrays, axis=0, dtype=np.float64), np.float32)
 
 
 def answering_weights(path: Path, spec: ModelSpec) -> Weights:
