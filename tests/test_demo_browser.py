@@ -399,6 +399,14 @@ def test_a_chinese_browser_gets_chinese(visit: Callable[..., Any], examples: Pat
     assert "__i18n__" not in page.inner_text("body")
 
 
+# Where a chooser's text has to end, and where its arrow begins, in pixels from the left.
+TEXT_AND_ARROW = """() => {
+  const text = document.querySelector("#photo-model input");
+  const end = text.getBoundingClientRect().right - parseFloat(getComputedStyle(text).paddingRight);
+  return [end, document.querySelector("#photo-model .dropdown-arrow").getBoundingClientRect().left];
+}"""
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_page_fits_its_width(visit: Callable[..., Any], examples: Path, width: int) -> None:
     page = visit(width=width)
@@ -407,6 +415,8 @@ def test_the_page_fits_its_width(visit: Callable[..., Any], examples: Path, widt
     choose(page, "#photo-model", "All models")
     page.wait_for_selector("#photo-answer section + section")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    text_ends, arrow = page.evaluate(TEXT_AND_ARROW)
+    assert text_ends <= arrow
 
 
 # --- No camera
