@@ -116,7 +116,8 @@ def test_a_mean_of_models_lies_half_way_between_two_of_them() -> None:
     assert list(mean) == list(one)
     assert all(array.dtype == np.float32 for array in mean.values())
     assert all(np.allclose(array, 2 * one[name], rtol=1e-6) for name, array in mean.items())
-    assert all(np.array_equal(mean_of([one])[name], array) for name, array in one.items())
+    alone = mean_of([one])
+    assert all(np.array_equal(alone[name], array) for name, array in one.items())
 
 
 def test_another_architecture_or_another_split_of_the_same_faces_is_refused(tiny_model: Path, drawn: FaceSet) -> None:
