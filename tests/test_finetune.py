@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import pytest
 
+from data.draw import draw
 from data.errors import InputError
 from data.faceset import FaceSet
 from data.splits import SplitPlan, split
@@ -14,7 +15,7 @@ from export.canonical import canonical
 from export.contract import seal, wrap
 from export.quantize import Quantizer, calibration_faces
 from inference.engine import Engine
-from inference.manifest import Manifest
+from inference.manifest import Manifest, data_record
 from training.finetune import answering_weights, learned_weights, mean_of
 from training.specs import MODELS
 from training.weights import Weights, initial_weights
@@ -35,10 +36,16 @@ def lived(model: str) -> Weights:
     return weights
 
 
+@pytest.fixture(scope="module")
+def few() -> FaceSet:
+    """As few drawn faces as give a part of each kind: the deep models take long over each."""
+    return draw(90, seed=3)
+
+
 @pytest.fixture(scope="module", params=DEEP)
 def exported(
     request: pytest.FixtureRequest,
-    drawn: FaceSet,
+    few: FaceSet,
     tiny_manifest: Manifest,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[str, Weights, Path, Path]:
@@ -51,10 +58,11 @@ def exported(
     set_weights(model, weights)
     convert(model, folder / "network.onnx")
     network = canonical(onnx.load(folder / "network.onnx"))
-    manifest = replace(tiny_manifest, model=request.param)
+    division = split(few, SplitPlan())
+    manifest = replace(tiny_manifest, model=request.param, data=data_record(few.source, few.fingerprint, division))
     full, low = folder / "fp32.onnx", folder / "int8.onnx"
     full.write_bytes(seal(wrap(network), manifest))
-    quantizer = Quantizer.calibrated(wrap(network), calibration_faces(drawn, split(drawn, SplitPlan())))
+    quantizer = Quantizer.calibrated(wrap(network), calibration_faces(few, division))
     low.write_bytes(seal(quantizer.quantized(), manifest))
     return request.param, weights, full, low
 
@@ -75,36 +83,36 @@ def logits(model: str, weights: Weights, pixels: np.ndarray, *, training: bool) 
 
 
 def test_weights_come_back_and_answer_as_the_artifact_does(
-    exported: tuple[str, Weights, Path, Path], drawn: FaceSet
+    exported: tuple[str, Weights, Path, Path], few: FaceSet
 ) -> None:
     model, weights, full, low = exported
-    division = split(drawn, SplitPlan())
-    own, learned = learned_weights(full, MODELS[model], drawn, division)
+    division = split(few, SplitPlan())
+    own, learned = learned_weights(full, MODELS[model], few, division)
     assert own.name.startswith("fp32 ")
     if model == "cnn_1":
         assert all(np.array_equal(learned[part], array) for part, array in weights.items())
-    pixels = np.ascontiguousarray(drawn.pixels[division.train])
+    pixels = np.ascontiguousarray(few.pixels[division.train])
     answers = Engine.load(full, provider="cpu", threads=1).run(pixels)[0]
     size = np.abs(answers).max()
     assert np.abs(logits(model, learned, pixels, training=False) - answers).max() < 1e-4 * size
     # By a batch's own statistics too: training goes on where the artifact is, instead of losing it in the first step.
     assert np.abs(logits(model, learned, pixels, training=True) - answers).max() < 1e-3 * size
-    _, rounded = learned_weights(low, MODELS[model], drawn, division)
+    _, rounded = learned_weights(low, MODELS[model], few, division)
     assert 0 < np.abs(logits(model, rounded, pixels, training=False) - answers).max() < 0.1 * size
     answering = logits(model, answering_weights(full, MODELS[model]), pixels, training=False)
     assert np.abs(answering - answers).max() < 1e-4 * size
 
 
 def test_an_artifact_of_a_fixed_batch_gives_the_weights_of_the_open_one(
-    exported: tuple[str, Weights, Path, Path], drawn: FaceSet, tmp_path: Path
+    exported: tuple[str, Weights, Path, Path], few: FaceSet, tmp_path: Path
 ) -> None:
     model, _, full, _ = exported
-    division, fixed = split(drawn, SplitPlan()), tmp_path / "fixed.onnx"
+    division, fixed = split(few, SplitPlan()), tmp_path / "fixed.onnx"
     manifest = Engine.load(full, provider="cpu", threads=1).manifest
     fixed.write_bytes(seal(onnx.load(full), replace(manifest, batch=7)))
     # The last piece is not full, and what fills it is no face.
     assert len(division.train) % 7
-    learned, same = (learned_weights(path, MODELS[model], drawn, division)[1] for path in (full, fixed))
+    learned, same = (learned_weights(path, MODELS[model], few, division)[1] for path in (full, fixed))
     for name, array in learned.items():
         assert np.abs(same[name] - array).max() <= 1e-4 * np.abs(array).max(), name
 
@@ -129,7 +137,8 @@ def test_another_architecture_or_another_split_of_the_same_faces_is_refused(tiny
         learned_weights(tiny_model, MODELS["mlp_1"], drawn, split(drawn, SplitPlan("random")))
 
 
-def test_other_faces_can_be_learned_in_any_split(exported: tuple[str, Weights, Path, Path], portraits: FaceSet) -> None:
+def test_other_faces_can_be_learned_in_any_split(exported: tuple[str, Weights, Path, Path]) -> None:
     model, _, full, _ = exported
-    _, learned = learned_weights(full, MODELS[model], portraits, split(portraits, SplitPlan("random")))
+    others = draw(90, seed=5)
+    _, learned = learned_weights(full, MODELS[model], others, split(others, SplitPlan("random")))
     assert set(learned) == set(initial_weights(MODELS[model], seed=0))
