@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, cohen_kappa_score, confusion_matrix, f1_score, log_loss, roc_auc_score
 
+from data.draw import write_csv
 from data.errors import InputError
 from data.faceset import LABELS, FaceSet
 from data.splits import SplitPlan, split
+from ferox.command import main
 from inference.compare import Options, compare, write_finished
 from inference.comparison.contenders import contender, contender_groups, decisive_settings, twins
 from inference.comparison.ensembles import with_ensembles
@@ -357,6 +359,22 @@ def test_latency_says_how_it_was_measured(content: Content) -> None:
         assert 0 < single["p50"] <= single["p95"] <= single["p99"]
         assert batch["batch"] == 64
     assert content["machine"]["threads"] == 1
+
+
+def test_the_printed_speed_is_the_one_measured_in_turns(
+    artifacts: dict[str, Path], portraits: FaceSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_csv(portraits, tmp_path / "fer2013.csv")
+    words = ["compare", artifacts[HAND[0]], "--data", tmp_path / "fer2013.csv", "--out", tmp_path / "reports"]
+    words += ["--no-robustness", "--latency-seconds", 0.05, "--threads", 1]
+    assert main(list(map(str, words))) == 0
+    printed = capsys.readouterr()
+    (row,) = rows(json.loads((Path(printed.out.strip()) / "report.json").read_text()))
+    (line,) = (line for line in printed.err.splitlines() if line.startswith("cnn_1 "))
+    assert line.split()[-1] == f"{row['throughput']['images_per_second']:,.0f}"
+    assert read_report(tmp_path / "reports" / HAND[0]).engine.images_per_second != pytest.approx(
+        row["throughput"]["images_per_second"], rel=1e-9
+    )
 
 
 def test_test_time_augmentation_is_marked_everywhere(compared: Path, content: Content) -> None:

@@ -339,6 +339,16 @@ def test_a_file_of_contract_1_is_read_as_it_was(tiny_manifest: Manifest) -> None
         parse_manifest(json.dumps(content | {"contract": 2}), "new.onnx")
 
 
+def test_a_file_that_was_written_under_contract_1_answers_as_it_did(drawn: FaceSet) -> None:
+    """`golden/contract-1.onnx` is `tiny_model` as the last version before contract 2 sealed it."""
+    engine = Engine.load(Path(__file__).parent / "golden" / "contract-1.onnx", provider="cpu", threads=1)
+    assert (engine.manifest.contract, engine.manifest.temperature.value) == (1, 1.0)
+    answers = engine.predict(drawn.pixels[:9])
+    assert answers.argmax(axis=1).tolist() == [4, 1, 1, 0, 6, 3, 1, 4, 3]
+    best = [0.45889, 0.39440, 0.41249, 0.30436, 0.49048, 0.58217, 0.34875, 0.32680, 0.20717]
+    assert answers.max(axis=1) == pytest.approx(best, abs=1e-4)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
