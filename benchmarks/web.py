@@ -50,9 +50,9 @@ def main() -> int:
             page.wait_for_selector("html[data-ready]")
             print(f"usable after {time.perf_counter() - began:.2f} s")
             for model in args.models:
-                page.select_option("#model", model.stem)
+                _choose(page, model)
                 _equality(page, Engine.load(model, provider="cpu"), pictures, Path(folder))
-            page.select_option("#model", args.models[0].stem)
+            _choose(page, args.models[0])
             _speed(page, Path(folder))
             browser.close()
     return 0
@@ -111,6 +111,12 @@ class Tally:
             f"{max(self.sides)} px; other labels {self.labels}, {self.ties} of them near ties; difference of "
             f"probabilities: median {median:.2g}, p99 {high:.2g}, largest {found.max():.2g}"
         )
+
+
+def _choose(page: Any, model: Path) -> None:
+    """Choose a model; the page then reads the last picture again."""
+    page.select_option("#model", model.stem)
+    page.wait_for_selector("#photo-answer:not([aria-busy])")
 
 
 def _equality(page: Any, engine: Engine, pictures: Sequence[Path], folder: Path) -> None:

@@ -38,7 +38,7 @@ def model_card(manifest: Manifest, record: RunRecord, spoiled: SpoiledFigures | 
     """Return a model card in Markdown from what the artifact and its run say of themselves, and its spoiled faces."""
     parts = [head(manifest), *_facts(manifest, record), ""]
     if record.test:
-        parts += _classes(record.test)
+        parts += _classes(record.test, _as_trained(manifest))
     if spoiled:
         parts += _spoiled(spoiled, record)
     return "\n".join([*parts, USE, "## Licence\n", terms(manifest), ""])
@@ -75,7 +75,7 @@ def _facts(manifest: Manifest, record: RunRecord) -> list[str]:
         )
         rows["these had learned from"] = ", ".join(others)
     if record.test:
-        rows["test part"] = _accuracy(record.test)
+        rows[f"test part{_as_trained(manifest)}"] = _accuracy(record.test)
     rows["parity"] = proof_words(manifest)
     rows |= _cost(manifest)
     if manifest.batch is not None:
@@ -137,7 +137,12 @@ def _accuracy(test: FinalFigures) -> str:
     return f"accuracy {percent(test.accuracy, 2)} ({interval}) on {test.faces:,} faces"
 
 
-def _classes(test: FinalFigures) -> list[str]:
+def _as_trained(manifest: Manifest) -> str:
+    """What figures of the training, which are float32's, are to say beside a file of a lower precision."""
+    return "" if manifest.precision == "fp32" else ", in float32"
+
+
+def _classes(test: FinalFigures, as_trained: str) -> list[str]:
     """Each class's figures on the test part, as trained, the worst recall first; classes without a face last."""
     figures = sorted(test.classes, key=lambda row: 2 if row.recall is None else row.recall)
     rows = [
@@ -147,7 +152,7 @@ def _classes(test: FinalFigures) -> list[str]:
     return [
         "## Where it fails",
         "",
-        _weakest(figures),
+        _weakest(figures, as_trained),
         "",
         "| class | faces | precision | recall | F1 |",
         "|---|---:|---:|---:|---:|",
@@ -156,10 +161,11 @@ def _classes(test: FinalFigures) -> list[str]:
     ]
 
 
-def _weakest(figures: Sequence[ClassFigures]) -> str:
+def _weakest(figures: Sequence[ClassFigures], as_trained: str) -> str:
     """Name the class that is recognised worst, and all others of which more faces are missed than found."""
     weakest, *others = figures
-    sentence = f"On the test part it recognises {weakest.label} worst: {_share(weakest.recall)} of those faces"
+    found = f"{weakest.label}, {_share(weakest.recall)} of those faces"
+    sentence = f"What it recognises worst on the test part{as_trained}: {found}"
     missed = [row for row in others if row.recall is not None and row.recall < 0.5]
     if not missed:
         return sentence + "."

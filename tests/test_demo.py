@@ -562,9 +562,9 @@ def visitor(accepted: str) -> Any:
 
 
 def test_the_model_that_comes_with_the_project_stands_first(tmp_path: Path) -> None:
-    for name in ("mlp_1.torch.published-official", "cnn_1.torch.published-random.int8", DEFAULT):
+    for name in ("mlp_1.torch.published-official", "cnn_1.torch.published-official-student.int8", DEFAULT):
         (tmp_path / f"{name}.onnx").touch()
-    names = [DEFAULT, "cnn_1.torch.published-random.int8", "mlp_1.torch.published-official"]
+    names = [DEFAULT, "cnn_1.torch.published-official-student.int8", "mlp_1.torch.published-official"]
     assert Shelf(tmp_path).names() == names
     (tmp_path / f"{DEFAULT}.onnx").unlink()
     assert Shelf(tmp_path).names() == names[1:]

@@ -411,9 +411,12 @@ def test_a_card_names_every_class_that_is_missed_more_often_than_found_and_what_
     spoiled = SpoiledFigures("validation", 200, 0.7, dict.fromkeys(KINDS, 0.5) | {"noise": 0.64})
     card = model_card(manifest, record, spoiled)
     assert (
-        "it recognises disgust worst: 31.0 % of those faces. It misses more than it finds of fear (42.0 %), too."
-        in card
+        "What it recognises worst on the test part: disgust, 31.0 % of those faces. "
+        "It misses more than it finds of fear (42.0 %), too." in card
     )
+    lower = model_card(replace(manifest, precision="int8"), record, spoiled)
+    assert "| test part, in float32 | accuracy" in lower
+    assert "What it recognises worst on the test part, in float32: disgust, 31.0 %" in lower
     assert "70.0 % as they are, 52.0 % in the mean of seven kinds" in card
     assert "| noise | yes | 64.0 % |" in card
     assert card.endswith(f"## Licence\n\n{terms(manifest)}\n")

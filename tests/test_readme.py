@@ -27,10 +27,10 @@ def modules(package: Path) -> Iterator[str]:
     for path in sorted(package.iterdir(), key=lambda path: (path.is_dir(), path.name)):
         depth = "  " * len(package.relative_to(ROOT).parts)
         if path.is_dir() and (path / "__init__.py").exists():
-            yield f"{depth}{path.name + '/':<{24 - len(depth)}}{summary(path / '__init__.py')}"
+            yield f"{depth}{path.name + '/':<{25 - len(depth)}} {summary(path / '__init__.py')}"
             yield from modules(path)
         elif path.suffix == ".py" and path.name != "__init__.py":
-            yield f"{depth}{path.name:<{24 - len(depth)}}{summary(path)}"
+            yield f"{depth}{path.name:<{25 - len(depth)}} {summary(path)}"
 
 
 def listing() -> str:

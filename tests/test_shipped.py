@@ -14,13 +14,13 @@ from data.draw import draw
 from data.faceset import LABELS
 from inference.catalogue import DEFAULT
 from inference.engine import Engine
-from inference.manifest import Parity
+from inference.manifest import CONTRACT, Parity
 from inference.report.document import read_report
 from inference.text import percent
 
 MODELS = Path(__file__).parents[1] / "artifacts" / "models"
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
-TWINS = sorted(MODELS.glob("cnn_1.*.published-random.int8.onnx"))
+TWINS = sorted(MODELS.glob("cnn_1.*.published-official-student.int8.onnx"))
 BEST = MODELS / f"{DEFAULT}.onnx"
 SHIPPED = sorted(MODELS.glob("*.onnx"))
 
@@ -55,6 +55,7 @@ def test_a_shipped_model_is_proven_and_says_so(path: Path) -> None:
     # onnxruntime takes files that others cannot: those whose nodes are in another order than ONNX asks for.
     onnx.checker.check_model(str(path), full_check=True)
     manifest = Engine.load(path, provider="cpu", threads=1).manifest
+    assert manifest.contract == CONTRACT
     assert manifest.precision == path.stem.split(".")[-1] != "fp32"
     assert manifest.parity.fp32 is not None
     assert manifest.parity.passed is manifest.parity.fp32.passed is True

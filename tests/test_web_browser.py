@@ -37,6 +37,15 @@ KEPT = """() => new Promise(async (resolve) => {
   look();
 })"""
 
+# The page's first picture waits to be drawn until `release()`.
+HELD = """
+const decode = globalThis.createImageBitmap;
+globalThis.createImageBitmap = (...given) => {
+  globalThis.createImageBitmap = decode;
+  return new Promise((resolve) => { globalThis.release = resolve; }).then(() => decode(...given));
+};
+"""
+
 pytestmark = pytest.mark.skipif(not (BUILT / WORKER).is_file(), reason="demo/web is not built: make web")
 
 
@@ -169,6 +178,18 @@ def test_what_cannot_be_read_gets_a_sentence_and_the_next_picture_an_answer(
         assert words in said
         assert page.get_attribute("#photo-answer .fx-notice", "role") == "alert"
     assert len(page_faces(page, folder / "examples" / "group.jpg")) == 4
+
+
+def test_a_picture_that_comes_late_does_not_take_the_place_of_a_newer_one(
+    visit: Callable[..., Any], folder: Path
+) -> None:
+    page = visit(script=HELD)
+    page.set_input_files("#photo-file", folder / "examples" / "nobody.jpg")
+    page.wait_for_function("globalThis.release !== undefined")
+    assert len(page_faces(page, folder / "examples" / "group.jpg")) == 4
+    page.evaluate("release(); new Promise((resolve) => setTimeout(resolve, 500))")
+    assert page.locator("#photo-answer .fx-card").count() == 4
+    assert page.is_hidden("#photo-whole")
 
 
 def test_a_picture_without_a_face_is_offered_whole(visit: Callable[..., Any], folder: Path) -> None:

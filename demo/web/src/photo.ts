@@ -19,6 +19,12 @@ interface Given {
   readonly name: string;
 }
 
+/** What was read of a picture. */
+interface Answered {
+  readonly given: Given;
+  readonly reading: Reading;
+}
+
 /** The tab and its picture. */
 export class Photo {
   private readonly answer = byId("photo-answer", HTMLElement);
@@ -26,7 +32,7 @@ export class Photo {
   private readonly whole = byId("photo-whole", HTMLButtonElement);
   private given: Given | undefined;
   private policy: Policy = "auto";
-  private reading: Reading | undefined;
+  private answered: Answered | undefined;
   private turn = 0;
 
   constructor(
@@ -61,11 +67,11 @@ export class Photo {
     for (const [place, button] of [...byId("photo-examples", HTMLElement).children].entries()) {
       button.setAttribute("aria-label", this.words.say("web_example", { number: place + 1 }));
     }
-    if (this.reading === undefined || this.given === undefined) {
+    if (this.answered === undefined) {
       this.answer.replaceChildren(notice(this.words.say("photo_empty"), "empty"));
       return;
     }
-    this.answer.replaceChildren(...cards(this.reading, this.given.name, this.site, this.words));
+    this.answer.replaceChildren(...cards(this.answered.reading, this.answered.given.name, this.site, this.words));
   }
 
   private listenForDrops(area: HTMLElement): void {
@@ -104,6 +110,7 @@ export class Photo {
     void this.read("auto");
   }
 
+  /** Reads the picture that was given last. What was asked for earlier and comes later is not shown. */
   private async read(policy: Policy): Promise<void> {
     const given = this.given!;
     const turn = ++this.turn;
@@ -112,28 +119,33 @@ export class Photo {
     try {
       const models = chosen(this.choice, this.site);
       const reading = await this.client.ask({ kind: "read", picture: given.content, name: given.name, policy, models });
-      if (turn !== this.turn) return;
-      await this.draw(given, reading);
-      this.reading = reading;
+      const bitmap = await createImageBitmap(given.content);
+      if (turn !== this.turn) {
+        bitmap.close();
+        return;
+      }
+      this.draw(bitmap, reading);
+      this.answered = { given, reading };
       this.show();
       this.whole.hidden = reading.boxes.length > 0;
       this.tell(records(reading, given.name));
     } catch (error) {
-      if (turn === this.turn) this.refuse(error);
+      if (turn !== this.turn) return;
+      this.refuse(error);
     }
     this.answer.removeAttribute("aria-busy");
   }
 
   private refuse(error: unknown): void {
-    this.reading = undefined;
+    this.answered = undefined;
     this.canvas.hidden = true;
     this.whole.hidden = true;
     this.answer.replaceChildren(notice(this.words.say("not_taken", { reason: sentence(error) }), "error"));
   }
 
-  private async draw(given: Given, reading: Reading): Promise<void> {
+  /** Draws a picture with its boxes, and closes it. */
+  private draw(bitmap: ImageBitmap, reading: Reading): void {
     const factor = Math.min(1, SHOWN_SIDE / Math.max(reading.width, reading.height));
-    const bitmap = await createImageBitmap(given.content);
     this.canvas.width = Math.max(1, Math.round(reading.width * factor));
     this.canvas.height = Math.max(1, Math.round(reading.height * factor));
     const context = this.canvas.getContext("2d");
