@@ -37,13 +37,15 @@ KEPT = """() => new Promise(async (resolve) => {
   look();
 })"""
 
-# The page's first picture waits to be drawn until `release()`.
+# The page's first picture, once it is about to be drawn (`held`), waits for `release()`.
 HELD = """
 const decode = globalThis.createImageBitmap;
-globalThis.createImageBitmap = (...given) => {
-  globalThis.createImageBitmap = decode;
-  return new Promise((resolve) => { globalThis.release = resolve; }).then(() => decode(...given));
-};
+globalThis.held = new Promise((tell) => {
+  globalThis.createImageBitmap = (...given) => {
+    globalThis.createImageBitmap = decode;
+    return new Promise((resolve) => { globalThis.release = resolve; tell(); }).then(() => decode(...given));
+  };
+});
 """
 
 pytestmark = pytest.mark.skipif(not (BUILT / WORKER).is_file(), reason="demo/web is not built: make web")
@@ -185,7 +187,7 @@ def test_a_picture_that_comes_late_does_not_take_the_place_of_a_newer_one(
 ) -> None:
     page = visit(script=HELD)
     page.set_input_files("#photo-file", folder / "examples" / "nobody.jpg")
-    page.wait_for_function("globalThis.release !== undefined")
+    page.evaluate("held")
     assert len(page_faces(page, folder / "examples" / "group.jpg")) == 4
     page.evaluate("release(); new Promise((resolve) => setTimeout(resolve, 500))")
     assert page.locator("#photo-answer .fx-card").count() == 4
