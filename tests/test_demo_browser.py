@@ -337,7 +337,7 @@ def test_a_training_is_loaded_paused_resumed_exported_and_used(visit: Callable[.
     page = open_train(visit, 20_000)
     assert "expected 1 to 10000" in page.wait_for_selector("#train-said .fx-error").inner_text()
     # Long enough that it is still at work when the page has shown its first epoch, on a fast machine too.
-    page.fill("#train-epochs input", "30")
+    page.fill("#train-epochs input", "20")
     page.click("#train-load")
     page.wait_for_selector("#train-said >> text=Loaded and locked")
     assert page.is_disabled("#train-epochs input")
@@ -350,7 +350,7 @@ def test_a_training_is_loaded_paused_resumed_exported_and_used(visit: Callable[.
     again.click("role=tab[name='Train']")
     again.wait_for_selector(".fx-run[data-status=paused]")
     again.click("#train-resume")
-    page.wait_for_selector(".fx-run[data-status=finished][data-epochs='30']", timeout=5 * PATIENCE)
+    page.wait_for_selector(".fx-run[data-status=finished][data-epochs='20']", timeout=5 * PATIENCE)
     assert page.locator("#train-shown .fx-figures img").count() == 3
     assert page.locator("#train-shown .fx-classes tbody tr").count() == 7
     page.click("#train-export")
