@@ -90,8 +90,8 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _as_timed(model: Contender) -> Report:
-    """Return a model's report, whose speed is one pass over the faces, with that of full batches in turns instead,
-    where that was measured."""
+    """Return a model's report, whose images/s are those of one pass over the faces, with those of full batches in turns
+    instead, where these were measured."""
     report = model.members[0].report
     if not model.timings:
         return report

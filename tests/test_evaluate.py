@@ -16,7 +16,7 @@ from data.splits import SplitPlan, split
 from inference.engine import Engine
 from inference.evaluate import main
 from inference.manifest import Selection, data_record
-from inference.measure.evaluation import assign, measure
+from inference.measure.evaluation import Measured, assign, measure
 from inference.report.document import read_report
 from inference.report.writer import write_report
 
@@ -121,9 +121,17 @@ def test_switching_to_kfold_takes_its_first_fold(tiny_model: Path, faces: FaceSe
 def test_measuring_in_batches_gives_every_face_its_answer(tiny_model: Path, faces: FaceSet) -> None:
     engine = Engine.load(tiny_model, provider="cpu", threads=1)
     indices = np.tile(np.arange(300), 2)[::-1].copy()
-    probabilities, seconds = measure(engine, faces.pixels, indices)
-    np.testing.assert_allclose(probabilities, engine.predict(faces.pixels[indices]), atol=1e-6)
-    assert seconds > 0
+    measured = measure(engine, faces.pixels, indices)
+    np.testing.assert_allclose(measured.probabilities, engine.predict(faces.pixels[indices]), atol=1e-6)
+    assert len(measured.pieces) == 3
+    assert min(measured.pieces) > 0
+
+
+def test_a_rate_is_the_median_of_whole_pieces() -> None:
+    faces = np.zeros((256 * 3 + 10, 7), np.float32)
+    measured = Measured(faces, (0.125, 0.25, 8.0, 0.001))
+    assert (measured.images_per_second, measured.seconds) == (1024.0, 8.376)
+    assert Measured(faces[:10], (0.001,)).images_per_second == 10_000
 
 
 def test_command_prints_the_folder_and_a_table(

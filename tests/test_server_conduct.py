@@ -298,6 +298,22 @@ def test_it_finishes_what_it_has_taken_refuses_the_rest_and_ends_with_0(
         assert [line["event"] for line in server.events("stopped")] == ["stopped"]
 
 
+def test_a_signal_in_the_moment_of_the_address_stops_it_as_any_other(tiny_model: Path) -> None:
+    program = (
+        "import builtins, os, signal, sys\n"
+        "from ferox.serving.__main__ import main\n"
+        "def said(*words, **how):\n"
+        "    sys.stdout.write(f'{words[0]}\\n')\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "builtins.print = said\n"
+        "sys.exit(main())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, "--port", "0", tiny_model], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("http://127.0.0.1:")
+    assert [json.loads(line)["event"] for line in done.stderr.splitlines()] == ["serving", "stopping", "stopped"]
+
+
 def test_a_stop_waits_for_nobody_longer_than_the_deadline(tiny_model: Path, tmp_path: Path) -> None:
     with serving(tmp_path, tiny_model, "--deadline", 1) as server, half_sent(server.port, INFER, BODY) as connection:
         until(lambda: in_progress(server) == 1)

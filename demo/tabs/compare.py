@@ -73,8 +73,5 @@ def framed(page: Page, name: str | None) -> Markup:
 
 
 def _group(group: Sequence[ShownReport], lang: Language) -> Markup:
-    notes = [
-        f"{title(shown.name)}: {note}" if len(group) > 1 else note for shown in group for note in shown.report.notes
-    ]
     columns = [say(lang, f"column_{name}") for name in COLUMNS]
-    return part("compare", lang=lang, group=group, columns=columns, notes=notes, title=title)
+    return part("compare", lang=lang, group=group, columns=columns, title=title)

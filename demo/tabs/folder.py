@@ -1,6 +1,7 @@
 """The Folder tab: many pictures or a zip, a row for each face, and one unreadable file that stops no other."""
 
 import io
+import threading
 import time
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
@@ -29,6 +30,7 @@ from inference.photos.reading import FacePrediction, PicturePrediction, predict_
 SHOWN = 300  # Tiles and rows on the page.
 THUMBNAIL = 200  # Pixels.
 EVERY = 0.4  # Seconds between two signs of progress.
+CUT_OFF = 3  # Works that were stopped are kept for their visitors while others are read.
 
 
 @dataclass
@@ -47,6 +49,11 @@ class Work:
     predictions: list[PicturePrediction] = field(default_factory=list)
     tiles: list[Markup] = field(default_factory=list)
 
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether it was begun and is not read to its end."""
+        return len(self.predictions) < self.total
+
     def shown(self, lang: Language) -> Markup:
         """Return gallery, table and CSV of what has been read, and whether that is not all."""
         predictions, tiles = list(self.predictions), list(self.tiles)
@@ -54,6 +61,33 @@ class Work:
             return _finished(self, predictions, tiles, lang)
         stopped = notice(say(lang, "folder_stopped", done=f"{len(predictions):,}", total=f"{self.total:,}"))
         return stopped + (_finished(self, predictions, tiles, lang) if predictions else Markup())
+
+
+class Desk:
+    """The works that visitors may ask for: the one that is being read, or was last, and those cut off before it.
+
+    Gradio ends a visitor's reading and begins the next one's before it asks for what the first has come to.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._works: list[Work] = []
+
+    def begin(self, visitor: str | None, min_confidence: float) -> Work:
+        """Return a new work of a visitor, whose former ones are forgotten."""
+        work = Work(visitor, min_confidence=min_confidence)
+        with self._lock:
+            others = [other for other in self._works if other.visitor != visitor and other.is_cut_off]
+            self._works = [*others[-CUT_OFF:], work]
+        return work
+
+    def stopped(self, visitor: str | None) -> Work | None:
+        """Return what a visitor's reading has come to, once where it was cut off; None where there is none."""
+        with self._lock:
+            found = next((work for work in self._works if work.visitor == visitor and work.total), None)
+            if found is not None and found.is_cut_off:
+                self._works.remove(found)
+            return found
 
 
 def build(page: Page, _: gr.Tab) -> None:
@@ -71,18 +105,15 @@ def build(page: Page, _: gr.Tab) -> None:
                 halt = gr.Button(text("stop"), elem_id="folder-stop")
         with gr.Column(scale=8, min_width=320):
             answer = gr.HTML(placeholder(text("folder_empty")), elem_id="folder-answer")
-    # One is read at a time, so that the last one is all there is to keep.
-    desk = [Work()]
+    desk = Desk()
 
     def read_all(sent: list[Upload], name: str | None, sure: float, request: gr.Request) -> Iterator[str]:
-        desk[0] = Work(request.session_hash, min_confidence=sure)
-        yield from answered(page, sent, name, browser_language(request), desk[0])
+        work = desk.begin(request.session_hash, sure)
+        yield from answered(page, sent, name, browser_language(request), work)
 
     def stop(request: gr.Request) -> str:
-        lang, work = browser_language(request), desk[0]
-        if work.visitor == request.session_hash and work.total:
-            return work.shown(lang)
-        return notice(say(lang, "folder_withdrawn"))
+        lang, work = browser_language(request), desk.stopped(request.session_hash)
+        return notice(say(lang, "folder_withdrawn")) if work is None else work.shown(lang)
 
     # Who waits in this line sees the place in it.
     going = run.click(

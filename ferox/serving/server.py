@@ -7,7 +7,7 @@ import logging
 import signal
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import uvicorn
 
@@ -23,11 +23,15 @@ STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
 class Server(uvicorn.Server):
-    """Stops at a signal when all requests that were taken are answered; until then others are refused with a 503."""
+    """Stops at a signal when all requests that were taken are answered; until then others are refused with a 503.
 
-    def __init__(self, config: uvicorn.Config, places: Places) -> None:
+    `announce` is called when it answers, and a signal stops it so from then on.
+    """
+
+    def __init__(self, config: uvicorn.Config, places: Places, announce: Callable[[], None]) -> None:
         super().__init__(config)
         self.places = places
+        self.announce = announce
         self._draining: asyncio.Task[None] | None = None
 
     @contextlib.contextmanager
@@ -41,6 +45,11 @@ class Server(uvicorn.Server):
         finally:
             for number in STOPPING:
                 loop.remove_signal_handler(number)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to answer on `sockets`, and say so."""
+        await super().startup(sockets)
+        self.announce()
 
     def _stop(self) -> None:
         if self.places.draining:
@@ -86,9 +95,12 @@ def serve(settings: Settings) -> int:
         gc.collect()
         gc.freeze()
         address = _address(settings, listener)
-        log("serving", address=address, models=", ".join(settings.models))
-        print(address, flush=True)
-        Server(config, places).run([listener])
+
+        def announce() -> None:
+            log("serving", address=address, models=", ".join(settings.models))
+            print(address, flush=True)
+
+        Server(config, places, announce).run([listener])
     log("stopped")
     return 0
 

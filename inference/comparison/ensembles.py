@@ -85,7 +85,7 @@ def _picked(group: ContenderGroup, name: str, meter: Meter) -> tuple[list[Conten
     for task, model in zip(tasks, models, strict=True):
         meter.stage(f"validating {task.engine.path.stem}")
         count = meter.counter(model.seconds_per_face)
-        answers.append(measure(task.predictor, task.faces.pixels, task.split.validation, count)[0])
+        answers.append(measure(task.predictor, task.faces.pixels, task.split.validation, count).probabilities)
     labels = tasks[0].faces.labels[tasks[0].split.validation].astype(np.int64)
     choice = pick_greedily(labels, answers)
     members = [group.contenders[index] for index in choice.places]
