@@ -23,16 +23,19 @@ def training_folds(faces: FaceSet, division: Split, folds: int, seed: int = 0) -
     Raises:
         InputError: there are not 2 to 100 folds, or too few faces of some class for them.
     """
-    plans = [SplitPlan(TRAINING_FOLDS, seed=seed, folds=folds, fold=number) for number in range(1, folds + 1)]
+    # The first is made whatever `folds` is, so that a wrong one is refused.
+    plans = [SplitPlan(TRAINING_FOLDS, seed=seed, folds=folds, fold=number) for number in range(1, max(folds, 1) + 1)]
     splits = []
     for plan, (others, held) in zip(plans, _grouped(faces, division.train, folds, seed), strict=True):
-        train, validation = _grouped(faces, others, PICKING, seed)[0]
+        train, validation = _grouped(faces, others, PICKING, seed, "left without one fold, ", " or more --folds")[0]
         splits.append(Split(plan, train, validation, held, split_fingerprint(faces, (train, validation, held))))
     return splits
 
 
-def _grouped(faces: FaceSet, indices: Indices, folds: int, seed: int) -> list[tuple[Indices, Indices]]:
-    """Return for each fold the other faces and its own, ascending."""
+def _grouped(
+    faces: FaceSet, indices: Indices, folds: int, seed: int, which: str = "", remedy: str = ""
+) -> list[tuple[Indices, Indices]]:
+    """Return for each fold the other faces and its own, ascending; `which` and `remedy` are for the message."""
     from sklearn.model_selection import StratifiedGroupKFold
 
     labels, pictures = faces.labels[indices], faces.pictures[indices]
@@ -40,9 +43,9 @@ def _grouped(faces: FaceSet, indices: Indices, folds: int, seed: int) -> list[tu
         count = len(np.unique(pictures[labels == label]))
         if count < max(folds, PICKING):
             raise InputError(
-                f"{faces.source} has {count} different {LABELS[label]} faces to train on, expected at least "
-                f"{max(folds, PICKING)}, so that every fold has one; use more faces"
-                + (" or fewer --folds" if folds > PICKING else "")
+                f"{faces.source} has {count} different {LABELS[label]} faces to train on, {which}expected at "
+                f"least {max(folds, PICKING)}, so that every fold has one; use more faces"
+                + (" or fewer --folds" if folds > PICKING else remedy)
             )
     divider = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     return [(indices[others], indices[held]) for others, held in divider.split(indices, labels, pictures)]

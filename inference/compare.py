@@ -132,7 +132,7 @@ def compare(
     with nullcontext(_unwritten) if out is None else writer(out) as write:
         contenders = _evaluate(tasks, costs, write, meter)
         meter.stage("writing reports")
-    engine_seconds = sum(one.members[0].evaluation.speed.seconds for one in contenders)
+    engine_seconds = sum(one.members[0].evaluation.engine_seconds for one in contenders)
     seconds = ComparisonSeconds(time.perf_counter() - began, engine_seconds)
     groups = with_ensembles(contender_groups(contenders), wanted, meter)
     if options.robustness:

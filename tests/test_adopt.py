@@ -34,6 +34,7 @@ from export.adopt.proving import Target
 from export.adopt.publish import adopt
 from export.conversion import ExportError
 from inference.adoption import Others, Preprocessing
+from inference.comparison.ensembles import check_ensembles
 from inference.comparison.summary import summary_table
 from inference.engine import Engine
 from inference.manifest import Manifest
@@ -117,18 +118,18 @@ def test_each_preset_s_signature_is_adopted_and_proven(
 
 
 @pytest.fixture
-def reports(
-    foreign: Callable[[str], Path],
-    table: Path,
-    portraits: FaceSet,
-    artifacts: dict[str, Path],
-    tmp_path: Path,
-    here: None,
-) -> list[Report]:
-    """A trained model's report and an adopted one's, on the same faces."""
+def engines(
+    foreign: Callable[[str], Path], table: Path, artifacts: dict[str, Path], tmp_path: Path, here: None
+) -> list[Engine]:
+    """A trained model and an adopted one."""
     wish = Wish(preset="deepface", trained_on="a b\x1b[31m")
     paths = [artifacts["cnn_1.torch.published-official"], adopt(foreign("deepface"), wish, table, Target(tmp_path))]
-    engines = [Engine.load(path, provider="cpu", threads=1) for path in paths]
+    return [Engine.load(path, provider="cpu", threads=1) for path in paths]
+
+
+@pytest.fixture
+def reports(engines: list[Engine], portraits: FaceSet) -> list[Report]:
+    """Their reports, on the same faces."""
     return [report_of(assign(engine, portraits).evaluate(lambda _: None)) for engine in engines]
 
 
@@ -567,3 +568,12 @@ def test_the_program_in_the_manual_converts_a_keras_model_that_is_then_adopted(
     assert adoption is not None
     assert adoption.validation is not None
     assert adoption.validation.accuracy > 0.5
+
+
+def test_an_adopted_model_may_be_named_in_an_ensemble_of_the_table_that_it_stands_in(
+    engines: list[Engine], faces: FaceSet
+) -> None:
+    other = face_set(faces.pixels[::2], faces.labels[::2], source="other.csv")
+    tasks = [assign(engine, other, "all") for engine in reversed(engines)]
+    names = tuple(task.name for task in tasks)
+    assert check_ensembles(tasks, [names]) == [names]

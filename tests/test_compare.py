@@ -15,19 +15,23 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, cohen_kappa_score, confusion_matrix, f1_score, log_loss, roc_auc_score
 
+from data.documents import read_document
 from data.draw import write_csv
 from data.errors import InputError
-from data.faceset import LABELS, FaceSet
+from data.faceset import LABELS, FaceSet, face_set
 from data.splits import SplitPlan, split
 from ferox.command import main
 from inference.compare import Options, compare, write_finished
 from inference.comparison.contenders import contender, contender_groups, decisive_settings, twins
+from inference.comparison.document import Comparison
 from inference.comparison.ensembles import with_ensembles
 from inference.comparison.progress import Meter
+from inference.comparison.ranking import ranking
 from inference.comparison.summary import summary_table
 from inference.engine import Engine
 from inference.manifest import Fidelity, Parity
 from inference.measure.evaluation import assign
+from inference.measure.metrics import Mean
 from inference.measure.robustness import CONDITIONS
 from inference.report.document import read_report
 from inference.testtime import Augmented
@@ -407,6 +411,30 @@ def test_ensembles_that_cannot_be_are_refused(
     with pytest.raises(InputError, match=message):
         compare(tasks, Options(ensembles=(names,)), time.perf_counter())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_no_macro_f1_is_the_best_for_leaving_out_a_class(compared: Path) -> None:
+    table = read_document(Comparison, compared / "report.json", "compare again").tables[0]
+    place = [column.name for column in ranking(table).columns].index("macro F1")
+    (first, *others), classes = table.rows, table.rows[0].figures.macro.f1.classes
+    partial = replace(first.figures.macro, f1=Mean(1.0, classes - 1))
+    rows = (replace(first, figures=replace(first.figures, macro=partial)), *others)
+    cells = [row[place] for row in ranking(replace(table, rows=rows)).rows]
+    assert (cells[0].value, cells[0].is_best, cells[0].below) == (1.0, False, f"of {classes - 1} classes")
+    assert any(cell.is_best for cell in cells[1:])
+
+
+def test_nothing_is_picked_on_faces_that_a_model_may_have_been_trained_on(
+    portraits: FaceSet, artifacts: dict[str, Path]
+) -> None:
+    assert portraits.usages is not None
+    other = face_set(portraits.pixels, portraits.labels, portraits.usages[::-1].copy(), source="other.csv")
+    engines = [Engine.load(artifacts[name], provider="cpu", threads=1) for name in HAND]
+    tasks = [assign(engine, other, allow_seen=True) for engine in engines]
+    plain = Options(robustness=False, latency=False, ensembles=((),))
+    (table,) = compare(tasks, plain, time.perf_counter()).groups
+    assert not any(one.is_ensemble for one in table.contenders)
+    assert "may have been trained on the validation part" in table.notes[0]
 
 
 def test_an_ensemble_is_named_by_files_whose_reports_have_longer_names(

@@ -104,7 +104,7 @@ def test_a_run_that_is_taught_on_its_own_views_keeps_its_teachers_and_resumes(
     common += ["--augmentation", "corruptions", "--mixup", 0.2]
     taught = ["--teachers", model, model, "--teaching", "views", "--distillation", 0.9]
     shared = [*common, *taught, "--answers", tmp_path / "answers"]
-    # This one learns from what the teachers said before it was rounded, the next from what it kept.
+    # This one asks the teachers, the next finds what it kept.
     whole = last_line(run("training", *shared, "--out", tmp_path / "whole"))
     again = last_line(run("training", *shared, "--out", tmp_path / "again"))
     alone = last_line(run("training", *common, "--out", tmp_path / "alone"))
@@ -116,12 +116,9 @@ def test_a_run_that_is_taught_on_its_own_views_keeps_its_teachers_and_resumes(
     assert figures(stopped) == figures(whole)
     assert len(list(asked.glob("answers-*"))) == 2
     last_line(run("training", "--resume", asked))
-    # Kept in float16.
-    losses = [[line["train_loss"] for line in figures(folder)] for folder in (asked, whole)]
-    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
     assert figures(alone)[0]["train_loss"] != figures(whole)[0]["train_loss"]
     assert len(list((tmp_path / "answers").glob("teachers-*/answers-*"))) == 2
-    assert figures(again) == figures(asked)
+    assert figures(again) == figures(asked) == figures(whole)
     assert [name.split()[0] for name in read_record(whole).settings.teachers] == ["teacher", "teacher"]
 
 

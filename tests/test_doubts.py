@@ -21,7 +21,7 @@ from data.drawing.portrait import draw_portrait
 from data.errors import InputError
 from data.faceset import LABELS, FaceSet, face_set
 from data.folds import training_folds
-from data.splits import TRAINING_FOLDS, SplitPlan, split
+from data.splits import TRAINING_FOLDS, Split, SplitPlan, split
 from inference.engine import Engine
 from inference.manifest import CorrectionsRecord, Manifest, data_record, parse_manifest
 from inference.measure.evaluation import assign
@@ -128,6 +128,22 @@ def test_folds_of_too_few_faces_are_refused() -> None:
     faces = draw(210, seed=1)
     with pytest.raises(InputError, match=r"has 1 different disgust faces to train on, expected at least 10"):
         training_folds(faces, split(faces, OFFICIAL), 5)
+    for folds in (-1, 0, 1, 101):
+        with pytest.raises(InputError, match=f"--folds is {folds}, expected 2 to 100"):
+            training_folds(faces, split(faces, OFFICIAL), folds)
+
+
+def test_faces_that_are_too_few_without_one_fold_say_so() -> None:
+    labels = np.repeat(np.arange(7, dtype=np.uint8), 15)
+    pixels = np.random.default_rng(0).integers(0, 256, (len(labels), 48, 48), dtype=np.uint8)
+    usages = np.zeros(len(labels), np.uint8)
+    others = face_set(pixels, labels, usages, source="few.csv")
+    division = Split(OFFICIAL, np.arange(len(others)), np.arange(1), np.arange(1), "0" * 64)
+    with pytest.raises(
+        InputError, match=r"has 7 different \w+ faces to train on, left without one fold, .* more --folds"
+    ):
+        training_folds(others, division, 2)
+    assert len(training_folds(others, division, 3)) == 3
 
 
 def test_a_fold_is_no_training_that_can_be_gone_on_with(mislabelled: Mislabelled) -> None:
@@ -358,3 +374,6 @@ def test_corrections_stand_in_manifest_and_report_and_do_not_part_tables(
     note = "Of its training faces some were corrected first (3 dropped and 1,200 relabelled, corrected"
     assert any(sentence.startswith(note) for sentence in reports[1].notes)
     assert not any("corrected" in sentence for sentence in reports[0].notes)
+    known = report_of(assign(other, drawn, "train").evaluate(lambda count: None))
+    dropped = "Faces that were dropped count here as faces that it was trained on."
+    assert (dropped in known.notes, dropped in reports[1].notes) == (True, bool(reports[1].evaluated_on.copies))

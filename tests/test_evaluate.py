@@ -127,6 +127,14 @@ def test_measuring_in_batches_gives_every_face_its_answer(tiny_model: Path, face
     assert min(measured.pieces) > 0
 
 
+@pytest.mark.parametrize(("protocol", "asked_twice"), [("official", True), ("random", False)])
+def test_what_the_engine_ran_has_the_validation_part_in_it(
+    protocol: str, asked_twice: bool, tiny_model: Path, faces: FaceSet
+) -> None:
+    done = assign(engine_for(tiny_model, faces, SplitPlan(protocol)), faces).evaluate(lambda count: None)
+    assert (done.engine_seconds > done.speed.seconds) is (done.abstention is not None) is asked_twice
+
+
 def test_a_rate_is_the_median_of_whole_pieces() -> None:
     faces = np.zeros((256 * 3 + 10, 7), np.float32)
     measured = Measured(faces, (0.125, 0.25, 8.0, 0.001))

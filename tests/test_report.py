@@ -85,6 +85,7 @@ def evaluation(
         probabilities,
         summarise(faces.labels[indices], probabilities),
         Speed("1.32.0", ("CPUExecutionProvider",), 2, 0.5, len(indices) / 0.5),
+        engine_seconds=0.5,
     )
 
 
@@ -292,6 +293,13 @@ def test_same_faces_without_the_usage_that_divided_them_are_refused() -> None:
     assert (seen.same_faces, seen.trained_on) == (True, None)
     with pytest.raises(InputError, match=r"do not divide .* --allow-seen"):
         refuse_seen("cnn_1.onnx", manifest, seen, "random test part", 60)
+
+
+def test_same_faces_with_a_usage_that_leaves_a_part_empty_are_refused_too() -> None:
+    faces = noise()
+    merged = face_set(faces.pixels, faces.labels, np.zeros(len(faces), np.uint8), source="merged")
+    seen = exposure(manifest_for(faces), merged, np.arange(len(merged)))
+    assert (seen.same_faces, seen.trained_on) == (True, None)
 
 
 def test_mistakes_are_the_surest_first_with_their_faces(tmp_path: Path) -> None:

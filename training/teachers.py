@@ -167,14 +167,14 @@ class KeptAnswers:
                     f"{self.folder} keeps no answers to this epoch's views (not asked ahead so far, or by another "
                     "build of OpenCV, which makes other views); the teachers are asked here"
                 )
-            return np.concatenate(list(self._asked(pixels)))
+            return self._asked(pixels).astype(np.float32)
         with self._alone():
             # Another training may have asked meanwhile.
             if (kept := self._kept(name)) is not None:
                 return kept
-            said = np.concatenate(list(self._asked(pixels)))
-            save_arrays(self.folder / name, {"probabilities": said.astype(np.float16)})
-            return said
+            said = self._asked(pixels)
+            save_arrays(self.folder / name, {"probabilities": said})
+            return said.astype(np.float32)
 
     def stop(self) -> None:
         """Ask no more: the process waits for the thread that asks, and an epoch's answers take minutes."""
@@ -198,11 +198,14 @@ class KeptAnswers:
             if self.stopped.wait(0.2):
                 raise CancelledError
 
-    def _asked(self, pixels: Pixels) -> Iterator[Shares]:
+    def _asked(self, pixels: Pixels) -> NDArray[np.float16]:
+        """Rounded whether it is kept or not: a training that finds the answers is to come to the same numbers."""
+        said = []
         for start in range(0, len(pixels), ASKED_AT_ONCE):
             if self.stopped.is_set():
                 raise CancelledError
-            yield self.teacher.predict(pixels[start : start + ASKED_AT_ONCE])
+            said.append(self.teacher.predict(pixels[start : start + ASKED_AT_ONCE]).astype(np.float16))
+        return np.concatenate(said)
 
 
 def save_teachings(path: Path, probabilities: Shares) -> None:

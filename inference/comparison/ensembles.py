@@ -11,6 +11,7 @@ from inference.comparison.progress import Meter
 from inference.ensemble import pick_greedily
 from inference.measure.evaluation import Assignment, measure
 from inference.measure.exposure import exposure
+from inference.report.document import TableKey, adopted_key
 
 MIN_MEMBERS = 2
 
@@ -21,7 +22,7 @@ def check_ensembles(tasks: Sequence[Assignment], wanted: Sequence[Sequence[str]]
     Raises:
         InputError: a name is unknown or twice, there is only one, or they may not be compared.
     """
-    tables = {task.name: _table(task) for task in tasks}
+    tables = _tables(tasks)
     ensembles = []
     for given in wanted:
         names = tuple(_report_name(name.rsplit("/", 1)[-1].removesuffix(".onnx"), tasks) for name in given)
@@ -39,9 +40,14 @@ def check_ensembles(tasks: Sequence[Assignment], wanted: Sequence[Sequence[str]]
     return ensembles
 
 
-def _table(task: Assignment) -> tuple[str, ...]:
-    data, fingerprint = task.engine.manifest.data, task.split.fingerprint
-    return fingerprint if data is None else data.fingerprint, fingerprint, task.part
+def _tables(tasks: Sequence[Assignment]) -> dict[str, TableKey]:
+    """The table of each report, as `inference.report.document.in_tables` divides them."""
+    keys: dict[str, TableKey] = {}
+    for task in sorted(tasks, key=lambda task: task.engine.manifest.data is None):
+        data, fingerprint = task.engine.manifest.data, task.split.fingerprint
+        key = (fingerprint if data is None else data.fingerprint, fingerprint, task.part)
+        keys[task.name] = adopted_key(key, keys.values()) if data is None else key
+    return {task.name: keys[task.name] for task in tasks}
 
 
 def _report_name(given: str, tasks: Sequence[Assignment]) -> str:
@@ -108,6 +114,11 @@ def _no_validation(tasks: Sequence[Assignment]) -> str | None:
         seen = exposure(task.engine.manifest, task.faces, task.split.validation)
         if seen.same_faces is None:
             return f"{task.engine.path.stem} was adopted, and may have been trained on the validation part."
+        if seen.same_faces and seen.trained_on is None:
+            return (
+                f"{task.engine.path.stem} may have been trained on the validation part, which cannot be told from this "
+                "form of the data."
+            )
         if seen.trained_on:
             return f"{task.engine.path.stem} was trained on faces of the validation part."
     return None

@@ -38,9 +38,10 @@ class Ranking:
     rows: tuple[tuple[Cell, ...], ...]
 
 
+MACRO_F1 = Column("macro F1", ".4f", True)
 COLUMNS = (
     Column("accuracy, %", ".2f", True),
-    Column("macro F1", ".4f", True),
+    MACRO_F1,
     Column("macro AUC", ".4f", True),
     Column("log loss", ".4f", False),
     Column("ECE", ".4f", False),
@@ -56,7 +57,9 @@ Values = Sequence[float | None]
 def ranking(record: Group) -> Ranking:
     """All figures of a group's rows, in their order."""
     values = [_values(row) for row in record.rows]
-    best = [_best(column, figures) for column, figures in zip(COLUMNS, zip(*values, strict=True), strict=True)]
+    most = max(row.figures.macro.f1.classes for row in record.rows)
+    fair = [_comparable(row, figures, most) for row, figures in zip(record.rows, values, strict=True)]
+    best = [_best(column, figures) for column, figures in zip(COLUMNS, zip(*fair, strict=True), strict=True)]
     rows = (_cells(row, row_values, best) for row, row_values in zip(record.rows, values, strict=True))
     return Ranking(COLUMNS, tuple(rows))
 
@@ -72,6 +75,12 @@ def _cells(row: Row, values: Values, best: Values) -> tuple[Cell, ...]:
         Cell(value, value is not None and value == top, words)
         for value, top, words in zip(values, best, below, strict=True)
     )
+
+
+def _comparable(row: Row, values: Values, classes: int) -> Values:
+    """Leave out the macro F1 of a model that never answers some class: a mean over fewer is no better for it."""
+    partial = row.figures.macro.f1.classes < classes
+    return [None if partial and column == MACRO_F1 else value for column, value in zip(COLUMNS, values, strict=True)]
 
 
 def _best(column: Column, values: Values) -> float | None:

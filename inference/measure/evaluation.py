@@ -88,7 +88,10 @@ class Assignment:
         probabilities = measured.probabilities
         summary = summarise(self.faces.labels[self.indices], probabilities)
         speed = _speed(self.engine, measured)
-        return Evaluation(self, probabilities, summary, speed, self._abstention(advance))
+        validated = self._validated(advance)
+        seconds = measured.seconds + (0 if validated is None else validated.seconds)
+        least = None if validated is None else abstention(self.faces.labels[self.validation], validated.probabilities)
+        return Evaluation(self, probabilities, summary, speed, seconds, least)
 
     @property
     def validation(self) -> NDArray[np.int64]:
@@ -102,25 +105,24 @@ class Assignment:
         unknown = seen.same_faces and seen.trained_on is None
         return none if seen.trained_on or unknown else self.split.validation
 
-    def _abstention(self, advance: Callable[[int], None] | None) -> Abstention | None:
+    def _validated(self, advance: Callable[[int], None] | None) -> "Measured | None":
         indices = self.validation
-        if not len(indices):
-            return None
-        answered = measure(self.predictor, self.faces.pixels, indices, advance)
-        return abstention(self.faces.labels[indices], answered.probabilities)
+        return measure(self.predictor, self.faces.pixels, indices, advance) if len(indices) else None
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """A model's answers to its assignment's faces, `probabilities` float32[N, 7], and what they come to.
 
-    `abstention` is what a least confidence buys on the validation part; None where there is none to choose it on.
+    `engine_seconds` is how long the engine ran for all of it, the validation part's faces among them. `abstention` is
+    what a least confidence buys on that part; None where there is none to choose it on.
     """
 
     assignment: Assignment
     probabilities: NDArray[np.float32]
     summary: Summary
     speed: Speed
+    engine_seconds: float
     abstention: Abstention | None = None
 
     @property

@@ -74,8 +74,9 @@ def refuse_seen(name: str, manifest: Manifest, seen: Exposure, scope: str, count
 
 
 def _division(record: DataRecord, faces: FaceSet) -> Split | None:
-    plan = record.plan()
-    if plan.protocol == "official" and not faces.has_usage:
+    try:
+        division = split(faces, record.plan())
+    except InputError:
+        # Of the same pictures, but in another form: without a Usage, or with one that leaves a part empty.
         return None
-    division = split(faces, plan)
     return division if division.fingerprint == record.fingerprint else None

@@ -3,7 +3,7 @@
 Version 1, which `docs/schemas/report.json` describes as a JSON Schema.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -19,6 +19,7 @@ from inference.measure.metrics import Summary
 VERSION = 1
 REPORT_FILE = "report.json"
 Entry = TypeVar("Entry")
+TableKey = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class Report:
         return str(self.manifest.recipe.get("recipe", "-"))
 
     @property
-    def table_key(self) -> tuple[str, ...]:
+    def table_key(self) -> TableKey:
         """What reports must share to stand in one table.
 
         Models stand in one table only if they were trained under the same protocol on the same data, and evaluated on
@@ -145,17 +146,22 @@ class Report:
         return asdict(self, dict_factory=stated)
 
 
+def adopted_key(key: TableKey, tables: Iterable[TableKey]) -> TableKey:
+    """The key of the table that an adopted model of `key` stands in, where there are `tables`."""
+    return next((other for other in tables if other[1:] == key[1:]), key)
+
+
 def in_tables(entries: Sequence[Entry], report: Callable[[Entry], Report]) -> list[list[Entry]]:
     """Divide what has reports into tables, see `Report.table_key`, in the order of the first of each.
 
     An adopted model, which has nothing in common with another's training that anybody knew of, stands with the first
     that were measured on the same part of the same faces.
     """
-    tables: dict[tuple[str, ...], list[Entry]] = {}
+    tables: dict[TableKey, list[Entry]] = {}
     for entry in sorted(entries, key=lambda entry: report(entry).manifest.adoption is not None):
         key = report(entry).table_key
         if report(entry).manifest.adoption is not None:
-            key = next((other for other in tables if other[1:] == key[1:]), key)
+            key = adopted_key(key, tables)
         tables.setdefault(key, []).append(entry)
     return list(tables.values())
 

@@ -100,7 +100,7 @@ def report_of(evaluation: Evaluation) -> Report:
 
 def notes(manifest: Manifest, on: EvaluatedOn, figures: Summary) -> list[str]:
     """What a reader must know before believing the figures, one sentence each."""
-    sentences = _corrected(manifest) + _adopted(manifest, on)
+    sentences = _corrected(manifest, on) + _adopted(manifest, on)
     if on.same_faces is False:
         sentences.append(
             "This is not the data it was trained on: its fingerprint is another, and whether the model has "
@@ -147,13 +147,17 @@ def notes(manifest: Manifest, on: EvaluatedOn, figures: Summary) -> list[str]:
     return sentences
 
 
-def _corrected(manifest: Manifest) -> list[str]:
+def _corrected(manifest: Manifest, on: EvaluatedOn) -> list[str]:
     if (corrections := manifest.corrections) is None:
         return []
-    return [
+    sentences = [
         f"Of its training faces some were corrected first ({corrections.words}); those that it is measured on have the "
         "labels that the data give them."
     ]
+    # A manifest has their number only.
+    if corrections.dropped and (on.trained_on or on.copies):
+        sentences.append("Faces that were dropped count here as faces that it was trained on.")
+    return sentences
 
 
 def _adopted(manifest: Manifest, on: EvaluatedOn) -> list[str]:
