@@ -2,16 +2,36 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 
-def take(file: IO[str] | int) -> bool:
-    """Lock an open file or handle for this process and those that inherit it; False if another one holds it."""
+def take(file: IO[str] | int, seconds: float = 0) -> bool:
+    """Lock an open file or handle for this process and those that inherit it; False if another one holds it, and still
+    does after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not _flocked(file, fcntl.LOCK_EX):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def is_taken(path: Path) -> bool:
+    """Whether anybody holds a file's lock; several may look at once. The file is made where there is none."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return not _flocked(handle, fcntl.LOCK_SH)
+    finally:
+        os.close(handle)
+
+
+def _flocked(file: IO[str] | int, kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
@@ -33,13 +53,14 @@ def waited(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def locked(path: Path, flags: int = os.O_RDONLY) -> Iterator[int | None]:
-    """Yield the handle of a file or folder that is locked meanwhile, or None where another one holds its lock.
+def locked(path: Path, flags: int = os.O_RDONLY, seconds: float = 0) -> Iterator[int | None]:
+    """Yield the handle of a file or folder that is locked meanwhile, or None where another one holds its lock, as for
+    `take`.
 
     A child process that is handed the handle keeps the lock for as long as it lives.
     """
     handle = os.open(path, flags, 0o644)
     try:
-        yield handle if take(handle) else None
+        yield handle if take(handle, seconds) else None
     finally:
         os.close(handle)

@@ -34,7 +34,7 @@ from demo.view.theme import STYLE, theme
 from demo.view.words import say, translations
 from inference.photos.faces import HaarFinder, finder
 
-WAITING = 16  # Requests in line; one more is refused at once.
+WAITING = 32  # Requests in line, of which half are left to short ones; one more is refused at once.
 RUNNING = 2
 LARGEST_ZIP = 200_000_000
 REFRESH_SECONDS = 5.0

@@ -170,6 +170,28 @@ def test_without_a_face_the_whole_picture_can_be_taken(visit: Callable[..., Any]
     page.wait_for_selector("#photo-answer .fx-card >> nth=3")
 
 
+def test_no_late_answer_takes_the_place_of_what_was_asked_for_last(visit: Callable[..., Any], examples: Path) -> None:
+    page = visit()
+    choose(page, "#photo-model", "All models")
+    give(page, examples / "nobody.jpg")
+    page.wait_for_selector("text=No face was found")
+    page.click("#photo-whole")
+    page.wait_for_selector("#photo-answer .fx-card")
+    page.check("#photo-looked input")
+    page.wait_for_selector("#photo-answer .fx-heats")
+    page.click("#photo-picture [aria-label='Remove Image']")
+    page.wait_for_selector("#photo-answer .fx-empty")
+    # What each model looked at in four faces takes a while; that is no longer wanted while it is found out.
+    give(page, examples / "group.jpg")
+    page.wait_for_selector("#photo-picture img")
+    page.uncheck("#photo-looked input")
+    page.wait_for_selector("#photo-answer .fx-card >> nth=3")
+    page.wait_for_function("() => !document.querySelector('#photo-answer .fx-heats')")
+    page.wait_for_timeout(3000)
+    assert page.locator("#photo-answer .fx-card").count() == 4
+    assert page.locator("#photo-answer .fx-heats").count() == 0
+
+
 def test_a_file_that_is_no_picture_is_refused_in_one_sentence_and_the_next_one_is_taken(
     visit: Callable[..., Any], examples: Path, tmp_path: Path
 ) -> None:

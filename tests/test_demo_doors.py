@@ -1,5 +1,6 @@
 """Who may ask the page for what, as its real server answers: hosts, origins, proxies, passwords, uploads, payloads."""
 
+import asyncio
 import http.client
 import json
 import os
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -405,6 +407,90 @@ def test_old_files_go_by_themselves_whoever_wrote_them(tmp_path: Path) -> None:
         assert (tmp_path / "ab12" / "me.png").exists()
         until(lambda: list(tmp_path.iterdir()) == [tmp_path / "examples"])
     assert (tmp_path / "examples" / "group.jpg").exists()
+
+
+def test_the_cleaner_outlives_what_it_cannot_remove_and_what_vanishes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from demo.intake import scratch
+
+    looks: list[float] = []
+
+    def failing(folder: Path, kept: Path, before: float) -> None:
+        looks.append(before)
+        raise PermissionError(1, "Operation not permitted", str(folder))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scratch, "remove_old", failing)
+        with scratch.cleaned(tmp_path, tmp_path / "examples", seconds=0.5, every=0.01):
+            until(lambda: len(looks) > 1)
+    assert "cannot be removed: Operation not permitted" in capsys.readouterr().err
+    for name in "abc":
+        (tmp_path / name / "inner").mkdir(parents=True)
+        (tmp_path / name / "inner" / "file").write_bytes(b"x")
+    found = scratch._below(tmp_path)
+    seen = [next(found)]
+    for name in "abc":
+        if not seen[0].is_relative_to(tmp_path / name):
+            shutil.rmtree(tmp_path / name)
+    seen += found
+    assert {tmp_path / name for name in "abc"} <= set(seen)
+    scratch.remove_old(tmp_path, tmp_path / "examples", time.time() + 10)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sender_that_falls_silent_gives_its_bytes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    from demo.intake import quota
+
+    monkeypatch.setattr(quota, "SILENT_SECONDS", 0.05)
+    sent: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive())["type"] == "http.request":
+            pass
+
+    async def upload() -> quota.UploadQuota:
+        messages: asyncio.Queue[Any] = asyncio.Queue()
+        messages.put_nowait({"type": "http.request", "body": b"x" * 500, "more_body": True})
+        door = quota.UploadQuota(app, quota.Quota(1000, 1000))
+        scope = {"type": "http", "method": "POST", "path": "/gradio_api/upload", "headers": [], "client": ("::1", 1)}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await asyncio.wait_for(door(scope, messages.get, send), 30)
+        return door
+
+    door = asyncio.run(upload())
+    assert (door.ledger.everybody, sent[0]["status"]) == (0, 408)
+    assert b"nothing of the upload came" in sent[1]["body"]
+
+
+def test_those_who_come_at_once_do_not_fill_the_line_for_long_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    from demo.intake import payloads
+
+    line: list[object] = []
+
+    async def preprocess(*_: object, **options: object) -> None:
+        await asyncio.sleep(0.01)
+
+    async def push(body: object, *_: object) -> tuple[bool, str, str]:
+        line.append(body)
+        return True, "", "success"
+
+    queue = SimpleNamespace(push=push, event_queue_per_concurrency_id={"films": SimpleNamespace(queue=line)})
+    blocks = SimpleNamespace(preprocess_data=preprocess, _queue=queue, state_holder={})
+    wanted = SimpleNamespace(concurrency_id="films", inputs=[])
+    monkeypatch.setattr(payloads, "get_fn", lambda *_: wanted)
+    payloads.check_early(blocks, frozenset(["films"]))
+    body = SimpleNamespace(session_hash=None, data=[])
+
+    async def come() -> list[Any]:
+        return await asyncio.gather(*(blocks._queue.push(body, None, None) for _ in range(20)))
+
+    answers = asyncio.run(come())
+    assert [taken for taken, _, _ in answers] == [True] * payloads.MOST_LONG + [False] * (20 - payloads.MOST_LONG)
+    assert {kind for taken, _, kind in answers if not taken} == {"queue_full"}
 
 
 def until(true: Callable[[], bool], seconds: float = 30) -> None:

@@ -26,7 +26,7 @@ from demo.intake.archive import sources
 from demo.intake.uploads import Upload
 from demo.page import Page
 from demo.state.shelf import Shelf
-from demo.tabs.folder import CUT_OFF, Desk, Work, answered
+from demo.tabs.folder import OTHERS, Desk, Work, answered
 from inference.photos.faces import HaarFinder
 from inference.photos.pictures import MAX_BYTES
 from inference.photos.reading import PicturePrediction
@@ -98,26 +98,27 @@ def test_a_folder_that_is_stopped_keeps_what_was_read(
     assert "Stopped" not in whole
 
 
-def test_what_was_read_is_kept_though_the_next_one_in_the_line_has_begun() -> None:
+def test_what_was_read_is_there_to_ask_for_though_others_have_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     desk = Desk()
     first = desk.begin("first", 0.0)
-    assert desk.stopped("first") is None
+    assert desk.of("first") is None
     first.total = 9
     second = desk.begin("second", 0.0)
-    assert desk.stopped("first") is first
-    assert desk.stopped("first") is None
+    assert (desk.of("first"), desk.of("first"), desk.of("second")) == (first, first, None)
     second.total = 1
     second.predictions.append(PicturePrediction("a.png", (), (), None))
-    assert desk.stopped("second") is second
-    assert desk.stopped("second") is second
-    third = desk.begin("third", 0.0)
-    assert desk.stopped("second") is None
-    third.total = 9
-    assert desk.begin("third", 0.0) is not third
-    assert desk.stopped("third") is None
-    for number in range(CUT_OFF + 2):
+    desk.begin("third", 0.0)
+    assert (desk.of("first"), desk.of("second")) == (first, second)
+    again = desk.begin("first", 0.0)
+    assert desk.of("first") is None
+    again.total = 2
+    for number in range(OTHERS + 1):
         desk.begin(str(number), 0.0).total = 9
-    assert [desk.stopped(str(number)) is None for number in range(CUT_OFF + 2)] == [True] + [False] * (CUT_OFF + 1)
+    assert [desk.of(str(number)) is None for number in range(OTHERS + 1)] == [False] * (OTHERS + 1)
+    assert desk.of("second") is None
+    monkeypatch.setattr("demo.tabs.folder.KEPT_SECONDS", 0.0)
+    desk.forget_old()
+    assert desk.of("0") is None
 
 
 def test_files_and_zips_mix_and_names_cannot_inject_markup(

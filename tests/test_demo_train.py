@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,6 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from data.errors import InputError
@@ -402,3 +404,34 @@ def test_a_run_whose_files_were_damaged_does_not_take_the_tab_down(tmp_path: Pat
     (runs / ".demo" / "current.json").write_text(json.dumps(state))
     html = view(Supervisor(runs).current(), "en")
     assert wrong in html
+
+
+def test_two_that_look_at_once_see_no_training_where_there_is_none(tmp_path: Path) -> None:
+    supervisors = [Supervisor(tmp_path) for _ in range(2)]
+    (tmp_path / ".demo").mkdir()
+    (tmp_path / ".demo" / "lock").write_text("999999")
+    seen: list[int | None] = []
+
+    def look(supervisor: Supervisor) -> None:
+        seen.extend(supervisor._process() for _ in range(2000))
+
+    threads = [threading.Thread(target=look, args=(supervisor,)) for supervisor in supervisors]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(seen), set(seen)) == (4000, {None})
+
+
+def test_the_pictures_of_the_last_epoch_are_drawn_though_its_answers_came_late(tmp_path: Path) -> None:
+    from demo.view.training import _answers
+    from training.run import answers_written, write_answers
+
+    labels, shares = np.arange(7, dtype=np.uint8), np.eye(7)
+    assert _answers(tmp_path, answers_written(tmp_path)) == ()
+    drawn = []
+    for epoch in (1, 2):
+        write_answers(tmp_path, epoch, labels, np.roll(shares, epoch, axis=1))
+        drawn.append(_answers(tmp_path, answers_written(tmp_path)))
+    assert drawn[0] != drawn[1]
+    assert _answers(tmp_path, answers_written(tmp_path)) is drawn[1]

@@ -114,6 +114,28 @@ def test_a_film_that_is_stopped_keeps_what_was_read(tab: Callable[..., Any], fil
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 390
 
 
+def test_a_film_that_was_withdrawn_is_not_read_in_the_place_of_the_next(
+    tab: Callable[..., Any], film: Path, tmp_path: Path
+) -> None:
+    long = tmp_path / "long.mp4"
+    write_film(long, iter([np.full((240, 320, 3), 127, np.uint8)] * 3000), rate=5)
+    first, second = tab(), tab()
+    give(first, long)
+    first.click("#video-run")
+    first.wait_for_selector("#video-progress >> text=times real time")
+    give(second, long)
+    second.click("#video-run")
+    second.wait_for_selector("#video-progress >> text=/queue: 1/")
+    second.click("#video-stop")
+    second.click("#video-film [aria-label='Clear'], #video-film [aria-label='Remove this file']")
+    give(second, film)
+    second.click("#video-run")
+    second.wait_for_timeout(1000)
+    first.click("#video-stop")
+    second.frame_locator("#video-answer iframe").locator("h1", has_text="two <persons>.mp4").wait_for()
+    assert "15 moments" in second.inner_text("#video-answer .fx-head")
+
+
 def test_what_is_no_film_or_too_large_is_refused_in_one_sentence(tab: Callable[..., Any], tmp_path: Path) -> None:
     page = tab()
     (tmp_path / "notes.mp4").write_text("no film")

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -336,6 +337,22 @@ def test_a_stop_waits_no_longer_for_who_lacks_the_token_and_a_second_one_for_nob
         server.process.terminate()
         until(lambda: bool(server.events("stopping")))
         server.process.terminate()
+        assert server.process.wait(timeout=30) == 0
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_who_does_not_read_what_was_asked_for_holds_up_no_stop(signals: int, tiny_model: Path, tmp_path: Path) -> None:
+    deadline = 1 if signals == 1 else 3000
+    with serving(tmp_path, tiny_model, "--deadline", deadline) as server, socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", server.port))
+        connection.settimeout(0.5)
+        with suppress(TimeoutError):  # Once the server writes no more, it reads no more either.
+            while True:
+                connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100)
+        for _ in range(signals):
+            server.process.terminate()
+            until(lambda: bool(server.events("stopping")))
         assert server.process.wait(timeout=30) == 0
 
 

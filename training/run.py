@@ -250,6 +250,14 @@ def write_answers(folder: Path, epoch: int, labels: NDArray[np.uint8], probabili
     save_arrays(folder / ANSWERS_FILE, answers)
 
 
+def answers_written(folder: Path) -> int | None:
+    """When `write_answers` wrote last, in nanoseconds since 1970; None before it did."""
+    try:
+        return (folder / ANSWERS_FILE).stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
+
+
 def read_answers(folder: Path) -> tuple[int, NDArray[np.uint8], NDArray[np.float32]] | None:
     """Return epoch, labels uint8[N] and probabilities float32[N, 7], or None before the first epoch has ended."""
     file = folder / ANSWERS_FILE

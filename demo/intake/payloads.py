@@ -47,13 +47,17 @@ def check_early(blocks: Any, long_queues: frozenset[str]) -> None:
                 refused.append(sentence)
             raise gr.Error(sentence, print_exception=False) from error
 
+    def is_full(queue: str) -> bool:
+        return queue in long_queues and _waiting(blocks, queue) >= MOST_LONG
+
     async def checked_push(body: Any, request: Any, username: str | None) -> Any:
         try:
             fn = get_fn(blocks, None, body)
         except (KeyError, FnIndexInferError):
             return False, UNKNOWN, "error"
-        if fn.concurrency_id in long_queues and _waiting(blocks, fn.concurrency_id) >= MOST_LONG:
-            return False, FULL.format(most=MOST_LONG), "queue_full"
+        full = False, FULL.format(most=MOST_LONG), "queue_full"
+        if is_full(fn.concurrency_id):
+            return full
         state = blocks.state_holder[body.session_hash] if body.session_hash else None
         # Gradio takes files from anywhere on this machine where it does not know for which page it asks.
         token = LocalContext.blocks.set(blocks)
@@ -63,6 +67,9 @@ def check_early(blocks: Any, long_queues: frozenset[str]) -> None:
             return False, error.message, "error"
         finally:
             LocalContext.blocks.reset(token)
+        # Others may have come while the files were looked at.
+        if is_full(fn.concurrency_id):
+            return full
         return await push(body, request, username)
 
     blocks.preprocess_data = preprocess_data

@@ -3,6 +3,7 @@
 What is sent is kept for an hour and counts as long. An upload that is broken off or refused leaves nothing.
 """
 
+import asyncio
 import errno
 import math
 import os
@@ -29,7 +30,8 @@ ALL_BYTES = 4_000_000_000
 CLIENT_BYTES = 2_000_000_000
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 RETRY_SECONDS = 600
-OK = 200
+SILENT_SECONDS = 60.0  # A sender that is gone without a word would hold its bytes for ever.
+OK, SILENT = 200, 408
 
 # The temporary files of the request that is being served. Gradio forgets those of one that is broken off.
 _written: ContextVar[list[Path] | None] = ContextVar("written", default=None)
@@ -136,7 +138,8 @@ class UploadQuota:
                 pass  # Nobody is there to be answered.
             except (_Refused, OSError) as error:
                 refused = _as_refused(error)
-                await drained(receive)
+                if refused.status != SILENT:
+                    await drained(receive)
                 await _answer(refused, scope, receive, send)
             finally:
                 if statuses[0] == OK:
@@ -156,7 +159,11 @@ class _Counted:
 
     def __call__(self, receive: Receive) -> Receive:
         async def counted() -> Message:
-            message = await receive()
+            try:
+                async with asyncio.timeout(SILENT_SECONDS):
+                    message = await receive()
+            except TimeoutError:
+                raise _Refused(SILENT, f"nothing of the upload came for {SILENT_SECONDS:.0f} seconds") from None
             size = len(message.get("body", b""))
             self.ledger.check(self.client, self.size, size)
             self.ledger.count(self.client, size)

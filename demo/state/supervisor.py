@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -21,13 +21,14 @@ from data.commands import said_in
 from data.documents import STRICT, parse_document
 from data.errors import InputError, printable
 from data.files import write_json
-from data.locks import locked
+from data.locks import is_taken, locked
 from training.run import RECORD_FILE, RunRecord, read_record
 
 Status = Literal["none", "starting", "running", "pausing", "paused", "stopped", "finished", "failed"]
 
 FOLDER_LINE = "run folder: "
 END_WAIT = 120.0  # Seconds that a step and the saving of a state may take.
+LOOK_WAIT = 0.5  # Seconds for others that look whether a training runs, which takes the lock for a moment.
 
 
 @dataclass(frozen=True)
@@ -140,9 +141,11 @@ class Supervisor:
                 os.kill(process, signal.SIGTERM)
 
     def _launch(self, arguments: Sequence[str], state: SupervisedTraining) -> None:
-        with self._locked() as handle:
+        self._lock.parent.mkdir(parents=True, exist_ok=True)
+        with locked(self._lock, os.O_RDWR | os.O_CREAT, LOOK_WAIT) as handle:
             if handle is None:
                 raise InputError("a training is running already: expected none; pause or stop it first")
+            os.ftruncate(handle, 0)
             write_json(self._state, asdict(state))
             command = [sys.executable, "-m", "training", *arguments]
             with self._log.open("wb") as log:
@@ -150,15 +153,15 @@ class Supervisor:
                 self._child = subprocess.Popen(
                     command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, pass_fds=[handle]
                 )
-            os.ftruncate(handle, 0)
             os.pwrite(handle, str(self._child.pid).encode(), 0)
 
     def _process(self) -> int | None:
         """Return the training's process id, or None where none runs."""
-        with self._own, self._locked() as handle:
+        with self._own:
             if self._child is not None:
                 self._child.poll()
-            if handle is not None:
+            self._lock.parent.mkdir(parents=True, exist_ok=True)
+            if not is_taken(self._lock):
                 return None
             # Empty while it is being started.
             written = self._lock.read_text().strip() or "0"
@@ -168,11 +171,6 @@ class Supervisor:
                     "by hand, then start a new one"
                 )
             return int(written) or None
-
-    def _locked(self) -> AbstractContextManager[int | None]:
-        """Hold the lock, by its file handle; None where a training does."""
-        self._lock.parent.mkdir(parents=True, exist_ok=True)
-        return locked(self._lock, os.O_RDWR | os.O_CREAT)
 
     def _read(self) -> SupervisedTraining | None:
         """Return which training is shown, None before the first; an `InputError` where that cannot be made out."""

@@ -15,7 +15,7 @@ from PIL import Image
 from data.errors import InputError
 from data.leftout import Tally, sentence
 from demo.intake.archive import Source, sources
-from demo.intake.uploads import Upload, uploads
+from demo.intake.uploads import KEPT_SECONDS, Upload, uploads
 from demo.page import FOLDER_QUEUE, Page, browser_language, least_confidence, model_choice
 from demo.view.downloads import csv_link
 from demo.view.html import notice, part, placeholder
@@ -30,14 +30,15 @@ from inference.photos.reading import FacePrediction, PicturePrediction, predict_
 SHOWN = 300  # Tiles and rows on the page.
 THUMBNAIL = 200  # Pixels.
 EVERY = 0.4  # Seconds between two signs of progress.
-CUT_OFF = 3  # Works that were stopped are kept for their visitors while others are read.
+OTHERS = 3  # Visitors whose last work is kept beside the newest.
 
 
 @dataclass
 class Work:
     """What has been read of one visitor's pictures, `total` of them; kept here so that stopping does not lose it.
 
-    Faces whose most probable label has less than `min_confidence` get none.
+    Faces whose most probable label has less than `min_confidence` get none. `touched` is the time, by
+    `time.monotonic`, of the last picture.
     """
 
     visitor: str | None = None
@@ -45,14 +46,10 @@ class Work:
     min_confidence: float = ALWAYS
     total: int = 0
     seconds: float = 0.0
+    touched: float = field(default_factory=time.monotonic)
     left_out: Tally = field(default_factory=Tally)
     predictions: list[PicturePrediction] = field(default_factory=list)
     tiles: list[Markup] = field(default_factory=list)
-
-    @property
-    def is_cut_off(self) -> bool:
-        """Whether it was begun and is not read to its end."""
-        return len(self.predictions) < self.total
 
     def shown(self, lang: Language) -> Markup:
         """Return gallery, table and CSV of what has been read, and whether that is not all."""
@@ -64,7 +61,7 @@ class Work:
 
 
 class Desk:
-    """The works that visitors may ask for: the one that is being read, or was last, and those cut off before it.
+    """The works that visitors may ask for again: the newest of each, a few in all, for as long as uploads are kept.
 
     Gradio ends a visitor's reading and begins the next one's before it asks for what the first has come to.
     """
@@ -72,22 +69,35 @@ class Desk:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._works: list[Work] = []
+        self._timer: threading.Timer | None = None
 
     def begin(self, visitor: str | None, min_confidence: float) -> Work:
         """Return a new work of a visitor, whose former ones are forgotten."""
         work = Work(visitor, min_confidence=min_confidence)
         with self._lock:
-            others = [other for other in self._works if other.visitor != visitor and other.is_cut_off]
-            self._works = [*others[-CUT_OFF:], work]
+            others = [other for other in self._works if other.visitor != visitor and other.total]
+            self._works = [*others[-OTHERS:], work]
+            self._forget_later()
         return work
 
-    def stopped(self, visitor: str | None) -> Work | None:
-        """Return what a visitor's reading has come to, once where it was cut off; None where there is none."""
+    def of(self, visitor: str | None) -> Work | None:
+        """Return what a visitor's reading has come to; None where there is none."""
         with self._lock:
-            found = next((work for work in self._works if work.visitor == visitor and work.total), None)
-            if found is not None and found.is_cut_off:
-                self._works.remove(found)
-            return found
+            return next((work for work in self._works if work.visitor == visitor and work.total), None)
+
+    def forget_old(self) -> None:
+        """Forget what was read too long ago."""
+        with self._lock:
+            self._works = [work for work in self._works if time.monotonic() - work.touched < KEPT_SECONDS]
+            self._timer = None
+            self._forget_later()
+
+    def _forget_later(self) -> None:
+        if self._timer is None and self._works:
+            wait = KEPT_SECONDS - (time.monotonic() - min(work.touched for work in self._works))
+            self._timer = threading.Timer(max(wait, 1), self.forget_old)
+            self._timer.daemon = True
+            self._timer.start()
 
 
 def build(page: Page, _: gr.Tab) -> None:
@@ -112,7 +122,7 @@ def build(page: Page, _: gr.Tab) -> None:
         yield from answered(page, sent, name, browser_language(request), work)
 
     def stop(request: gr.Request) -> str:
-        lang, work = browser_language(request), desk.stopped(request.session_hash)
+        lang, work = browser_language(request), desk.of(request.session_hash)
         return notice(say(lang, "folder_withdrawn")) if work is None else work.shown(lang)
 
     # Who waits in this line sees the place in it.
@@ -147,7 +157,7 @@ def answered(
                     engine, source, page.finder, lang, draw=len(work.tiles) < SHOWN, least=least
                 )
                 work.predictions.append(prediction)
-                work.seconds = time.perf_counter() - began
+                work.seconds, work.touched = time.perf_counter() - began, time.monotonic()
                 work.tiles += [tile] if tile else []
                 if time.perf_counter() - shown > EVERY:
                     shown = time.perf_counter()

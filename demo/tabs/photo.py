@@ -67,22 +67,16 @@ def build(page: Page, _: gr.Tab) -> None:
             answer = gr.HTML(placeholder(text("photo_empty")), elem_id="photo-answer")
             whole = gr.Button(text("whole_button"), visible=False, elem_id="photo-whole")
 
-    policy = gr.State("auto")  # Of the picture that is there: another model looks at it as the one before did.
+    one_face = gr.State("")  # The picture that is taken for one face, whichever model looks at it.
 
-    def automatic(
-        sent: Upload | None, name: str | None, sure: float, looked: bool, request: gr.Request
+    def see(
+        sent: Upload | None, name: str | None, sure: float, looked: bool, whole_one: str, request: gr.Request
     ) -> tuple[Any, ...]:
-        return *answered(page, sent, name, "auto", request, looked=looked, least=sure), "auto"
-
-    def as_one_face(
-        sent: Upload | None, name: str | None, sure: float, looked: bool, request: gr.Request
-    ) -> tuple[Any, ...]:
-        return *answered(page, sent, name, "whole", request, looked=looked, least=sure), "whole"
-
-    def as_before(
-        sent: Upload | None, name: str | None, sure: float, looked: bool, how: Policy, request: gr.Request
-    ) -> tuple[Any, ...]:
+        how: Policy = "whole" if sent is not None and str(sent.path) == whole_one else "auto"
         return answered(page, sent, name, how, request, looked=looked, least=sure)
+
+    def take_whole(sent: Upload | None) -> str:
+        return "" if sent is None else str(sent.path)
 
     def example(index: int) -> str:
         return drawn[index]
@@ -90,11 +84,10 @@ def build(page: Page, _: gr.Tab) -> None:
     outputs = [seen, answer, whole]
     examples.click(example, examples, picture, queue=False, show_progress="hidden", api_visibility="private")
     shared: dict[str, Any] = {"api_visibility": "private", "concurrency_id": ENGINE_QUEUE, "show_progress": "minimal"}
-    given = [picture, model, least, looked]
-    picture.change(automatic, given, [*outputs, policy], trigger_mode="always_last", **shared)
-    for choice in (model, least, looked):
-        choice.change(as_before, [*given, policy], outputs, trigger_mode="always_last", **shared)
-    whole.click(as_one_face, given, [*outputs, policy], **shared)
+    # One event for all: of several, a late answer would take the place of a newer one's.
+    changes = [component.change for component in (picture, model, least, looked, one_face)]
+    gr.on(changes, see, [picture, model, least, looked, one_face], outputs, trigger_mode="always_last", **shared)
+    whole.click(take_whole, picture, one_face, show_progress="hidden", api_visibility="private")
 
 
 def answered(

@@ -5,9 +5,10 @@ One film is read at a time, in a line of its own, and no photo waits for it. Sto
 
 import shutil
 import tempfile
+import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -53,19 +54,20 @@ Shown = tuple[Any, Any, Any, Any]
 
 @dataclass
 class Stops:
-    """When each visitor last pressed stop: whatever was asked for before is not gone on with."""
+    """When each visitor last pressed stop, or run: whatever was asked for before is not gone on with."""
 
     _times: OrderedDict[str, float] = field(default_factory=OrderedDict)
 
-    def add(self, visitor: str | None) -> None:
-        """Note that a visitor has pressed stop now."""
-        self._times[visitor or ""] = time.monotonic()
+    def add(self, visitor: str | None) -> float:
+        """Note that a visitor has pressed stop or run now; return when that is."""
+        self._times[visitor or ""] = now = time.monotonic()
         while len(self._times) > MOST_STOPS:
             self._times.popitem(last=False)
+        return now
 
     def since(self, visitor: str | None, asked: float) -> bool:
-        """Whether a visitor has pressed stop since a time."""
-        return self._times.get(visitor or "", asked - 1) >= asked
+        """Whether a visitor has pressed stop since a time, or asked for another film."""
+        return self._times.get(visitor or "", asked) > asked
 
 
 def build(page: Page, _: gr.Tab) -> None:
@@ -92,7 +94,8 @@ def build(page: Page, _: gr.Tab) -> None:
                 visible=False, interactive=False, label=text("film_copy"), elem_id="video-copy", buttons=["download"]
             )
             files = gr.File(visible=False, interactive=False, label=text("film_files"), elem_id="video-files")
-    asked, stops = gr.State(0.0), Stops()
+    # Not a state, which is read when its turn comes: each request has to keep the time at which it was made.
+    asked, stops = gr.Number(0.0, visible=False), Stops()
 
     def watch(
         sent: Upload | None, name: str | None, sure: float, marked: bool, when: float, request: gr.Request
@@ -106,7 +109,10 @@ def build(page: Page, _: gr.Tab) -> None:
     def stop(request: gr.Request) -> None:
         stops.add(request.session_hash)
 
-    run.click(time.monotonic, None, asked, queue=False, show_progress="hidden", api_visibility="private").then(
+    def ask(request: gr.Request) -> float:
+        return stops.add(request.session_hash)
+
+    run.click(ask, None, asked, queue=False, show_progress="hidden", api_visibility="private").then(
         watch,
         [film, model, least, annotate, asked],
         [progress, answer, copy, files],
@@ -114,6 +120,7 @@ def build(page: Page, _: gr.Tab) -> None:
         concurrency_limit=1,
         show_progress="minimal",
         api_visibility="private",
+        trigger_mode="multiple",
     )
     halt.click(stop, None, None, queue=False, show_progress="hidden", api_visibility="private")
 
@@ -228,7 +235,8 @@ def _marked(
 ) -> Iterator[Shown]:
     """Yield how far the copy is, and at last the copy; a stop leaves it out."""
     path, said, total = folder / ANNOTATED_FILE, 0.0, round(summary.seconds)
-    with closing(write_annotated(film, timeline_moments(folder / TIMELINE_FILE), path, summary.limit)) as progress:
+    copying = write_annotated(film, timeline_moments(folder / TIMELINE_FILE), path, summary.limit)
+    with _closing_aside(copying) as progress:
         for seconds in progress:
             if is_stopped():
                 yield "", gr.skip(), gr.skip(), gr.skip()
@@ -240,12 +248,27 @@ def _marked(
 
 
 @contextmanager
+def _closing_aside(copying: Generator[float]) -> Iterator[Generator[float]]:
+    """Close a copy that is being written; where its visitor is gone, in a thread: Gradio closes what nobody waits for
+    on its event loop, and an MP4 takes long to end."""
+    try:
+        yield copying
+    except GeneratorExit:
+        threading.Thread(target=copying.close, name="abandoned copy", daemon=True).start()
+        raise
+    except BaseException:
+        copying.close()
+        raise
+    copying.close()
+
+
+@contextmanager
 def _folder(scratch: Path) -> Iterator[Path]:
     """Yield a folder for a film's answers, which the browser fetches from there until it is too old to keep.
 
     One without answers is removed, and so are the oldest where there are many: they are about as large as the films.
     """
-    for old in sorted(scratch.glob(f"{FOLDER_PREFIX}*"), key=lambda path: path.stat().st_mtime)[: 1 - MOST_FILMS]:
+    for old in sorted(scratch.glob(f"{FOLDER_PREFIX}*"), key=_written)[: 1 - MOST_FILMS]:
         shutil.rmtree(old, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=scratch))
     try:
@@ -254,3 +277,11 @@ def _folder(scratch: Path) -> Iterator[Path]:
         shutil.rmtree(folder / WORK_FOLDER, ignore_errors=True)
         if not any(folder.iterdir()):
             folder.rmdir()
+
+
+def _written(path: Path) -> float:
+    """When a folder was last written into; long ago where it has been removed meanwhile."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0

@@ -19,7 +19,7 @@ from inference.measure.metrics import confusion_matrix, summarise
 from inference.report.plots import draw_confusion, draw_curves, draw_roc
 from inference.text import percent
 from training.history import EpochRecord, read_history
-from training.run import RunRecord, read_answers
+from training.run import RunRecord, answers_written, read_answers
 from training.specs import ModelSpec
 from training.weights import STATISTICS, named_layers, output_shape, parameter_count, shapes
 
@@ -102,7 +102,7 @@ def _tiles(record: RunRecord, history: Sequence[EpochRecord], lang: Language) ->
 def _figures(folder: Path, title: str, epochs: int, lang: Language) -> list[tuple[str, str]]:
     """Return the addresses of the pictures that there are yet, with their captions."""
     captions = [say(lang, f"{name}_of", name=title) for name in ("curves", "confusion", "roc")]
-    return list(zip([_curves(folder, epochs), *_answers(folder, epochs)], captions, strict=False))
+    return list(zip([_curves(folder, epochs), *_answers(folder, answers_written(folder))], captions, strict=False))
 
 
 @lru_cache(maxsize=8)
@@ -112,7 +112,8 @@ def _curves(folder: Path, epochs: int) -> str:
 
 
 @lru_cache(maxsize=8)
-def _answers(folder: Path, epochs: int) -> tuple[str, ...]:
+def _answers(folder: Path, _written: int | None) -> tuple[str, ...]:
+    """Draw what was answered last; the file comes a moment after the epoch's line."""
     answers = read_answers(folder)
     if answers is None:
         return ()

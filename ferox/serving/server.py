@@ -53,13 +53,26 @@ class Server(uvicorn.Server):
 
     def _stop(self) -> None:
         if self.places.draining:
-            # A second signal waits for nothing, and what it cuts off is no error.
-            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
             self.should_exit = self.force_exit = True
+            self._cut_off()
             return
         self.places.draining = True
         log("stopping", requests=self.places.taken)
         self._draining = asyncio.get_running_loop().create_task(self._drain())
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the connections; those whose client does not read what it was sent are cut off after the deadline."""
+        late = asyncio.get_running_loop().call_later(self.places.limits.deadline, self._cut_off)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            late.cancel()
+
+    def _cut_off(self) -> None:
+        # What this ends is no error.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
 
     async def _drain(self) -> None:
         # Each of them has a deadline, so that this ends.

@@ -137,16 +137,19 @@ def watched(
     threads = available_cpus()
     with ThreadPoolExecutor(threads, thread_name_prefix="faces") as pool:
         waiting: deque[tuple[Frame, Future[tuple[FaceCrop, ...]]]] = deque()
-        for frame in frames:
-            waiting.append((frame, pool.submit(face_crops, frame.pixels, finder, policy)))
-            if len(waiting) > AHEAD * threads:
+        try:
+            for frame in frames:
+                waiting.append((frame, pool.submit(face_crops, frame.pixels, finder, policy)))
+                if len(waiting) > AHEAD * threads:
+                    step = _step(engine, scene, *waiting.popleft(), min_confidence)
+                    scene = step.scene
+                    yield step
+            while waiting:
                 step = _step(engine, scene, *waiting.popleft(), min_confidence)
                 scene = step.scene
                 yield step
-        while waiting:
-            step = _step(engine, scene, *waiting.popleft(), min_confidence)
-            scene = step.scene
-            yield step
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _step(
