@@ -158,12 +158,17 @@ class _Counted:
         self.size = 0
 
     def __call__(self, receive: Receive) -> Receive:
+        coming = True
+
         async def counted() -> Message:
+            nonlocal coming
             try:
-                async with asyncio.timeout(SILENT_SECONDS):
+                # Who waits for more than the body waits for the sender to hang up.
+                async with asyncio.timeout(SILENT_SECONDS if coming else None):
                     message = await receive()
             except TimeoutError:
                 raise _Refused(SILENT, f"nothing of the upload came for {SILENT_SECONDS:.0f} seconds") from None
+            coming = message.get("more_body", False)
             size = len(message.get("body", b""))
             self.ledger.check(self.client, self.size, size)
             self.ledger.count(self.client, size)
