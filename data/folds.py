@@ -4,6 +4,8 @@ The folds are for looking for doubtful labels. Of the division that they belong 
 them.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from data.errors import InputError
@@ -23,8 +25,8 @@ def training_folds(faces: FaceSet, division: Split, folds: int, seed: int = 0) -
     Raises:
         InputError: there are not 2 to 100 folds, or too few faces of some class for them.
     """
-    # The first is made whatever `folds` is, so that a wrong one is refused.
-    plans = [SplitPlan(TRAINING_FOLDS, seed=seed, folds=folds, fold=number) for number in range(1, max(folds, 1) + 1)]
+    first = SplitPlan(TRAINING_FOLDS, seed=seed, folds=folds, fold=1)
+    plans = [replace(first, fold=number) for number in range(1, folds + 1)]
     splits = []
     for plan, (others, held) in zip(plans, _grouped(faces, division.train, folds, seed), strict=True):
         train, validation = _grouped(faces, others, PICKING, seed, "left without one fold, ", " or more --folds")[0]

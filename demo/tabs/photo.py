@@ -87,6 +87,7 @@ def build(page: Page, _: gr.Tab) -> None:
     # One event for all: of several, a late answer would take the place of a newer one's.
     changes = [component.change for component in (picture, model, least, looked, one_face)]
     gr.on(changes, see, [picture, model, least, looked, one_face], outputs, trigger_mode="always_last", **shared)
+    # In the queue: a state that is changed outside it raises no event.
     whole.click(take_whole, picture, one_face, show_progress="hidden", api_visibility="private")
 
 

@@ -149,6 +149,7 @@ def watched(
                 scene = step.scene
                 yield step
         finally:
+            # Who leaves early waits for the searches that run, and not for those in line.
             pool.shutdown(wait=False, cancel_futures=True)
 
 
