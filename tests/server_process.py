@@ -22,10 +22,13 @@ class Served:
     process: subprocess.Popen[bytes]
     log: Path
 
+    def lines(self) -> list[dict[str, Any]]:
+        """What it has logged; every line must be JSON, but for one that it is about to end."""
+        return [json.loads(line) for line in self.log.read_text().splitlines(keepends=True) if line.endswith("\n")]
+
     def events(self, name: str) -> list[dict[str, Any]]:
-        """What it has logged under a name; every line must be JSON, but for one that it is about to end."""
-        lines = [json.loads(line) for line in self.log.read_text().splitlines(keepends=True) if line.endswith("\n")]
-        return [line for line in lines if line["event"] == name]
+        """What it has logged under a name."""
+        return [line for line in self.lines() if line["event"] == name]
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def serving(folder: Path, *arguments: object, **variables: str) -> Iterator[Serv
     finally:
         process.terminate()
         assert process.wait(timeout=60) == 0, log.read_text()
-        assert "Traceback" not in log.read_text()
+        assert "Traceback" not in log.read_text(), log.read_text()
 
 
 def ask(port: int, method: str, path: str, body: Any = None, **headers: str) -> Reply:
@@ -75,6 +78,17 @@ def ask(port: int, method: str, path: str, body: Any = None, **headers: str) -> 
         return Reply(answer.status, content, {name.lower(): value for name, value in answer.getheaders()})
     finally:
         connection.close()
+
+
+@contextmanager
+def unread(port: int) -> Iterator[None]:
+    """A connection that asks for more than any socket holds (31 MB) and whose client reads nothing."""
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(60)
+        connection.connect(("127.0.0.1", port))
+        connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 1000)
+        yield
 
 
 @contextmanager

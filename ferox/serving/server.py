@@ -3,13 +3,15 @@
 import asyncio
 import contextlib
 import gc
-import logging
 import signal
 import socket
 import ssl
+from collections import deque
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from data.errors import InputError
 from ferox.serving.app import build
@@ -22,9 +24,38 @@ BACKLOG = 1024
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
+class Connection(HttpToolsProtocol):
+    """A connection that tells all its unanswered requests when it is lost.
+
+    uvicorn tells the newest alone; what answers another one then writes to a closed socket, which is logged as this
+    server's failure: any client could fill the log by asking twice and leaving.
+    """
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self._unanswered: deque[RequestResponseCycle] = deque()
+
+    def on_headers_complete(self) -> None:
+        """Take a request."""
+        super().on_headers_complete()
+        while self._unanswered and self._unanswered[0].response_complete:
+            self._unanswered.popleft()
+        self._unanswered.append(self.cycle)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End what is not answered."""
+        for cycle in self._unanswered:
+            if not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
+        self._unanswered.clear()
+        super().connection_lost(exc)
+
+
 class Server(uvicorn.Server):
     """Stops at a signal when all requests that were taken are answered; until then others are refused with a 503.
 
+    A second signal cuts off every connection, and so gives up what they have asked for.
     `announce` is called when it answers, and a signal stops it so from then on.
     """
 
@@ -53,7 +84,7 @@ class Server(uvicorn.Server):
 
     def _stop(self) -> None:
         if self.places.draining:
-            self.should_exit = self.force_exit = True
+            self.should_exit = True
             self._cut_off()
             return
         self.places.draining = True
@@ -69,9 +100,10 @@ class Server(uvicorn.Server):
             late.cancel()
 
     def _cut_off(self) -> None:
-        # What this ends is no error.
-        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-        for connection in list(self.server_state.connections):
+        connections = list(self.server_state.connections)
+        if connections:
+            log("cut off", "warning", connections=len(connections))
+        for connection in connections:
             connection.transport.abort()
 
     async def _drain(self) -> None:
@@ -93,6 +125,7 @@ def serve(settings: Settings) -> int:
     with listening(settings.host, settings.port) as listener:
         config = uvicorn.Config(
             build(settings, places),
+            http=Connection,
             log_config=None,
             access_log=False,
             server_header=False,
