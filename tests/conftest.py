@@ -44,6 +44,8 @@ from training.run import read_record, write_record
 # Hundreds of child processes import a framework each, which takes two to three times as long from source.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+# And share the processors: threads that spin while they wait for each other take them from those they wait for.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENTS = ROOT / ".venv"

@@ -1,5 +1,9 @@
-"""How many processors a process may use: the smallest quota of its own cgroup and of all above it."""
+"""How many processors a process may use: the smallest quota of its own cgroup and of all above it; and how they are
+used."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,6 +11,7 @@ import pytest
 from inference import machine
 from inference.machine import available_cpus, cgroup_quota
 from training.paddle.kernels import VARIABLE, choose_kernels
+from training.torch.waiting import SETTINGS
 
 
 def mounted(root: Path, files: dict[str, str], membership: str) -> tuple[Path, Path]:
@@ -114,3 +119,15 @@ def test_paddle_multiplies_with_the_best_kernels_that_a_processor_can_run(
     monkeypatch.setattr(machine, "PROCESSOR", tmp_path / "cpuinfo")
     choose_kernels(before)
     assert before.get(VARIABLE) == after
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PyTorch has another OpenMP library than libgomp elsewhere")
+@pytest.mark.parametrize(("given", "turns"), [({}, "10000"), ({"GOMP_SPINCOUNT": "7"}, "7")])
+def test_pytorch_s_threads_spin_briefly_unless_told_otherwise(given: dict[str, str], turns: str) -> None:
+    pytest.importorskip("torch", reason="PyTorch is not installed (ferox[torch])")
+    others = {name: value for name, value in os.environ.items() if name not in SETTINGS}
+    # What libgomp says of itself when it is loaded.
+    variables = others | given | {"OMP_DISPLAY_ENV": "verbose"}
+    words = [sys.executable, "-c", "import training.torch.model"]
+    said = subprocess.run(words, env=variables, capture_output=True, text=True, check=True).stderr
+    assert f"GOMP_SPINCOUNT = '{turns}'" in said
