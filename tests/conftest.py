@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import onnx
 import pytest
@@ -46,6 +47,10 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 # And share the processors: threads that spin while they wait for each other take them from those they wait for.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+# A property is tested, not how long a machine takes for an example: others may use it, too.
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("untimed")
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENTS = ROOT / ".venv"

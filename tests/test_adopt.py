@@ -412,7 +412,7 @@ def test_bytes_that_are_no_model_are_refused(content: bytes, tmp_path: Path) -> 
 
 
 @given(data=st.data())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_no_changed_byte_of_a_foreign_file_is_more_than_a_sentence(data: st.DataObject, broken: Path) -> None:
     content = bytearray(broken.with_name("whole").read_bytes())
     for _ in range(data.draw(st.integers(1, 4))):

@@ -65,7 +65,7 @@ def preprocessings(draw: st.DrawFn) -> Preprocessing:
 
 
 @given(preprocessings())
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_nodes_feed_a_model_as_numpy_and_opencv_do(declared: Preprocessing) -> None:
     chain = Chain("pixels")
     feed(chain, declared)

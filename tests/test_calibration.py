@@ -30,7 +30,7 @@ def answers(temperature: float, seed: int = 0, faces: int = 600) -> tuple[np.nda
     return labels, shares.astype(np.float32), logits
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.floats(0.25, 4.0), st.integers(0, 10**6))
 def test_temperature_one_is_led_back_to(temperature: float, seed: int) -> None:
     logits = np.random.default_rng(seed).normal(0, 8, (20, 7))

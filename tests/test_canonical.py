@@ -104,7 +104,7 @@ def test_the_canonical_graph_answers_as_the_converted_one(write: Callable[[], Wr
     assert np.allclose(answers(rewritten, pixels), answers(model, pixels), atol=1e-5)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.integers(1, 5), st.integers(1, 3), st.integers(0, 2), st.integers(1, 4), st.booleans(), st.integers(0, 2**32 - 1)
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
@@ -65,7 +65,6 @@ def test_corruptions_do_what_their_names_say(drawn: FaceSet) -> None:
 
 
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=300), st.integers(1, 300))
-@settings(deadline=None)
 def test_stratified_sample_keeps_the_proportions(classes: list[int], count: int) -> None:
     labels = np.array(classes, np.uint8)
     chosen = stratified(labels, count)
@@ -90,7 +89,6 @@ def test_answers_on_spoiled_faces_are_those_of_the_model(tiny_model: Path, drawn
 
 
 @given(arrays(np.float64, (4, 12, 7), elements=SHARES), arrays(np.int64, 12, elements=st.integers(0, 6)))
-@settings(deadline=None)
 def test_greedy_picking_starts_with_the_best_and_never_gets_worse(
     shares: NDArray[np.float64], labels: NDArray[np.int64]
 ) -> None:
@@ -153,7 +151,6 @@ def test_models_are_warmed_up_and_then_timed_by_turns(drawn: FaceSet) -> None:
     st.lists(st.tuples(SHARES, st.booleans()), min_size=1, max_size=80),
     st.lists(st.floats(0, 1), min_size=1, max_size=5),
 )
-@settings(deadline=None)
 def test_coverage_is_the_share_answered_and_its_accuracy(
     answered: list[tuple[float, bool]], thresholds: list[float]
 ) -> None:
@@ -183,7 +180,6 @@ bubbles = st.builds(
 
 
 @given(st.lists(bubbles, min_size=1, max_size=12))
-@settings(deadline=None)
 def test_pareto_front_holds_exactly_what_nothing_beats(found: list[Bubble]) -> None:
     front = pareto_front(found)
     for bubble in found:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
@@ -43,7 +43,6 @@ UNSURE = face([0.1, 0.05, 0.05, 0.4, 0.3, 0.05, 0.05], 0.6)
 SURE = face([0.02, 0.02, 0.02, 0.88, 0.02, 0.02, 0.02], 0.6)
 
 
-@settings(deadline=None)
 @given(SHARES, st.floats(0, 1))
 def test_a_face_is_answered_from_the_least_confidence_up(confidence: float, least: float) -> None:
     assert is_sure(confidence, least) == (confidence >= least)
@@ -51,7 +50,6 @@ def test_a_face_is_answered_from_the_least_confidence_up(confidence: float, leas
     assert is_sure(confidence, ALWAYS)
 
 
-@settings(deadline=None)
 @given(hnp.arrays(np.float32, st.integers(1, 50), elements=SHARES), st.floats(0, 1), st.floats(0, 1))
 def test_an_array_is_its_faces_and_asking_for_more_answers_no_more(
     confidences: Any, first: float, second: float
@@ -76,14 +74,12 @@ def test_a_float32_is_compared_as_what_it_is() -> None:
     assert face(shares[0].tolist(), 0.9).label is None
 
 
-@settings(deadline=None)
 @given(st.one_of(st.floats(max_value=-1e-9), st.floats(min_value=1.0000001), st.just(float("nan"))))
 def test_what_is_no_probability_is_refused(least: float) -> None:
     with pytest.raises(InputError, match=r"--min-confidence is .*, expected 0 \(always answer\) to 1"):
         check_min_confidence(least)
 
 
-@settings(deadline=None)
 @given(hnp.arrays(np.float32, (40, 7), elements=st.floats(2**-7, 1, width=32)), st.integers(0, 10**6))
 def test_abstaining_counts_what_is_answered(weights: Any, seed: int) -> None:
     shares = weights / weights.sum(axis=1, keepdims=True)

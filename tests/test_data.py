@@ -98,7 +98,7 @@ def test_a_table_without_faces_is_refused(tmp_path: Path, content: str) -> None:
         read_table(path)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(max_size=400))
 def test_any_bytes_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "random.csv"

@@ -286,7 +286,7 @@ def test_a_zip_without_pictures_and_a_damaged_one_are_named(tmp_path: Path) -> N
     assert "cut.zip is a damaged zip" in refused(cut)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.integers(0, 400), value=st.binary(min_size=1, max_size=4))
 def test_a_zip_with_any_bytes_changed_is_read_or_refused_but_never_breaks(
     tmp_path: Path, place: int, value: bytes

@@ -142,7 +142,7 @@ def changed(document: Any, place: tuple[Any, ...], value: Any, remove: bool) -> 
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=400, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_document_with_anything_wrong_is_read_or_refused_in_a_sentence(
     name: str, kinds: dict[str, Kind], data: st.DataObject

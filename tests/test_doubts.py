@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from data.corrections import Corrections, LabelledPicture, corrected, read_corrections
@@ -271,7 +271,6 @@ def key(faces: FaceSet, place: int) -> LabelledPicture:
     return LabelledPicture(digests(faces)[place], LABELS[faces.labels[place]])
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_corrections_change_the_training_part_alone(mislabelled: Mislabelled, data: st.DataObject) -> None:
     faces, division = mislabelled.faces, split(mislabelled.faces, OFFICIAL)
@@ -329,7 +328,6 @@ def test_a_wrong_table_is_refused_with_its_line(tmp_path: Path, content: str, se
         read_corrections(None, tmp_path / "table.csv")
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_no_bytes_end_in_anything_but_a_sentence(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "any.csv"

@@ -347,7 +347,7 @@ def test_beyond_the_borders_their_pixels_are_repeated() -> None:
 
 
 @given(boxes, st.floats(0, 0.5))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_box_gives_48_grey_pixels(box: FaceBox, margin: float) -> None:
     cut = crop(np.full((60, 90), 9, np.uint8), box, margin)
     assert cut.shape == (48, 48)

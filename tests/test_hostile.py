@@ -125,14 +125,13 @@ def test_another_input_shape_changes_nothing_but_shapes(raw: bytes, version: int
     assert changed == model
 
 
-@settings(deadline=None)
 @given(models)
 def test_the_same_operators_are_seen_as_by_the_onnx_package(model: onnx.ModelProto) -> None:
     held = contents(model.SerializeToString(), "x.onnx")
     assert held == Contents(frozenset(nodes_of(model)), len(model.functions), external=False)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(models, st.data())
 def test_damaged_bytes_are_refused_or_seen_as_the_onnx_package_sees_them(
     model: onnx.ModelProto, data: st.DataObject
@@ -145,7 +144,7 @@ def test_damaged_bytes_are_refused_or_seen_as_the_onnx_package_sees_them(
     check_agrees(damaged)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.binary(max_size=60))
 def test_random_bytes_are_refused_or_seen_as_the_onnx_package_sees_them(content: bytes) -> None:
     check_agrees(content)

@@ -88,7 +88,7 @@ def test_averages_are_those_of_scikit_learn_where_every_class_is_defined(
 
 
 @given(answers())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_summary_is_that_of_scikit_learn(answer: Answer) -> None:
     labels, probabilities = answer
     with warnings.catch_warnings():
@@ -109,7 +109,7 @@ def test_summary_is_that_of_scikit_learn(answer: Answer) -> None:
 
 
 @given(answers())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_summary_is_strict_json_with_figures_in_their_ranges(answer: Answer) -> None:
     summary = summarise(*answer)
     assert json.loads(json.dumps(summary.to_dict(), allow_nan=False))["faces"] == len(answer[0])
@@ -123,7 +123,7 @@ def test_summary_is_strict_json_with_figures_in_their_ranges(answer: Answer) -> 
 
 
 @given(answers())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_corners_of_a_curve_are_those_of_scikit_learn(answer: Answer) -> None:
     labels, probabilities = answer
     positive, scores = labels == 3, probabilities[:, 3].astype(np.float64)

@@ -206,14 +206,14 @@ def test_truncated_files_are_refused_even_where_pillow_was_told_to_load_them(
 
 
 @given(st.binary(max_size=400), st.sampled_from([content[:12] for content in FILES.values()] + [b""]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_random_bytes_are_refused(content: bytes, start: bytes) -> None:
     with pytest.raises(InputError):
         read_picture(start + content)
 
 
 @given(st.data())
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 def test_mutated_files_are_read_or_refused_and_nothing_else(data: st.DataObject) -> None:
     kinds = {**FILES, "exif": encoded(noise(), "JPEG", exif=exif(6)), "apng": ANIMATED["apng"]}
     content = bytearray(kinds[data.draw(st.sampled_from(sorted(kinds)))])
@@ -232,7 +232,7 @@ def test_mutated_files_are_read_or_refused_and_nothing_else(data: st.DataObject)
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_the_structure_of_any_bytes_can_be_looked_at(content: bytes) -> None:
     for start in (b"", b"Exif\0\0", b"II*\0", b"MM\0*\0\0\0\x08", b"Exif\0\0II*\0\x08\0\0\0"):
         assert 1 <= structure.orientation(start + content) <= 8
